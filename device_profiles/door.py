@@ -1,0 +1,115 @@
+"""The door of every configuration file: TOML in, frozen typed struct out, or a Refusal that says how to mend it.
+
+Nothing behind the door ever sees a dict. Profiles, the vocabulary, site files and rule packs all come through here.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Refusal(Exception):
+    """A configuration that cannot be used: names file, key, value and what would be right. The user's to mend."""
+
+    def __init__(self, file: str | Path, key: str, problem: str, *, value: object = None, right: str = "") -> None:
+        """`key` is the path inside the file, as `link[0].device[1].unit`."""
+        self.file, self.key, self.problem, self.value, self.right = str(file), key, problem, value, right
+        shown = "" if value is None else f" = {value!r}"
+        hint = f"; {right}" if right else ""
+        super().__init__(f"{self.file}: {key or 'file'}{shown}: {problem}{hint}")
+
+
+def read_toml(path: Path) -> dict[str, Any]:  # Any: TOML has no narrower type before it is parsed
+    """The file's tables, or a Refusal that names the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(path, "", "there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(path, "", f"not valid TOML: {error}") from None
+    except OSError as error:
+        raise Refusal(path, "", f"cannot be read: {error.strerror}") from None
+
+
+def parse(kind: type[T], table: object, *, file: str | Path, key: str = "") -> T:
+    """Turn one TOML table into a `kind`, or raise a Refusal that names the key and the nearest right word."""
+    try:
+        return msgspec.convert(table, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise _refusal(kind, table, file, key, str(error)) from None
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`did you mean "x"?`, or the list of right words when none is near."""
+    known = sorted(set(words))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return "known: " + ", ".join(known) if len(known) <= 24 else f"one of {len(known)} known words"
+
+
+_AT = re.compile(r" - at `(?:key in )?\$?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+
+
+def _refusal(kind: type, table: object, file: str | Path, key: str, message: str) -> Refusal:
+    at = _AT.search(message)
+    path = (at["path"] if at else "").lstrip(".")
+    problem = message[: at.start()] if at else message
+    where = ".".join(part for part in (key, path) if part).replace(".[", "[")
+    unknown = _UNKNOWN.search(problem)
+    if unknown:
+        field = unknown["field"]
+        words = _fields_at(kind, path)
+        full = f"{where}.{field}" if where else field
+        return Refusal(file, full, "there is no such key", right=nearest(field, words) if words else "")
+    return Refusal(file, where, problem, value=_value_at(table, path))
+
+
+def _fields_at(kind: Any, path: str) -> set[str]:  # Any: walks type annotations
+    """The keys that are allowed at `path` below `kind`, as far as the types tell."""
+    info = msgspec.inspect.type_info(kind)
+    for step in re.findall(r"\[[^\]]*\]|[^.\[\]]+", path):
+        info = _descend(info, step)
+    options = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    found: set[str] = set()
+    for option in options:
+        if isinstance(option, msgspec.inspect.StructType):
+            found.update(field.encode_name for field in option.fields)
+            if option.tag_field:
+                found.add(option.tag_field)
+    return found
+
+
+def _descend(info: Any, step: str) -> Any:  # Any: msgspec.inspect has one class a type
+    options = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    for option in options:
+        if isinstance(option, msgspec.inspect.StructType):
+            for field in option.fields:
+                if field.encode_name == step:
+                    return field.type
+        if isinstance(option, msgspec.inspect.DictType):
+            return option.value_type
+        if hasattr(option, "item_type"):
+            return option.item_type
+    return msgspec.inspect.AnyType()
+
+
+def _value_at(table: object, path: str) -> object:
+    here: object = table
+    for step in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path):
+        index, name = step
+        if index and isinstance(here, list) and int(index) < len(here):
+            here = here[int(index)]
+        elif name and isinstance(here, Mapping) and name in here:
+            here = here[name]
+        else:
+            return None
+    return here if isinstance(here, str | int | float | bool) else None

@@ -1,0 +1,267 @@
+"""What a profile file may say, as frozen structs; the JSON Schema for editors is generated from them.
+
+Data says where a value stands on the wire; the named codecs of `firmware_bridge/wire` say how it is read.
+Hexadecimal strings may hold blanks: "01 03 00 00".
+"""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from hub.reading import FaultKind, Label, Value
+
+Seconds: TypeAlias = Annotated[float, Meta(ge=0.0)]
+Positive: TypeAlias = Annotated[float, Meta(gt=0.0)]
+Unit: TypeAlias = Annotated[
+    int, Meta(ge=1, le=247)
+]  # 0 is broadcast, 248 to 255 are reserved (Modbus over serial line V1.02, 2.2)
+Address: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Raw: TypeAlias = int | str | bool
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: immutable, by keyword, and a key that we do not know is refused."""
+
+
+# --- [link]: what a site may override for one device ---------------------------------------------------------
+
+
+class ModbusLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus"):
+    """A unit that is asked. Times in seconds; `silent_after` = so long without a good answer is silence."""
+
+    unit: Unit = 1
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    every: Positive = 1.0
+    timeout: Positive = 0.5
+    silent_after: Positive = 10.0
+
+
+class SerialLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="serial"):
+    """A device that speaks by itself. `silent_after` 0 = silent by nature, as a chip reader is."""
+
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    silent_after: Seconds = 0.0
+
+
+class MqttLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
+    """Topics may hold {site} and {device}. An empty `alive` topic: the device sets no last will."""
+
+    topic: str = "{site}/{device}/up"
+    orders: str = "{site}/{device}/do"
+    alive: str = "{site}/{device}/alive"
+    online: str = "online"
+    offline: str = "offline"
+    silent_after: Seconds = 90.0
+
+
+LinkOptions: TypeAlias = ModbusLink | SerialLink | MqttLink
+
+
+# --- [reading.<quantity>]: where the value stands -------------------------------------------------------------
+
+
+class _Field(_Strict, frozen=True, kw_only=True):
+    """Common to all: value = raw x scale + offset, in `unit`, which restates the vocabulary's."""
+
+    unit: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    range: tuple[float, float] | None = None  # narrower than the vocabulary's where the maker states it
+    choices: dict[str, list[Raw]] = {}  # our state -> the device's words for it
+    absent: list[Raw] = []  # the device's words for "no value"
+
+
+class RegisterField(_Field, frozen=True, kw_only=True):
+    """In Modbus registers from `address`; `byte` skips bytes inside them; `count` n makes relay_1 ... relay_n."""
+
+    table: Literal["holding", "input", "coil", "discrete"] = "holding"
+    address: Address
+    type: Literal["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bit"] = "u16"
+    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
+    byte: int = 0
+    count: Annotated[int, Meta(ge=1, le=64)] = 1
+
+
+class HexText(_Strict, frozen=True, kw_only=True):
+    """A number written as ASCII hexadecimal digits, `chars` of them from byte `at`."""
+
+    at: int
+    chars: int
+    digits: Literal["most-significant-first", "least-significant-first"] = "most-significant-first"
+
+
+class FrameField(_Field, frozen=True, kw_only=True):
+    """In a serial frame, from byte `at` (0 = the frame's first). `iso11784` takes country and national instead."""
+
+    type: Literal["u8", "i8", "u16le", "u16be", "i16le", "i16be", "u32le", "u32be", "iso11784"] = "u8"
+    at: int = 0
+    country: HexText | None = None
+    national: HexText | None = None
+
+
+class JsonField(_Field, frozen=True, kw_only=True):
+    """In a JSON message at RFC 6901 `pointer` (default /<quantity>). `detail`: name -> pointer of what goes with it."""
+
+    type: Literal["number", "choice", "text"] = "number"
+    pointer: str = ""
+    detail: dict[str, str] = {}
+
+
+# --- [frame]: how a byte stream becomes frames ---------------------------------------------------------------
+
+
+class FrameLength(_Strict, frozen=True, kw_only=True):
+    """The frame's length is written in it: total = number at `at` + `plus`."""
+
+    at: int
+    bytes: Literal[1, 2] = 2
+    order: Literal["little", "big"] = "little"
+    plus: int = 0
+
+
+class FrameCheck(_Strict, frozen=True, kw_only=True):
+    """A checksum by name over bytes [over[0], over[1]), stored at `at`, and its complement at `inverse_at`."""
+
+    sum: Literal["xor", "sum8"]
+    over: tuple[int, int]
+    at: int
+    inverse_at: int | None = None
+
+
+class FixedBytes(_Strict, frozen=True, kw_only=True):
+    """Bytes that stand at `at` in every frame (negative: from the end); more than one spelling may be right."""
+
+    at: int
+    one_of: list[str]
+
+
+class Frame(_Strict, frozen=True, kw_only=True):
+    """Start and end mark (hexadecimal), fixed or written length, what must be constant, and the checksum."""
+
+    start: str
+    end: str = ""
+    length: int | FrameLength
+    max_length: int = 256
+    fixed: list[FixedBytes] = []
+    check: FrameCheck | None = None
+
+
+# --- [command.<name>] ----------------------------------------------------------------------------------------
+
+
+class Duration(_Strict, frozen=True, kw_only=True):
+    """The command takes a duration: `per_second` device ticks a second, within [min, max] seconds."""
+
+    min: float
+    max: float
+    default: float
+    per_second: float = 1.0
+
+
+class _Command(_Strict, frozen=True, kw_only=True):
+    """`confirm`: quantity -> state that proves it, seen within `within` s. `expires`: not sent later than so many s."""
+
+    label: Label
+    confirm: dict[str, str]
+    within: Positive
+    expires: Positive = 10.0
+    caution: Literal["none", "ask"] = "ask"  # ask: the page says what will happen and wants a reason
+    seconds: Duration | None = None
+
+
+class ModbusCommand(_Command, frozen=True, kw_only=True):
+    """Write one coil (function 5) or register (6): `value`, or the duration's ticks. `count` n: name_1 ... name_n."""
+
+    function: Literal[5, 6]
+    address: Address
+    value: int = 0
+    count: Annotated[int, Meta(ge=1, le=64)] = 1
+
+
+class SerialCommand(_Command, frozen=True, kw_only=True):
+    """Send these bytes."""
+
+    bytes: str
+
+
+class MqttCommand(_Command, frozen=True, kw_only=True):
+    """Publish this JSON object on the orders topic; the hub adds `id`, `expires` (ms since 1970) and `seconds`."""
+
+    payload: dict[str, str | int | float | bool]
+
+
+# --- [[sample]] ----------------------------------------------------------------------------------------------
+
+
+class Sample(_Strict, frozen=True, kw_only=True):
+    """What really crosses the wire, checksums included: `answer` gives `want` or `fault`; or `command` gives `sends`.
+
+    Modbus: `ask` and `answer` are RTU frames (hex). Serial: `answer` is hex. MQTT: `answer` and `sends` are JSON text.
+    """
+
+    name: str
+    ask: str = ""
+    answer: str = ""
+    want: dict[str, Value] = {}
+    detail: dict[str, str] = {}
+    fault: FaultKind | None = None
+    command: str = ""
+    seconds: float | None = None
+    sends: str = ""
+
+
+# --- the file ------------------------------------------------------------------------------------------------
+
+
+class _Profile(_Strict, frozen=True, kw_only=True):
+    """One product. `source`: where the numbers come from, and whether they were seen on a live device."""
+
+    profile: Literal[1]
+    id: str
+    title: Label
+    source: str
+    sample: list[Sample]
+    caveats: list[str] = []
+
+
+class ModbusProfile(_Profile, frozen=True, kw_only=True):
+    """A product that is asked over Modbus."""
+
+    link: ModbusLink
+    reading: dict[str, RegisterField]
+    command: dict[str, ModbusCommand] = {}
+    max_registers: Annotated[int, Meta(ge=1, le=125)] = 125
+    KIND: ClassVar[str] = "modbus"
+
+
+class SerialProfile(_Profile, frozen=True, kw_only=True):
+    """A product that sends frames on a serial line."""
+
+    link: SerialLink
+    frame: Frame
+    reading: dict[str, FrameField]
+    command: dict[str, SerialCommand] = {}
+    KIND: ClassVar[str] = "serial"
+
+
+class MqttProfile(_Profile, frozen=True, kw_only=True):
+    """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one."""
+
+    link: MqttLink
+    reading: dict[str, JsonField]
+    ts: str = "/ts"
+    command: dict[str, MqttCommand] = {}
+    KIND: ClassVar[str] = "mqtt"
+
+
+Profile: TypeAlias = ModbusProfile | SerialProfile | MqttProfile
+PROFILE_OF_LINK: dict[str, type[ModbusProfile] | type[SerialProfile] | type[MqttProfile]] = {
+    "modbus": ModbusProfile,
+    "serial": SerialProfile,
+    "mqtt": MqttProfile,
+}

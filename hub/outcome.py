@@ -1,0 +1,157 @@
+"""What the core decides in one step, as rows of the journal: the journal writes an Outcome in one transaction.
+
+One struct a table of `schema.sql`, with the same names. Instants are ms since 1970; None is "not yet".
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from hub.reading import Fault, Reading, Value
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How one device (ok | silent | offline | unknown) or link (up | down) is, since when, and its last fault in words."""
+
+    source: str
+    kind: str  # device | link
+    state: str
+    since: int
+    last_rx: int | None = None
+    detail: str = ""
+    faults: int = 0
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole state of one alarm: filter (machine 1), operator state (2), overlay (3), and what the gate announced."""
+
+    key: str
+    rule: str
+    source: str
+    zone: str
+    severity: str
+    filter: str
+    since: int
+    last: int
+    state: str
+    shelved_until: int | None = None
+    one_shot: bool = False
+    suppressed: tuple[str, ...] = ()
+    out_of_service: bool = False
+    occurrence: int = 0
+    activations: int = 0
+    announced: bool = False
+    value: Value | None = None
+    quantity: str = ""
+    limit: float | None = None
+    raised: int | None = None
+    cleared: int | None = None
+    acked: int | None = None
+    acked_by: str = ""
+
+
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that an alarm happened, from raise to close. `closed`: "" while open, else why it ended."""
+
+    key: str
+    occurrence: int
+    rule: str
+    source: str
+    zone: str
+    severity: str
+    quantity: str
+    raised: int
+    value: Value | None = None
+    peak: Value | None = None
+    limit: float | None = None
+    cleared: int | None = None
+    acked: int | None = None
+    acked_by: str = ""
+    closed: str = ""
+    ended: int | None = None
+    activations: int = 1
+
+
+class Flip(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of an alarm, or one word said about it. `announce`: "raised" or "cleared" when voices are to speak."""
+
+    at: int
+    key: str
+    occurrence: int
+    event: str
+    before: str
+    after: str
+    actor: str = ""
+    note: str = ""
+    value: Value | None = None
+    announce: str = ""
+    severity: str = ""
+    siren: bool = False  # the zone's siren sounds for this flip
+
+
+class OrderState(StrEnum):
+    """Where an order is. From REQUESTED on it is sent at most once."""
+
+    REQUESTED = "requested"
+    SENT = "sent"
+    CONFIRMED = "confirmed"  # a reading of the device itself says so
+    UNCONFIRMED = "unconfirmed"  # sent, and no such reading came in time: state unknown, look
+    REFUSED = "refused"  # by the hub: no such device, not allowed now
+    FAILED = "failed"  # the cable or the device said no
+    EXPIRED = "expired"  # not sent in time
+    UNKNOWN = "unknown"  # the hub stopped between sending and confirmation; never sent again
+    DONE = "done"  # acks, comments, lists
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody wants done. kind: command | ack | comment | list-add | list-remove."""
+
+    id: int
+    token: str
+    kind: str
+    target: str
+    actor: str
+    issued: int
+    expires: int
+    command: str = ""
+    seconds: float | None = None
+    occurrence: int | None = None
+    text: str = ""
+    state: OrderState = OrderState.REQUESTED
+    sent: int | None = None
+    ended: int | None = None
+    outcome: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a list, added or (`present` False) removed."""
+
+    list: str
+    id: str
+    note: str = ""
+    present: bool = True
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
+
+    readings: list[Reading] = []
+    faults: list[Fault] = []
+    health: list[Health] = []
+    alarms: list[Alarm] = []
+    occurrences: list[Occurrence] = []
+    flips: list[Flip] = []
+    orders: list[Order] = []
+    entries: list[Entry] = []
+    dispatch: list[Order] = []
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """What the core remembers across a restart, as the journal gives it back."""
+
+    latest: list[Reading] = []
+    health: list[Health] = []
+    alarms: list[Alarm] = []
+    occurrences: list[Occurrence] = []  # the open ones
+    orders: list[Order] = []  # not yet ended
+    entries: list[Entry] = []

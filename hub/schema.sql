@@ -1,0 +1,122 @@
+-- The journal: one SQLite file (WAL, synchronous=FULL) that remembers what the hub knows. The hub is the one writer;
+-- the dashboard reads it and may insert into `orders` only. All instants are ms since 1970, UTC.
+
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Everything that was read, in the order in which it became durable. Pruned once every cursor is an hour past it.
+CREATE TABLE IF NOT EXISTS reading (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  device TEXT NOT NULL,
+  quantity TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  rx INTEGER NOT NULL,
+  value NOT NULL,                       -- REAL for gauges and counters, TEXT for states and events
+  quality TEXT NOT NULL,
+  detail TEXT                           -- JSON object, or NULL
+);
+
+-- The last fresh reading of each series: what the page shows at once, and what the hub starts from.
+CREATE TABLE IF NOT EXISTS latest (
+  device TEXT NOT NULL, quantity TEXT NOT NULL,
+  ts INTEGER NOT NULL, rx INTEGER NOT NULL, value NOT NULL, quality TEXT NOT NULL, detail TEXT,
+  PRIMARY KEY (device, quantity)
+) WITHOUT ROWID;
+
+-- How each device and link is. state: up | down (links), ok | silent | offline | unknown (devices).
+CREATE TABLE IF NOT EXISTS health (
+  source TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,                   -- device | link
+  state TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  last_rx INTEGER,                      -- last good reading
+  detail TEXT NOT NULL DEFAULT '',      -- the last fault, in words
+  faults INTEGER NOT NULL DEFAULT 0     -- how many faults since the start
+) WITHOUT ROWID;
+
+-- Faults by minute and kind, so that a noisy line cannot fill the disk.
+CREATE TABLE IF NOT EXISTS fault (
+  source TEXT NOT NULL, kind TEXT NOT NULL, minute INTEGER NOT NULL,  -- minute: ms / 60000
+  count INTEGER NOT NULL, detail TEXT NOT NULL,
+  PRIMARY KEY (source, kind, minute)
+) WITHOUT ROWID;
+
+-- Payloads that nobody could read, newest 10,000.
+CREATE TABLE IF NOT EXISTS quarantine (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  rx INTEGER NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, payload BLOB NOT NULL
+);
+
+-- QoS 1 deliveries made durable, by packet id: a redelivery after a crash is recognised by packet id, digest and DUP flag.
+CREATE TABLE IF NOT EXISTS delivery (
+  link TEXT NOT NULL, packet_id INTEGER NOT NULL, digest INTEGER NOT NULL,
+  PRIMARY KEY (link, packet_id)
+) WITHOUT ROWID;
+
+-- The state of each alarm that has ever left normal: key = rule, source and, where the rule says so, the value.
+CREATE TABLE IF NOT EXISTS alarm (
+  key TEXT PRIMARY KEY,
+  rule TEXT NOT NULL, source TEXT NOT NULL, zone TEXT NOT NULL, severity TEXT NOT NULL,
+  filter TEXT NOT NULL, since INTEGER NOT NULL, last INTEGER NOT NULL,  -- machine 1
+  state TEXT NOT NULL,                                                  -- machine 2
+  shelved_until INTEGER, one_shot INTEGER NOT NULL DEFAULT 0,           -- machine 3
+  suppressed TEXT NOT NULL DEFAULT '[]', out_of_service INTEGER NOT NULL DEFAULT 0,
+  occurrence INTEGER NOT NULL, activations INTEGER NOT NULL, announced INTEGER NOT NULL,
+  value, quantity TEXT NOT NULL DEFAULT '', "limit" REAL,
+  raised INTEGER, cleared INTEGER, acked INTEGER, acked_by TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+-- One row an occurrence: what the alarm list and the history show. closed: '' while open, else why it ended.
+CREATE TABLE IF NOT EXISTS occurrence (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL,
+  rule TEXT NOT NULL, source TEXT NOT NULL, zone TEXT NOT NULL, severity TEXT NOT NULL,
+  quantity TEXT NOT NULL, value, peak, "limit" REAL,
+  raised INTEGER NOT NULL, cleared INTEGER, acked INTEGER, acked_by TEXT NOT NULL DEFAULT '',
+  closed TEXT NOT NULL DEFAULT '', ended INTEGER, activations INTEGER NOT NULL DEFAULT 1,
+  UNIQUE (key, occurrence)
+);
+CREATE INDEX IF NOT EXISTS occurrence_open ON occurrence (closed, severity);
+
+-- Every change of an alarm, and every word that people said about it: its timeline.
+CREATE TABLE IF NOT EXISTS flip (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL,
+  event TEXT NOT NULL,                  -- raised, cleared, acked, reactivated, withdrawn, closed, comment, rejected, order ...
+  before TEXT NOT NULL, after TEXT NOT NULL,
+  actor TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', value
+);
+CREATE INDEX IF NOT EXISTS flip_of ON flip (key, occurrence);
+
+-- What still has to be said, and what became of it. status: pending | sending | accepted | failed
+CREATE TABLE IF NOT EXISTS outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  flip INTEGER NOT NULL, voice TEXT NOT NULL, kind TEXT NOT NULL,   -- kind: raised | cleared
+  status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+  next_try INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '', done INTEGER,
+  UNIQUE (flip, voice)
+);
+CREATE INDEX IF NOT EXISTS outbox_due ON outbox (status, next_try);
+
+-- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | comment | list-add | list-remove
+CREATE TABLE IF NOT EXISTS orders (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
+  kind TEXT NOT NULL,
+  target TEXT NOT NULL,                 -- device id; alarm key; list name
+  command TEXT NOT NULL DEFAULT '', seconds REAL,
+  occurrence INTEGER,                   -- ack and comment carry the occurrence they speak of
+  text TEXT NOT NULL DEFAULT '',        -- reason, comment, or list entry
+  actor TEXT NOT NULL,
+  issued INTEGER NOT NULL, expires INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'requested',  -- requested | sent | confirmed | unconfirmed | refused | failed | expired | unknown | done
+  sent INTEGER, ended INTEGER, outcome TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS orders_open ON orders (state);
+CREATE INDEX IF NOT EXISTS orders_target ON orders (target, id);
+
+-- Lists that rules look things up in, as the registered dog chips (list "dogs").
+CREATE TABLE IF NOT EXISTS entry (list TEXT NOT NULL, id TEXT NOT NULL, note TEXT NOT NULL DEFAULT '', PRIMARY KEY (list, id)) WITHOUT ROWID;
+
+-- How far each reader behind the journal has come (history, district ...).
+CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,298 @@
+"""`site.toml` into one frozen Site: which device hangs on which cable, in which zone. Nothing here opens anything.
+
+The installer writes the file, `zhian check` judges it. What people change while it runs lives in the database instead.
+"""
+
+import re
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from device_profiles import load
+from device_profiles.door import Refusal, nearest, parse, read_toml
+from device_profiles.types import LinkOptions, ModbusLink, Profile
+from hub.reading import Label
+from hub.site import (
+    DEVICE_KIND,
+    Device,
+    History,
+    ModbusRtuLink,
+    ModbusTcpLink,
+    NoiseClass,
+    SerialPortLink,
+    Site,
+    SiteLink,
+    Strict,
+    Voice,
+    Zone,
+)
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+
+
+T = TypeVar("T", Zone, Voice)
+
+
+class _SiteTable(Strict, frozen=True, kw_only=True):
+    id: str
+    name: Label
+    timezone: str
+    noise_class: NoiseClass | int = "2"
+    night: str = "22:00-06:00"
+    plan: str = ""
+
+
+class _File(Strict, frozen=True, kw_only=True):
+    site: _SiteTable
+    zone: list[Zone] = []
+    link: list[dict[str, object]] = []
+    voice: list[Voice] = []
+    history: History = History()
+    rule: dict[str, dict[str, float]] = {}
+
+
+class _DeviceTable(Strict, frozen=True, kw_only=True):
+    id: str
+    profile: str
+    zone: str = ""
+    name: Label | None = None
+    names: dict[str, Label] = {}
+
+
+def load_site(path: Path) -> Site:
+    """The checked site. Raises Refusal, which names file, key, value and what would be right."""
+    table = read_toml(path)
+    _numbers_as_class(table)
+    file = parse(_File, table, file=path)
+    zones = _unique(file.zone, path, "zone")
+    links = tuple(_link(entry, f"link[{index}]", zones, path) for index, entry in enumerate(file.link))
+    site = Site(
+        id=_identifier(file.site.id, path, "site.id"),
+        name=file.site.name,
+        timezone=_timezone(file.site.timezone, path),
+        noise_class=str(file.site.noise_class),  # type: ignore[arg-type]  # the door checked the choices
+        night=_span(file.site.night, path, "site.night"),
+        plan=file.site.plan,
+        zones=tuple(zones.values()),
+        links=links,
+        voices=tuple(_unique(file.voice, path, "voice").values()),
+        history=file.history,
+        rules=file.rule,
+    )
+    _check_names(site, path)
+    _check_lines(site, path)
+    _check_zones(site, path)
+    return site
+
+
+def parse_span(span: str) -> tuple[int, int]:
+    """`"22:00-06:00"` as minutes of the day (1320, 360): start inclusive, end exclusive, over midnight if end <= start."""
+    match = _SPAN.fullmatch(span)
+    if match is None:
+        raise ValueError(span)
+    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if first >= 24 * 60 or last > 24 * 60:
+        raise ValueError(span)
+    return first, last
+
+
+def _numbers_as_class(table: dict[str, object]) -> None:
+    """`noise_class = 1` and `noise_class = "1"` are both right: classes 4a and 4b need the text, the others do not."""
+    places = [table.get("site"), *(zones if isinstance(zones := table.get("zone"), list) else [])]
+    for place in places:
+        if isinstance(place, dict) and isinstance(place.get("noise_class"), int):
+            place["noise_class"] = str(place["noise_class"])
+
+
+def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path) -> SiteLink:
+    rest = {name: value for name, value in entry.items() if name != "device"}
+    kind = rest.get("kind")
+    if kind not in DEVICE_KIND:
+        raise Refusal(path, f"{key}.kind", "not a kind of link", value=kind, right=nearest(str(kind), DEVICE_KIND))
+    if "devices" in rest:
+        raise Refusal(path, f"{key}.devices", "there is no such key", right='did you mean "device"?')
+    link: SiteLink = parse(SiteLink, rest, file=path, key=key)  # type: ignore[arg-type]  # a union is a type form
+    _identifier(link.id, path, f"{key}.id")
+    tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
+    devices = tuple(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
+    if isinstance(link, SerialPortLink) and len(devices) != 1:
+        raise Refusal(path, f"{key}.device", "a serial port carries one device", value=len(devices))
+    return msgspec.structs.replace(link, devices=devices)
+
+
+def _device(table: dict[str, object], key: str, link: SiteLink, zones: dict[str, Zone], path: Path) -> Device:
+    common = {name: value for name, value in table.items() if name in _DeviceTable.__struct_fields__}
+    wanted = parse(_DeviceTable, common, file=path, key=key)
+    profile = load.find(wanted.profile, file=path, key=f"{key}.profile")
+    kind = type(link).__struct_config__.tag
+    if DEVICE_KIND[str(kind)] != profile.KIND:
+        right = ", ".join(sorted(name for name, p in load.profiles().items() if DEVICE_KIND[str(kind)] == p.KIND))
+        raise Refusal(
+            path,
+            f"{key}.profile",
+            f"is a {profile.KIND} device, on a {kind} link",
+            value=profile.id,
+            right=f"here fit: {right}",
+        )
+    if wanted.zone and wanted.zone not in zones:
+        raise Refusal(path, f"{key}.zone", "no such zone", value=wanted.zone, right=nearest(wanted.zone, zones))
+    return Device(
+        id=_identifier(wanted.id, path, f"{key}.id"),
+        profile=profile,
+        options=_options(table, key, profile, link, path),
+        zone=wanted.zone,
+        name=wanted.name or Label(zh=wanted.id, en=wanted.id),
+        names=_channel_names(wanted, profile, path, key),
+        link=link.id,
+    )
+
+
+def _options(table: dict[str, object], key: str, profile: Profile, link: SiteLink, path: Path) -> LinkOptions:
+    """The profile's [link], with what the site says instead. Line settings of a shared bus belong to the link."""
+    overrides = {name: value for name, value in table.items() if name not in _DeviceTable.__struct_fields__}
+    line = {"baud", "parity", "stop_bits"}
+    if isinstance(link, ModbusRtuLink | ModbusTcpLink) and (misplaced := line & set(overrides)):
+        raise Refusal(path, f"{key}.{min(misplaced)}", "belongs to the link: all devices of one line share it")
+    defaults = msgspec.to_builtins(profile.link)
+    if isinstance(link, ModbusRtuLink):
+        defaults |= {"baud": link.baud, "parity": link.parity, "stop_bits": link.stop_bits}
+    unknown = set(overrides) - set(profile.link.__struct_fields__)
+    if unknown:
+        name = min(unknown)
+        words = {*profile.link.__struct_fields__, *_DeviceTable.__struct_fields__} - line
+        raise Refusal(path, f"{key}.{name}", "there is no such key", value=overrides[name], right=nearest(name, words))
+    return parse(type(profile.link), defaults | overrides, file=path, key=key)
+
+
+def _channel_names(wanted: _DeviceTable, profile: Profile, path: Path, key: str) -> dict[str, Label]:
+    for name in wanted.names:
+        if name not in profile.reading:
+            raise Refusal(
+                path,
+                f"{key}.names.{name}",
+                "is not read by this profile",
+                right=nearest(name, profile.reading),
+            )
+    return wanted.names
+
+
+def _check_names(site: Site, path: Path) -> None:
+    seen: dict[str, str] = {}
+    for link_at, link in enumerate(site.links):
+        places = [(link.id, f"link[{link_at}].id")]
+        places += [(device.id, f"link[{link_at}].device[{at}].id") for at, device in enumerate(link.devices)]
+        for name, key in places:
+            if name in seen:
+                raise Refusal(
+                    path,
+                    key,
+                    f"is taken by {seen[name]}",
+                    value=name,
+                    right="ids of links and devices are unique",
+                )
+            seen[name] = key
+
+
+def _check_lines(site: Site, path: Path) -> None:
+    ports: dict[str, str] = {}
+    for at, link in enumerate(site.links):
+        port = getattr(link, "port", None) if not isinstance(link, ModbusTcpLink) else f"{link.host}:{link.port}"
+        if isinstance(port, str) and port in ports:
+            raise Refusal(
+                path,
+                f"link[{at}].port",
+                f"is held by link {ports[port]}",
+                value=port,
+                right="one link holds one port; put both devices on that link",
+            )
+        if isinstance(port, str):
+            ports[port] = link.id
+        units: dict[int, str] = {}
+        for index, device in enumerate(link.devices):
+            if not isinstance(device.options, ModbusLink):
+                continue
+            unit = device.options.unit
+            if unit in units:
+                free = next(
+                    n
+                    for n in range(1, 248)
+                    if n not in {d.options.unit for d in link.devices if isinstance(d.options, ModbusLink)}
+                )
+                raise Refusal(
+                    path,
+                    f"link[{at}].device[{index}].unit",
+                    f"is the unit of {units[unit]} on the same line",
+                    value=unit,
+                    right=f"{free} is free",
+                )
+            units[unit] = device.id
+
+
+def _check_zones(site: Site, path: Path) -> None:
+    devices = site.devices()
+    for at, zone in enumerate(site.zones):
+        _identifier(zone.id, path, f"zone[{at}].id")
+        if zone.closed:
+            _span(zone.closed, path, f"zone[{at}].closed")
+        if zone.siren is None:
+            continue
+        key = f"zone[{at}].siren"
+        if zone.siren.device not in devices:
+            raise Refusal(
+                path,
+                f"{key}.device",
+                "no such device",
+                value=zone.siren.device,
+                right=nearest(zone.siren.device, devices),
+            )
+        commands = devices[zone.siren.device].profile.command
+        if zone.siren.command not in commands:
+            raise Refusal(
+                path,
+                f"{key}.command",
+                f"{zone.siren.device} has no such command",
+                value=zone.siren.command,
+                right=nearest(zone.siren.command, commands),
+            )
+
+
+def _unique(entries: list[T], path: Path, key: str) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for at, entry in enumerate(entries):
+        if entry.id in found:
+            raise Refusal(path, f"{key}[{at}].id", "is taken", value=entry.id)
+        found[entry.id] = entry
+    return found
+
+
+def _identifier(text: str, path: Path, key: str) -> str:
+    if not _ID.fullmatch(text):
+        raise Refusal(
+            path,
+            key,
+            "not an id",
+            value=text,
+            right="lower case letters, digits and single hyphens, as gate-north",
+        )
+    return text
+
+
+def _span(text: str, path: Path, key: str) -> str:
+    try:
+        parse_span(text)
+    except ValueError:
+        raise Refusal(path, key, "not a span of hours", value=text, right='as "22:00-06:00"') from None
+    return text
+
+
+def _timezone(text: str, path: Path) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Refusal(
+            path, "site.timezone", "no such time zone", value=text, right='an IANA name, as "Asia/Shanghai"'
+        ) from None
+    return text

@@ -1,0 +1,144 @@
+"""What a site is: zones, links, devices, voices, as frozen structs. `hub/settings.py` makes one from `site.toml`."""
+
+from typing import Annotated, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from device_profiles.types import LinkOptions, Profile
+from hub.reading import Label
+
+NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
+Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: immutable, by keyword, and a key that we do not know is refused."""
+
+
+class Siren(Strict, frozen=True, kw_only=True):
+    """Which device sounds for a zone, by which command, for how long (the device itself ends it)."""
+
+    device: str
+    command: str
+    seconds: float | None = None
+
+
+class Zone(Strict, frozen=True, kw_only=True):
+    """A place. `at` = (x, y) on the site plan, 0 to 1 from the top left. `closed` = hours when nobody should be there.
+
+    `siren` is what sounds there.
+    """
+
+    id: str
+    name: Label
+    at: tuple[float, float] = (0.5, 0.5)
+    noise_class: NoiseClass | None = None
+    closed: str = ""
+    siren: Siren | None = None
+
+
+class Voice(Strict, frozen=True, kw_only=True):
+    """Who else is told: `webhook` posts to `url` (HMAC with `secret_file`), `mqtt` publishes, `log` writes a line."""
+
+    id: str
+    kind: Literal["log", "mqtt", "webhook"]
+    severities: list[Severity] = ["P1", "P2", "P3", "P4"]
+    url: str = ""
+    secret_file: str = ""
+    topic: str = "{site}/alarm/{rule}/{source}"
+
+
+class History(Strict, frozen=True, kw_only=True):
+    """Where readings are kept for years. The token stands in a file of mode 0600, never here."""
+
+    store: Literal["duckdb", "influxdb"] = "duckdb"
+    url: str = ""
+    org: str = ""
+    bucket: str = ""
+    token_file: str = ""
+
+
+class Device(Strict, frozen=True, kw_only=True):
+    """One device of the site, with its profile and the profile's link options as this site overrides them."""
+
+    id: str
+    profile: Profile
+    options: LinkOptions
+    zone: str = ""
+    name: Label
+    names: dict[str, Label] = {}  # what hangs on a channel: relay_1 -> barrier
+    link: str
+
+
+class _LinkCommon(Strict, frozen=True, kw_only=True):
+    id: str
+    devices: tuple[Device, ...] = ()
+
+
+class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
+    """An RS-485 line; its devices share port, baud, parity and stop bits."""
+
+    port: str
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+
+class ModbusTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
+    """A Modbus TCP device or gateway."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)] = 502
+
+
+class SerialPortLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="serial"):
+    """A port with one device that speaks by itself. Line settings are the device's."""
+
+    port: str
+
+
+class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
+    """A broker. Without `url`, `zhian run` starts a mosquitto of its own that listens on `listen`."""
+
+    url: str = ""
+    listen: str = "127.0.0.1:1883"
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+SiteLink: TypeAlias = ModbusRtuLink | ModbusTcpLink | SerialPortLink | MqttBrokerLink
+DEVICE_KIND = {"modbus-rtu": "modbus", "modbus-tcp": "modbus", "serial": "serial", "mqtt": "mqtt"}
+
+
+class Site(Strict, frozen=True, kw_only=True):
+    """The whole community. `night` is the noise night: 22:00-06:00 unless the county says otherwise (GB 3096-2008)."""
+
+    id: str
+    name: Label
+    timezone: str
+    noise_class: NoiseClass = "2"
+    night: str = "22:00-06:00"
+    plan: str = ""  # a picture of the site; empty: a plain drawing
+    zones: tuple[Zone, ...]
+    links: tuple[SiteLink, ...]
+    voices: tuple[Voice, ...] = ()
+    history: History = History()
+    rules: dict[str, dict[str, float]] = {}  # rule id -> parameter -> value, where the site differs from the pack
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.timezone)
+
+    def devices(self) -> dict[str, Device]:
+        """All devices by id, in the order of the file."""
+        return {device.id: device for link in self.links for device in link.devices}
+
+    def zones_by_id(self) -> dict[str, Zone]:
+        """All zones by id."""
+        return {zone.id: zone for zone in self.zones}
