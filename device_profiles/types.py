@@ -230,12 +230,13 @@ class _Profile(_Strict, frozen=True, kw_only=True):
 
 
 class ModbusProfile(_Profile, frozen=True, kw_only=True):
-    """A product that is asked over Modbus."""
+    """A product that is asked over Modbus, for `min_registers` to `max_registers` registers at a time."""
 
     link: ModbusLink
     reading: dict[str, RegisterField]
     command: dict[str, ModbusCommand] = {}
     max_registers: Annotated[int, Meta(ge=1, le=125)] = 125
+    min_registers: Annotated[int, Meta(ge=1, le=125)] = 1  # some devices answer so many, whatever they are asked
     KIND: ClassVar[str] = "modbus"
 
 

@@ -11,7 +11,7 @@ from hub.reading import Fault, Reading, Value
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How one device (ok | silent | offline | unknown) or link (up | down) is, since when, and its last fault in words."""
+    """How one device (ok | silent | offline | unknown) or link (up | down) is, since when, and its last fault."""
 
     source: str
     kind: str  # device | link
@@ -23,7 +23,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole state of one alarm: filter (machine 1), operator state (2), overlay (3), and what the gate announced."""
+    """The whole state of one alarm: filter (machine 1), operator state (2), overlay (3), what was announced."""
 
     key: str
     rule: str

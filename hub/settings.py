@@ -17,6 +17,7 @@ from hub.reading import Label
 from hub.site import (
     DEVICE_KIND,
     Device,
+    Devices,
     History,
     ModbusRtuLink,
     ModbusTcpLink,
@@ -89,7 +90,7 @@ def load_site(path: Path) -> Site:
 
 
 def parse_span(span: str) -> tuple[int, int]:
-    """`"22:00-06:00"` as minutes of the day (1320, 360): start inclusive, end exclusive, over midnight if end <= start."""
+    """`"22:00-06:00"` as minutes of the day: start inclusive, end exclusive, over midnight if end <= start."""
     match = _SPAN.fullmatch(span)
     if match is None:
         raise ValueError(span)
@@ -117,7 +118,7 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
     link: SiteLink = parse(SiteLink, rest, file=path, key=key)  # type: ignore[arg-type]  # a union is a type form
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
-    devices = tuple(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
+    devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
     if isinstance(link, SerialPortLink) and len(devices) != 1:
         raise Refusal(path, f"{key}.device", "a serial port carries one device", value=len(devices))
     return msgspec.structs.replace(link, devices=devices)

@@ -44,7 +44,7 @@ class Voice(Strict, frozen=True, kw_only=True):
 
     id: str
     kind: Literal["log", "mqtt", "webhook"]
-    severities: list[Severity] = ["P1", "P2", "P3", "P4"]
+    severities: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
     url: str = ""
     secret_file: str = ""
     topic: str = "{site}/alarm/{rule}/{source}"
@@ -72,9 +72,13 @@ class Device(Strict, frozen=True, kw_only=True):
     link: str
 
 
+class Devices(tuple[Device, ...]):
+    """The devices of a link. A type of its own, so that the file's parser leaves them to `hub/settings.py`."""
+
+
 class _LinkCommon(Strict, frozen=True, kw_only=True):
     id: str
-    devices: tuple[Device, ...] = ()
+    devices: Devices = Devices()
 
 
 class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):

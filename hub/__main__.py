@@ -1,0 +1,71 @@
+"""The command line. One file a group of commands in `hub/commands`, the one room that may import every other."""
+
+import importlib
+import sys
+
+import click
+
+from device_profiles.door import Refusal
+from hub.journal import JournalError
+
+# Each command's file is imported when it is called, so that `zhian decode` does not wait for a web server.
+COMMANDS = {
+    "check": "hub.commands.site",
+    "profiles": "hub.commands.site",
+    "decode": "hub.commands.site",
+    "run": "hub.commands.run",
+    "field": "hub.commands.run",
+    "office": "hub.commands.run",
+    "demo": "hub.commands.demo",
+    "simulate": "hub.commands.demo",
+    "readings": "hub.commands.data",
+    "alarms": "hub.commands.data",
+    "order": "hub.commands.data",
+    "dog": "hub.commands.data",
+    "quarantine": "hub.commands.data",
+    "backup": "hub.commands.data",
+    "restore": "hub.commands.data",
+    "user": "hub.commands.users",
+}
+
+
+class Commands(click.Group):
+    """Finds commands by COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All that a user is to know of: `field` and `office` are started by `run`."""
+        return [name for name in COMMANDS if name not in ("field", "office")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zhian")
+def cli() -> None:
+    """Zhian (智安): sensor hub and safety controller of a residential community."""
+
+
+def main() -> None:
+    """Exit 0: well. 2: the user's mistake, named. 1: anything else."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except Refusal as error:
+        click.echo(f"zhian: {error}", err=True)
+        sys.exit(2)
+    except JournalError as error:
+        click.echo(f"zhian: {error}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

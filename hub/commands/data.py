@@ -1,0 +1,228 @@
+"""`zhian readings`, `alarms`, `order`, `dog`, `quarantine`, `backup`, `restore`: on a data folder, running or not."""
+
+import getpass
+import secrets
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from device_profiles.door import Refusal, nearest
+from firmware_bridge.wire.iso11784 import parse_any
+from hub.backup import backup, restore
+from hub.clock import Clock
+from hub.commands.options import DATA, JSON, Span, print_lines
+from hub.journal import FILE, connect, put_order
+from hub.outcome import Order, OrderState
+from hub.query import alarm_lines, first_kept, journal_readings, open_journal
+
+ORDER_EXPIRES_MS = 10_000
+LIST_EXPIRES_MS = 600_000
+ANSWER_S = 3.0  # a running hub takes an order within a second
+ENDED = {OrderState.CONFIRMED, OrderState.DONE, OrderState.UNCONFIRMED, OrderState.REFUSED, OrderState.FAILED}
+ENDED |= {OrderState.EXPIRED, OrderState.UNKNOWN}
+
+
+@click.command("readings")
+@click.argument("device")
+@click.option("--since", type=Span(), default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 7d.")
+@DATA
+@JSON
+def readings_command(device: str, since: float, data: Path, as_json: bool) -> None:
+    """Print the readings of DEVICE, oldest first."""
+    from hub.history.door import older_readings  # DuckDB, which the other commands need not load
+
+    now = Clock.from_environment().now()
+    start = now - int(since * 1000)
+    with open_journal(data) as db:
+        _require_device(db, device, data)
+        kept = first_kept(db, now)
+        if kept.rx > start:
+            print_lines(older_readings(data, device, start, now + 1, kept.seq), as_json=as_json)
+        print_lines(journal_readings(db, device, start), as_json=as_json)
+
+
+@click.command("alarms")
+@click.option("--since", type=Span(), default="30d", show_default=True, help="How far back: 90s, 15m, 1h, 7d.")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not over.")
+@DATA
+@JSON
+def alarms_command(since: float, open_only: bool, data: Path, as_json: bool) -> None:
+    """Print the alarms, oldest first."""
+    with open_journal(data) as db:
+        start = Clock.from_environment().now() - int(since * 1000)
+        print_lines(alarm_lines(db, start, open_only=open_only), as_json=as_json)
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """What became of an order, as `zhian order --json` prints it."""
+
+    order: int
+    device: str
+    command: str
+    state: str
+    outcome: str
+
+
+@click.command("order")
+@click.argument("device")
+@click.argument("command")
+@click.option("--seconds", type=float, help="How long, for a command that takes a duration.")
+@click.option("--reason", default="", help="Why; kept with the order.")
+@DATA
+@JSON
+def order_command(device: str, command: str, seconds: float | None, reason: str, data: Path, as_json: bool) -> None:
+    """Have DEVICE carry out COMMAND, and say what became of it. Exit 0 only when the device confirmed it."""
+    order = _order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=reason)
+    with open_journal(data) as db:
+        _require_device(db, device, data)
+    row = _put_and_wait(data, order)
+    line = OrderLine(row["id"], device, command, row["state"], row["outcome"])
+    if as_json:
+        print_lines([line], as_json=True)
+    else:
+        click.echo(f"order {line.order}: {device} {command}: {line.state} {line.outcome}")
+    if line.state == OrderState.REFUSED:
+        sys.exit(2)
+    sys.exit(0 if line.state == OrderState.CONFIRMED else 1)
+
+
+@click.group("dog")
+def dog_command() -> None:
+    """The register of dog chips: a chip that is not in it raises an alarm where it is read."""
+
+
+@dog_command.command("add")
+@click.argument("chip")
+@click.option("--note", default="", help="A word for the register; no owner's name.")
+@DATA
+def dog_add(chip: str, note: str, data: Path) -> None:
+    """Register CHIP, in any of its four spellings."""
+    number = _chip(chip)
+    row = _put_and_wait(data, _order("list-add", "dogs", LIST_EXPIRES_MS, text=f"{number} {note}"))
+    click.echo(f"{number}: {row['state']} {row['outcome']}")
+
+
+@dog_command.command("remove")
+@click.argument("chip")
+@DATA
+def dog_remove(chip: str, data: Path) -> None:
+    """Take CHIP out of the register."""
+    number = _chip(chip)
+    row = _put_and_wait(data, _order("list-remove", "dogs", LIST_EXPIRES_MS, text=number))
+    click.echo(f"{number}: {row['state']} {row['outcome']}")
+
+
+class DogLine(msgspec.Struct, frozen=True):
+    """One entry of the register."""
+
+    chip: str
+    note: str
+
+
+@dog_command.command("list")
+@DATA
+@JSON
+def dog_list(data: Path, as_json: bool) -> None:
+    """Print the register."""
+    with open_journal(data) as db:
+        rows = db.execute("SELECT id, note FROM entry WHERE list = 'dogs' ORDER BY id")
+        print_lines((DogLine(row["id"], row["note"]) for row in rows), as_json=as_json)
+
+
+class QuarantineLine(msgspec.Struct, frozen=True):
+    """One payload that could not be read."""
+
+    rx: int
+    source: str
+    fault: str
+    detail: str
+    hex: str
+    text: str
+
+
+@click.command("quarantine")
+@DATA
+@JSON
+def quarantine_command(data: Path, as_json: bool) -> None:
+    """Print the payloads that nobody could read, oldest first."""
+    with open_journal(data) as db:
+        rows = db.execute("SELECT * FROM quarantine ORDER BY seq")
+        lines = (
+            QuarantineLine(
+                row["rx"], row["source"], row["kind"], row["detail"], row["payload"].hex(" "),
+                row["payload"].decode("utf-8", "replace"),
+            )
+            for row in rows
+        )  # fmt: skip
+        print_lines(lines, as_json=as_json)
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@DATA
+def backup_command(file: Path, data: Path) -> None:
+    """Write everything of the data folder into FILE, while the hub runs or not."""
+    click.echo(backup(data, file, Clock().now()))
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@DATA
+def restore_command(file: Path, data: Path) -> None:
+    """Check FILE and unpack it into an empty data folder."""
+    click.echo(restore(file, data))
+
+
+def _chip(text: str) -> str:
+    number = parse_any(text)
+    if number is None:
+        raise click.UsageError(f"{text!r} is not a chip number; write 15 digits, as 156000000000101")
+    return number
+
+
+def _order(
+    kind: str, target: str, lasts_ms: int, *, command: str = "", seconds: float | None = None, text: str = ""
+) -> Order:
+    now = Clock.from_environment().now()
+    return Order(
+        id=0,
+        token=secrets.token_hex(16),
+        kind=kind,
+        target=target,
+        command=command,
+        seconds=seconds,
+        text=text,
+        actor=f"cli:{getpass.getuser()}",
+        issued=now,
+        expires=now + lasts_ms,
+    )
+
+
+def _put_and_wait(data: Path, order: Order) -> sqlite3.Row:
+    """The order's row when it has ended, or as far as it has come when no hub takes it."""
+    open_journal(data).close()
+    db = connect(data / FILE)
+    try:
+        number = put_order(db, order)
+        asked = time.monotonic()
+        while True:
+            row: sqlite3.Row = db.execute("SELECT * FROM orders WHERE id = ?", (number,)).fetchone()
+            if row["state"] in ENDED:
+                return row
+            if row["state"] == OrderState.REQUESTED and time.monotonic() - asked > ANSWER_S:
+                raise click.ClickException(
+                    f"no hub took the order: does `zhian run` run on {data}? It expires by itself."
+                )
+            time.sleep(0.05)
+    finally:
+        db.close()
+
+
+def _require_device(db: sqlite3.Connection, device: str, data: Path) -> None:
+    known = [row[0] for row in db.execute("SELECT source FROM health WHERE kind = 'device'")]
+    if device not in known:
+        raise Refusal(data, "DEVICE", "no such device", value=device, right=nearest(device, known) if known else "")

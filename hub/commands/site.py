@@ -1,0 +1,156 @@
+"""`zhian check`, `profiles` and `decode`: what an installer asks before anything runs. They open no cable."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from device_profiles import load, vocabulary
+from device_profiles.door import Refusal, nearest
+from device_profiles.types import ModbusProfile, Profile, SerialProfile
+from firmware_bridge.raw import Message, Raw, Registers, Trouble
+from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.framing import Framer
+from firmware_bridge.wire.modbus import Request, read_rtu
+from firmware_bridge.wire.plan import plan
+from hub.clock import Clock
+from hub.commands.options import JSON, SITE, print_lines
+from hub.reading import Fault, FaultKind, Reading
+from hub.rules import load_rules
+from hub.settings import load_site
+from hub.site import ModbusRtuLink, SerialPortLink, Site
+
+
+@click.command("check")
+@SITE
+@JSON
+def check_command(site: Path, as_json: bool) -> None:
+    """Judge a site file: keys, profiles, unit ids, zones, rules, ports. Exit 2 names what is wrong."""
+    checked = load_site(site)
+    rules = load_rules(checked, site)
+    _check_ports(checked, site)
+    counts = {
+        "links": len(checked.links),
+        "devices": len(checked.devices()),
+        "zones": len(checked.zones),
+        "rules": len(rules),
+    }
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"site": checked.id, **counts}).decode() + "\n")
+    else:
+        click.echo(
+            f"{site}: {checked.name.zh} / {checked.name.en}: " + ", ".join(f"{n} {word}" for word, n in counts.items())
+        )
+
+
+class ProfileLine(msgspec.Struct, frozen=True):
+    """One profile, as `zhian profiles --json` prints it."""
+
+    id: str
+    link: str
+    zh: str
+    en: str
+    quantities: list[str]
+    commands: list[str]
+    source: str
+
+
+@click.command("profiles")
+@JSON
+def profiles_command(as_json: bool) -> None:
+    """List the devices that Zhian can read."""
+    lines = [
+        ProfileLine(p.id, p.KIND, p.title.zh, p.title.en, list(p.reading), list(p.command), p.source)
+        for p in load.profiles().values()
+    ]
+    if as_json:
+        print_lines(lines, as_json=True)
+        return
+    for line in lines:
+        click.echo(f"{line.id:24} {line.link:7} {line.zh} / {line.en}: {', '.join(line.quantities)}")
+
+
+class DecodedReading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading, as `zhian decode` prints it."""
+
+    quantity: str
+    value: float | str
+    unit: str | None
+    detail: dict[str, str] | None = None
+
+
+class DecodedFault(msgspec.Struct, frozen=True):
+    """One fault, as `zhian decode` prints it."""
+
+    fault: str
+    detail: str
+
+
+@click.command("decode")
+@click.argument("profile")
+@click.option("--hex", "as_hex", help='Bytes as they crossed the wire: "02 31 37 ...".')
+@click.option("--json", "as_json", help="A JSON message as it was published.")
+@click.option(
+    "--ask", default="", help="Modbus: the question (RTU, hex) that was answered; default: the profile's own."
+)
+def decode_command(profile: str, as_hex: str | None, as_json: str | None, ask: str) -> None:
+    """Print what a device said: one JSON line a reading, or {"fault": ...} and exit 1."""
+    found = load.load(Path(profile)) if profile.endswith(".toml") else load.find(profile, file="--", key="PROFILE")
+    if (as_hex is None) == (as_json is None):
+        raise click.UsageError("give the bytes with --hex, or the message with --json")
+    raws = _raw_json(found, as_json) if as_json is not None else _raw_bytes(found, _bytes(as_hex or ""), ask)
+    results = [result for raw in raws for result in decode("device", found, raw, Clock().now())]
+    for result in results:
+        sys.stdout.write(msgspec.json.encode(_line(result)).decode() + "\n")
+    if any(isinstance(result, Fault) for result in results):
+        sys.exit(1)
+
+
+def _line(result: Reading | Fault) -> DecodedReading | DecodedFault:
+    if isinstance(result, Fault):
+        return DecodedFault(result.kind, result.detail)
+    word = vocabulary.find(result.quantity)
+    return DecodedReading(result.quantity, result.value, word.quantity.unit if word else "", result.detail)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise click.UsageError(f'--hex {text!r}: not hexadecimal bytes; write them as "01 03 02 02 2D 79 39"') from None
+
+
+def _raw_json(profile: Profile, text: str) -> list[Raw]:
+    if profile.KIND != "mqtt":
+        raise click.UsageError(f"{profile.id} does not speak JSON; give its bytes with --hex")
+    return [Message(topic="", payload=text.encode())]
+
+
+def _raw_bytes(profile: Profile, data: bytes, ask: str) -> list[Raw]:
+    if isinstance(profile, SerialProfile):
+        framer = Framer(profile.frame)
+        nothing = Trouble(FaultKind.INCOMPLETE, "no whole frame in these bytes", data)
+        return [*framer.feed(data), *framer.flush()] or [nothing]
+    if isinstance(profile, ModbusProfile):
+        return [_modbus_answer(profile, data, _bytes(ask))]
+    return [Message(topic="", payload=data)]
+
+
+def _modbus_answer(profile: ModbusProfile, data: bytes, ask: bytes) -> Raw:
+    """The answer read as the reply to `ask`, or to that request of the profile's plan which it fits."""
+    requests = [Request.from_rtu(ask)] if ask else plan(profile, data[0] if data else profile.link.unit)
+    answers = [
+        read_rtu(request, data) or Trouble(FaultKind.INCOMPLETE, "the answer breaks off") for request in requests
+    ]
+    return next((answer for answer in answers if isinstance(answer, Registers)), answers[0])
+
+
+def _check_ports(site: Site, path: Path) -> None:
+    """The cables that are files: an installer wants to hear now that a port is not there."""
+    by_id = Path("/dev/serial/by-id")
+    there = [str(port) for port in by_id.iterdir()] if by_id.is_dir() else []
+    for at, link in enumerate(site.links):
+        if isinstance(link, ModbusRtuLink | SerialPortLink) and not Path(link.port).exists():
+            right = nearest(link.port, there) if there else "no serial adapter is plugged in"
+            raise Refusal(path, f"link[{at}].port", "there is no such port", value=link.port, right=right)

@@ -1,0 +1,74 @@
+"""Group commit: every task that waits while one transaction is being written shares the next one.
+
+Bounded without a queue of ours: each link waits for its own list before it reads on. A full disk is waited out (and
+nothing is acknowledged meanwhile); any other storage error ends the process, for a fresh open is the only safe cure.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from firmware_bridge.raw import Redelivery
+from hub.journal import Journal
+from hub.outcome import Outcome
+
+LOG = logging.getLogger("zhian.journal")
+DISK_FULL_PAUSE_S = 1.0
+T = TypeVar("T")
+
+
+class Committer:
+    """Writes for many tasks through the journal's one thread. `run` must be running."""
+
+    def __init__(self, journal: Journal) -> None:
+        """The journal is used from the committer's thread alone from now on."""
+        self._journal = journal
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._waiting: list[tuple[Outcome, Sequence[Redelivery], int, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self.announced = asyncio.Event()  # set after each transaction that gives the voices something to say
+
+    async def commit(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
+        """Return when it is durable."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((outcome, deliveries, heartbeat, done))
+        self._wake.set()
+        await done
+
+    async def call(self, work: Callable[[Journal], T]) -> T:
+        """Run something short on the journal's thread (the announcer's claims)."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._journal)
+
+    async def run(self) -> None:
+        """Write what waits, for ever. Raises sqlite3.Error on a storage fault other than a full disk."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._waiting = self._waiting, []
+            await self._write(batch)
+            for *_, done in batch:
+                if not done.done():
+                    done.set_result(None)
+            if any(flip.announce for outcome, *_ in batch for flip in outcome.flips):
+                self.announced.set()
+
+    def close(self) -> None:
+        """Stop the thread and close the journal."""
+        self._thread.submit(self._journal.close)
+        self._thread.shutdown()
+
+    async def _write(self, batch: list[tuple[Outcome, Sequence[Redelivery], int, "asyncio.Future[None]"]]) -> None:
+        outcomes = [outcome for outcome, *_ in batch]
+        deliveries = [delivery for _, some, _, _ in batch for delivery in some]
+        heartbeat = max(beat for *_, beat, _ in batch)
+        while True:
+            try:
+                return await self.call(lambda journal: journal.write(outcomes, deliveries, heartbeat))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                    raise
+                LOG.error("journal cannot be written (%s): nothing is acknowledged until it can", error)
+                await asyncio.sleep(DISK_FULL_PAUSE_S)

@@ -1,0 +1,146 @@
+"""The field process: carries what the links bring through decode, core and journal, and orders the other way.
+
+It decides nothing. Everything here may be killed at any instruction: what was acknowledged is in the journal.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from firmware_bridge.raw import Arrival, Link, SendError
+from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.orders import action
+from hub.announce import Announcer
+from hub.clock import Clock
+from hub.commit import Committer
+from hub.core import Core
+from hub.journal import Journal, connect, requested_orders
+from hub.outcome import Order, Outcome
+from hub.reading import Fault, FaultKind, LinkChange, News
+from hub.rules import Rule
+from hub.site import Device, Site
+
+LOG = logging.getLogger("zhian.field")
+TICK_S = 1.0
+INBOX_S = 0.05  # how often the orders table is looked at; part of press-to-relay time
+
+
+class Field:
+    """One site's field process, made of parts that were opened by the caller."""
+
+    def __init__(
+        self, site: Site, rules: Mapping[str, Rule], core: Core, journal: Journal, links: Sequence[Link], clock: Clock
+    ) -> None:
+        """`journal` is open; `links` are not entered yet."""
+        self._site = site
+        self._core = core
+        self._journal = journal
+        self._links = {link.id: link for link in links}
+        self._devices = site.devices()
+        self._clock = clock
+        self._committer = Committer(journal)
+        self._announcer = Announcer(site, rules, self._committer, self._links, clock)
+        self._group: asyncio.TaskGroup
+
+    async def run(self) -> None:
+        """Carry until cancelled. Raises (an ExceptionGroup) when a part fails for good: the supervisor starts anew."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._committer.run(), name="journal")
+                await self._settle()
+                for link in self._links.values():
+                    self._group.create_task(self._carry(link), name=f"link {link.id}")
+                self._group.create_task(self._tick(), name="tick")
+                self._group.create_task(self._inbox(), name="inbox")
+                self._group.create_task(self._announcer.run(), name="announce")
+        finally:
+            self._committer.close()
+
+    async def _settle(self) -> None:
+        """What the stop left open (orders under way, rules and devices that are gone) is settled first."""
+        await self._take(self._core.begin(self._clock.now()))
+
+    async def _carry(self, link: Link) -> None:
+        async with link:
+            async for arrivals in link:
+                fresh = [item for item in arrivals if isinstance(item, LinkChange) or self._is_new(item)]
+                news = [new for item in fresh for new in self._read(link.id, item)]
+                outcome = self._core.accept(news, self._clock.now())
+                await self._take(outcome, [item for item in fresh if isinstance(item, Arrival)])
+
+    async def _take(self, outcome: Outcome, arrivals: Sequence[Arrival] = ()) -> None:
+        deliveries = [arrival.redelivery for arrival in arrivals if arrival.redelivery]
+        await self._committer.commit(outcome, deliveries)
+        for order in outcome.dispatch:
+            self._group.create_task(self._send(order), name=f"order {order.id}")
+
+    def _is_new(self, arrival: Arrival) -> bool:
+        return not self._journal.repeated(arrival.redelivery)
+
+    def _read(self, link_id: str, item: Arrival | LinkChange) -> Sequence[News]:
+        if isinstance(item, LinkChange):
+            LOG.log(logging.INFO if item.state == "up" else logging.WARNING, "%s is %s: %s", *_words(item))
+            return [item]
+        device = self._devices.get(item.device)
+        if device is None:
+            return [_unknown(link_id, item)]
+        return decode(device.id, device.profile, item.raw, item.rx)
+
+    async def _tick(self) -> None:
+        while True:
+            now = self._clock.now()
+            outcome = self._core.tick(now)
+            await self._committer.commit(outcome, heartbeat=now)
+            for order in outcome.dispatch:
+                self._group.create_task(self._send(order), name=f"order {order.id}")
+            await self._clock.sleep(TICK_S)
+
+    async def _inbox(self) -> None:
+        """Look for new orders; `INBOX_S` is real time, for a person waits for it."""
+        reader = connect(self._journal.path, read_only=True)
+        last = 0
+        try:
+            while True:
+                for order in requested_orders(reader, last):
+                    last = order.id
+                    await self._take(self._core.order(order, self._clock.now()))
+                await asyncio.sleep(INBOX_S)
+        finally:
+            reader.close()
+
+    async def _send(self, order: Order) -> None:
+        """Send at most once: the journal says `sent` before the first byte leaves."""
+        device = self._devices[order.target]
+        await self._take(self._core.sent(order.id, self._clock.now()))
+        try:
+            await self._links[device.link].send(device.id, self._action(device, order))
+        except SendError as error:
+            await self._take(self._core.send_failed(order.id, error.kind, error.detail, self._clock.now()))
+        except ValueError as error:
+            await self._take(self._core.send_failed(order.id, FaultKind.REFUSED, str(error), self._clock.now()))
+
+    def _action(self, device: Device, order: Order) -> object:
+        topic = getattr(device.options, "orders", "").format(site=self._site.id, device=device.id)
+        return action(
+            device.profile,
+            order.command,
+            seconds=order.seconds,
+            order_id=str(order.id),
+            expires=order.expires,
+            topic=topic,
+        )
+
+
+def _words(change: LinkChange) -> tuple[str, str, str]:
+    return change.link, change.state, change.detail
+
+
+def _unknown(link_id: str, arrival: Arrival) -> Fault:
+    topic = getattr(arrival.raw, "topic", "")
+    return Fault(
+        source=link_id,
+        kind=FaultKind.UNKNOWN_DEVICE,
+        detail=f"{topic}: no device of this site speaks here",
+        rx=arrival.rx,
+        payload=getattr(arrival.raw, "payload", b""),
+    )

@@ -1,0 +1,131 @@
+"""Answers of the command line from a data folder, whether its hub runs or not: readings and alarms. Reads only.
+
+The journal knows the last hours; what is older comes from the history store, through the office process while it runs.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from device_profiles import vocabulary
+from device_profiles.door import Refusal
+from hub.journal import FILE, connect
+
+_ALARMS = """
+SELECT o.*, a.state AS now_state, a.occurrence AS now_occurrence, a.shelved_until, a.suppressed, a.out_of_service
+FROM occurrence o LEFT JOIN alarm a ON a.key = o.key
+WHERE o.raised >= ? AND (? = 0 OR o.closed = '') ORDER BY o.raised, o.id
+"""
+
+
+class ReadingLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading as `zhian readings --json` prints it; `ts` and `rx` in ms since 1970."""
+
+    device: str
+    quantity: str
+    ts: int
+    rx: int
+    value: float | str
+    unit: str
+    quality: str
+    detail: dict[str, str] | None = None
+
+
+class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One occurrence as `zhian alarms --json` prints it; instants in ms since 1970, null where not yet."""
+
+    rule: str
+    device: str
+    zone: str
+    severity: str
+    state: str
+    occurrence: int
+    raised: int
+    acked: int | None
+    acked_by: str
+    cleared: int | None
+    quantity: str
+    value: float | str | None
+    limit: float | None
+    closed: str
+
+
+def open_journal(data: Path) -> sqlite3.Connection:
+    """The journal of a data folder, read only. Raises Refusal when there is none."""
+    path = data / FILE
+    if not path.exists():
+        raise Refusal(path, "", "there is no journal here", right="give the data folder of `zhian run` with --data")
+    return connect(path, read_only=True)
+
+
+def journal_readings(db: sqlite3.Connection, device: str, since: int) -> Iterator[ReadingLine]:
+    """Readings of a device (or of all, when empty) received since `since`, oldest first."""
+    rows = db.execute(
+        "SELECT * FROM reading WHERE rx >= ? AND (? = '' OR device = ?) ORDER BY seq", (since, device, device)
+    )
+    for row in rows:
+        yield reading_line(dict(row))
+
+
+def reading_line(row: dict[str, Any]) -> ReadingLine:  # Any: SQLite's column types
+    """A journal or history row with its unit."""
+    word = vocabulary.find(row["quantity"])
+    detail = row["detail"]
+    return ReadingLine(
+        device=row["device"],
+        quantity=row["quantity"],
+        ts=row["ts"],
+        rx=row["rx"],
+        value=row["value"],
+        unit=word.quantity.unit if word else "",
+        quality=row["quality"],
+        detail=msgspec.json.decode(detail) if detail else None,
+    )
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The oldest reading that the journal still has; with none, the number and time that the next will be past."""
+
+    seq: int
+    rx: int
+
+
+def first_kept(db: sqlite3.Connection, now: int) -> Kept:
+    """Where the journal's memory begins."""
+    row = db.execute("SELECT seq, rx FROM reading ORDER BY seq LIMIT 1").fetchone()
+    return Kept(row["seq"], row["rx"]) if row else Kept(2**62, now)
+
+
+def alarm_lines(db: sqlite3.Connection, since: int = 0, *, open_only: bool = False) -> Iterator[AlarmLine]:
+    """Occurrences raised since `since`, oldest first."""
+    for row in db.execute(_ALARMS, (since, int(open_only))):
+        yield AlarmLine(
+            rule=row["rule"],
+            device=row["source"],
+            zone=row["zone"],
+            severity=row["severity"],
+            state=_state(row),
+            occurrence=row["occurrence"],
+            raised=row["raised"],
+            acked=row["acked"],
+            acked_by=row["acked_by"],
+            cleared=row["cleared"],
+            quantity=row["quantity"],
+            value=row["value"],
+            limit=row["limit"],
+            closed=row["closed"],
+        )
+
+
+def _state(row: sqlite3.Row) -> str:
+    """What people see: out-of-service > suppressed > shelved > the operator's state; a closed occurrence is normal."""
+    if row["closed"] or row["now_occurrence"] != row["occurrence"]:
+        return "normal"
+    if row["out_of_service"]:
+        return "out-of-service"
+    if row["suppressed"] != "[]":
+        return "suppressed"
+    return "shelved" if row["shelved_until"] else str(row["now_state"])

@@ -1,0 +1,108 @@
+"""Keeps the site's processes running: starts them, starts anew what dies, and leaves nothing behind when it stops.
+
+It knows no devices and no journal. A child that dies at once again is started ever more slowly; each child asks the
+kernel to be stopped when this process is gone, however it went.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+LOG = logging.getLogger("zhian.run")
+PAUSE_FIRST_S, PAUSE_MOST_S = 0.3, 10.0
+SETTLED_S = 20.0  # a child that lived so long starts again at once
+STOP_S = 8.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """One process to keep running. `pass_fds` stay open in it."""
+
+    name: str
+    argv: Sequence[str]
+    pass_fds: Sequence[int] = ()
+    environment: Mapping[str, str] = {}
+
+
+def zhian(*arguments: str) -> list[str]:
+    """The command line of one of our own processes."""
+    return [sys.executable, "-m", "hub", *arguments]
+
+
+async def supervise(children: Sequence[Child], stop: asyncio.Event) -> None:
+    """Run all children until `stop` is set, then stop them in the opposite order."""
+    tasks = [asyncio.create_task(_keep(child, stop), name=child.name) for child in children]
+    await stop.wait()
+    for task in reversed(tasks):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal set `stop`."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(name, stop.set)
+
+
+async def _keep(child: Child, stop: asyncio.Event) -> None:
+    pause = PAUSE_FIRST_S
+    while not stop.is_set():
+        started = asyncio.get_running_loop().time()
+        code = await _run_once(child)
+        lived = asyncio.get_running_loop().time() - started
+        pause = PAUSE_FIRST_S if lived > SETTLED_S else min(PAUSE_MOST_S, pause * 2)
+        LOG.warning("%s ended (%s) after %.0f s; starting it again in %.1f s", child.name, _how(code), lived, pause)
+        await asyncio.sleep(pause)
+
+
+async def _run_once(child: Child) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *child.argv,
+        pass_fds=child.pass_fds,
+        env={**os.environ, **child.environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        preexec_fn=_die_with(os.getpid()),
+        start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the children in order
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Run in the child before it becomes the program: TERM it when the parent dies, also when it died just now."""
+    library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+    def ask() -> None:
+        if library is not None:
+            library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"

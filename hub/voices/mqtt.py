@@ -1,0 +1,25 @@
+"""The voice that publishes the announcement as JSON, for whatever else the site runs."""
+
+import msgspec
+
+from firmware_bridge.raw import Link, Publish, SendError
+from hub.voices import Announcement, VoiceError
+
+EXPIRY_S = 3600
+
+
+class MqttVoice:
+    """Publishes on `topic` (may hold {site}, {rule}, {source}) with QoS 1, not retained."""
+
+    def __init__(self, link: Link, topic: str) -> None:
+        """`link` is the site's MQTT link."""
+        self._link, self._topic = link, topic
+
+    async def say(self, announcement: Announcement) -> str:
+        """Publish; accepted when the broker acknowledged it."""
+        topic = self._topic.format(site=announcement.site, rule=announcement.rule, source=announcement.source)
+        try:
+            await self._link.send("", Publish(topic, msgspec.json.encode(announcement), expires_s=EXPIRY_S))
+        except SendError as error:
+            raise VoiceError(error.detail) from error
+        return f"published on {topic}"

@@ -1,0 +1,148 @@
+"""SIGKILL on the hub, again and again, while numbered QoS 1 messages arrive: none is missing, none is there twice."""
+
+import asyncio
+import contextlib
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hub import broker
+from hub.query import journal_readings, open_journal
+from hub.settings import load_site
+from hub.site import MqttBrokerLink
+from tests.e2e.conftest import free_port
+
+pytestmark = pytest.mark.timeout(180)
+
+KILLS = 8
+RATE = 2500  # messages a second
+SITE = """
+[site]
+id = "court"
+name = {{ zh = "测试小区", en = "Test court" }}
+timezone = "Asia/Shanghai"
+[[link]]
+id = "mqtt"
+kind = "mqtt"
+listen = "127.0.0.1:{port}"
+  [[link.device]]
+  id = "meter"
+  profile = "noise/json-mqtt"
+"""
+
+
+class Court:
+    """A broker and a hub's field process that is killed and started again."""
+
+    def __init__(self, folder: Path, when: str) -> None:
+        """`when`: "after" the commit is the hub as it is; "early" is the control."""
+        self.when, self.data, self.site = when, folder / "data", folder / "site.toml"
+        self.data.mkdir()
+        self.port = free_port()
+        self.site.write_text(SITE.format(port=self.port), encoding="utf-8")
+        site = load_site(self.site)
+        link = next(link for link in site.links if isinstance(link, MqttBrokerLink))
+        self.configuration = broker.prepare(site, link, self.data)
+        self.log = (folder / "log").open("ab")
+
+    @contextlib.contextmanager
+    def broker(self) -> Iterator[None]:
+        """The mosquitto of the site."""
+        process = subprocess.Popen([broker.executable(), "-c", str(self.configuration)], stderr=self.log)
+        yield
+        process.terminate()
+        process.wait(10)
+        self.log.close()
+
+    def hub(self) -> "subprocess.Popen[bytes]":
+        """A field process."""
+        script = Path(__file__).with_name("killed_hub.py")
+        arguments = [self.when, str(self.site), str(self.data)]
+        return subprocess.Popen([sys.executable, str(script), *arguments], stderr=self.log)
+
+    def counted(self) -> Counter[int]:
+        """Message number -> how often it is in `zhian readings`, for one of its quantities."""
+        with contextlib.closing(open_journal(self.data)) as db:
+            return Counter(line.ts for line in journal_readings(db, "meter", 0) if line.quantity == "laeq")
+
+
+def publish(court: Court, first: int, stop: threading.Event) -> int:
+    """Number messages by their time stamps at RATE until `stop`; the number after the last, all taken by the broker."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="meter")
+    client.username_pw_set("meter", broker.credentials(court.data)["meter"])
+    client.max_inflight_messages_set(1000)
+    client.connect("127.0.0.1", court.port)
+    client.loop_start()
+    number, began = first, time.monotonic()
+    while not stop.is_set():
+        due = first + int((time.monotonic() - began) * RATE)
+        sent = [client.publish("court/meter/up", b'{"ts": %d, "laeq": 40.0}' % at, qos=1) for at in range(number, due)]
+        for message in sent[-1:]:
+            message.wait_for_publish(30)
+        number = due
+        time.sleep(0.005)
+    client.disconnect()
+    client.loop_stop()
+    return number
+
+
+async def killed_while_publishing(court: Court) -> tuple[int, int]:
+    """Numbers [first, last) were published while the hub was killed KILLS times."""
+    stop, first = threading.Event(), time.time_ns() // 1_000_000 - 3_600_000
+    hub = court.hub()
+    await asyncio.sleep(1.5)
+    publishing = asyncio.create_task(asyncio.to_thread(publish, court, first, stop))
+    for _ in range(KILLS):
+        await asyncio.sleep(random.uniform(0.6, 1.4))
+        hub.kill()
+        await asyncio.to_thread(hub.wait)
+        hub = court.hub()
+    await asyncio.sleep(1.0)
+    stop.set()
+    last = await publishing
+    await drained(court, last - first)
+    hub.terminate()
+    await asyncio.to_thread(hub.wait)
+    return first, last
+
+
+async def drained(court: Court, wanted: int) -> None:
+    """Until everything is there, or nothing more comes."""
+    before = -1
+    for _ in range(60):
+        there = len(await asyncio.to_thread(court.counted))
+        if there >= wanted or there == before:
+            return
+        before = there
+        await asyncio.sleep(1.5)
+
+
+async def test_none_missing_none_twice(tmp_path: Path) -> None:
+    """Acknowledged means durable: whatever instruction the kill hits."""
+    court = Court(tmp_path, "after")
+    with court.broker():
+        first, last = await killed_while_publishing(court)
+    counted = court.counted()
+
+    assert last - first > KILLS * 0.5 * RATE
+    assert [number for number in range(first, last) if number not in counted] == []
+    assert [number for number, times in counted.items() if times > 1] == []
+
+
+async def test_control_acknowledging_early_loses(tmp_path: Path) -> None:
+    """The same kills lose messages when the hub acknowledges before the commit: the test above can fail."""
+    court = Court(tmp_path, "early")
+    with court.broker():
+        first, last = await killed_while_publishing(court)
+    counted = court.counted()
+
+    assert any(number not in counted for number in range(first, last))

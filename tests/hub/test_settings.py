@@ -1,0 +1,138 @@
+"""The door of the site file: what is wrong is named by file, key and value, with what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from device_profiles.door import Refusal
+from device_profiles.types import ModbusLink, MqttLink
+from hub.settings import load_site, parse_span
+
+GOOD = """
+[site]
+id = "garden"
+name = { zh = "花园", en = "Garden" }
+timezone = "Asia/Shanghai"
+noise_class = 1
+
+[[zone]]
+id = "lake"
+name = { zh = "湖", en = "Lake" }
+closed = "20:00-06:00"
+siren = { device = "relay", command = "pulse_2", seconds = 5.0 }
+
+[[link]]
+id = "line"
+kind = "modbus-rtu"
+port = "/dev/ttyUSB0"
+baud = 4800
+
+  [[link.device]]
+  id = "noise-a"
+  profile = "noise/generic-rs485"
+  unit = 3
+  zone = "lake"
+
+  [[link.device]]
+  id = "noise-b"
+  profile = "noise/generic-rs485"
+  unit = 4
+  every = 2.0
+
+[[link]]
+id = "cabinet"
+kind = "modbus-tcp"
+host = "127.0.0.1"
+
+  [[link.device]]
+  id = "relay"
+  profile = "relay/waveshare-8ch"
+
+[[link]]
+id = "mqtt"
+kind = "mqtt"
+
+  [[link.device]]
+  id = "gate"
+  profile = "gate/json-mqtt"
+  topic = "old/{device}/state"
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    """The text as a site file."""
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_good_file_becomes_typed_structs(tmp_path: Path) -> None:
+    """Device options are the profile's [link], overridden by the site, with the line's own settings."""
+    site = load_site(write(tmp_path, GOOD))
+
+    devices = site.devices()
+    first, second, gate = devices["noise-a"].options, devices["noise-b"].options, devices["gate"].options
+    assert isinstance(first, ModbusLink)
+    assert isinstance(second, ModbusLink)
+    assert isinstance(gate, MqttLink)
+    assert (first.unit, first.baud, second.every) == (3, 4800, 2.0)
+    assert gate.topic == "old/{device}/state"
+    assert site.noise_class == "1"
+    assert list(devices) == ["noise-a", "noise-b", "relay", "gate"]
+
+
+NOISE = 'profile = "noise/generic-rs485"'
+MISTAKES = [
+    ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Shangai"', "site.timezone", "Asia/Shangai", "IANA"),
+    ('timezone = "Asia/Shanghai"', 'timezon = "Asia/Shanghai"', "site.timezon", "", "timezone"),
+    ('id = "garden"', 'id = "Garden North"', "site.id", "Garden North", "lower case"),
+    ("noise_class = 1", 'noise_class = "5"', "site.noise_class", "5", ""),
+    ('closed = "20:00-06:00"', 'closed = "20-6"', "zone[0].closed", "20-6", "22:00-06:00"),
+    ('kind = "modbus-rtu"', 'kind = "modbus-rtx"', "link[0].kind", "modbus-rtx", 'did you mean "modbus-rtu"'),
+    ("baud = 4800", 'baud = "4800"', "link[0].baud", "4800", ""),
+    ("baud = 4800", "bauds = 4800", "link[0].bauds", "", 'did you mean "baud"'),
+    (NOISE, 'profile = "noise/generic-rs458"', "link[0].device[0].profile", "rs458", 'did you mean "noise/'),
+    (NOISE, 'profile = "gate/json-mqtt"', "link[0].device[0].profile", "gate/json-mqtt", "noise/generic-rs485"),
+    ("unit = 4", "unit = 3", "link[0].device[1].unit", "3", "1 is free"),
+    ("unit = 4", "unit = 300", "link[0].device[1].unit", "300", ""),
+    ("unit = 4", "unti = 4", "link[0].device[1].unti", "4", 'did you mean "unit"'),
+    ("unit = 4", "unit = 4\n  baud = 9600", "link[0].device[1].baud", "", "all devices of one line share it"),
+    ('zone = "lake"', 'zone = "laek"', "link[0].device[0].zone", "laek", 'did you mean "lake"'),
+    ('id = "noise-b"', 'id = "noise-a"', "link[0].device[1].id", "noise-a", "link[0].device[0].id"),
+    ('id = "cabinet"', 'id = "line"', "link[1].id", "line", "taken"),
+    ('device = "relay"', 'device = "realy"', "zone[0].siren.device", "realy", 'did you mean "relay"'),
+    ('command = "pulse_2"', 'command = "puls_2"', "zone[0].siren.command", "puls_2", 'did you mean "pulse_2"'),
+    ("[site]", "[site", "file", "", "not valid TOML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "key", "value", "hint"), MISTAKES, ids=[m[2] + "=" + m[3] for m in MISTAKES]
+)
+def test_a_mistake_is_named(tmp_path: Path, right: str, wrong: str, key: str, value: str, hint: str) -> None:
+    """Every refusal names file, key and value, and says what would be right."""
+    assert right in GOOD
+    path = write(tmp_path, GOOD.replace(right, wrong, 1))
+
+    with pytest.raises(Refusal) as refusal:
+        load_site(path)
+
+    text = str(refusal.value)
+    assert text.startswith(f"{path}: {key}")
+    assert value in text
+    assert hint in text
+
+
+@pytest.mark.parametrize(
+    ("span", "minutes"), [("22:00-06:00", (1320, 360)), ("00:00-24:00", (0, 1440)), ("08:30-17:05", (510, 1025))]
+)
+def test_spans(span: str, minutes: tuple[int, int]) -> None:
+    """A span is two times of the day in minutes."""
+    assert parse_span(span) == minutes
+
+
+@pytest.mark.parametrize("span", ["", "22-06", "25:00-06:00", "22:60-06:00", "24:00-06:00", "22:00-24:30"])
+def test_spans_that_are_none(span: str) -> None:
+    """What is no span is refused, never guessed."""
+    with pytest.raises(ValueError, match=span or "^$"):
+        parse_span(span)

@@ -1,0 +1,93 @@
+"""The supervisor: what dies is started again, what is stopped is gone, and nothing outlives it."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hub import supervisor
+from hub.supervisor import Child, supervise
+
+WRITES_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+
+
+def a_child(log: Path) -> Child:
+    """A process that notes its number and waits."""
+    return Child(name="child", argv=[sys.executable, "-c", WRITES_ITS_NUMBER, str(log)])
+
+
+async def numbers(log: Path, count: int) -> list[int]:
+    """The process numbers that were noted, once there are `count` of them."""
+    async with asyncio.timeout(20):
+        while True:
+            noted = await asyncio.to_thread(lambda: log.read_text().split() if log.exists() else [])
+            if len(noted) >= count:
+                return [int(number) for number in noted]
+            await asyncio.sleep(0.02)
+
+
+def alive(number: int) -> bool:
+    """True while the process exists and is not a zombie."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+async def test_a_child_that_dies_comes_back_and_stop_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL on the child: another one runs; after stop none does."""
+    monkeypatch.setattr(supervisor, "PAUSE_FIRST_S", 0.02)
+    log, stop = tmp_path / "log", asyncio.Event()
+    running = asyncio.create_task(supervise([a_child(log)], stop))
+
+    (first,) = await numbers(log, 1)
+    os.kill(first, signal.SIGKILL)
+    second = (await numbers(log, 2))[1]
+    stop.set()
+    await running
+
+    assert first != second
+    assert not alive(second)
+
+
+async def test_a_child_that_ignores_term_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that does not listen to SIGTERM is killed after a while."""
+    monkeypatch.setattr(supervisor, "STOP_S", 0.3)
+    log, stop = tmp_path / "log", asyncio.Event()
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WRITES_ITS_NUMBER
+    child = Child(name="deaf", argv=[sys.executable, "-c", deaf, str(log)])
+    running = asyncio.create_task(supervise([child], stop))
+
+    (number,) = await numbers(log, 1)
+    stop.set()
+    await running
+
+    assert not alive(number)
+
+
+PARENT = """
+import asyncio, sys
+from hub.supervisor import Child, supervise
+child = Child(name="child", argv=[sys.executable, "-c", sys.argv[1], sys.argv[2]])
+asyncio.run(supervise([child], asyncio.Event()))
+"""
+
+
+async def test_children_go_when_the_parent_is_killed(tmp_path: Path) -> None:
+    """The kernel stops the children when the supervisor is killed with SIGKILL."""
+    log = tmp_path / "log"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, WRITES_ITS_NUMBER, str(log))
+    (number,) = await numbers(log, 1)
+
+    parent.kill()
+    await parent.wait()
+
+    deadline = time.monotonic() + 10
+    while alive(number) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    assert not alive(number)
