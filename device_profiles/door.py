@@ -56,12 +56,13 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 _AT = re.compile(r" - at `(?:key in )?\$?(?P<path>[^`]*)`$")
+_STEPS = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 
 
 def _refusal(kind: type, table: object, file: str | Path, key: str, message: str) -> Refusal:
     at = _AT.search(message)
-    path = (at["path"] if at else "").lstrip(".")
+    path = _with_keys(kind, table, (at["path"] if at else "").lstrip("."))
     problem = message[: at.start()] if at else message
     where = ".".join(part for part in (key, path) if part).replace(".[", "[")
     unknown = _UNKNOWN.search(problem)
@@ -73,11 +74,31 @@ def _refusal(kind: type, table: object, file: str | Path, key: str, message: str
     return Refusal(file, where, problem, value=_value_at(table, path))
 
 
-def _fields_at(kind: Any, path: str) -> set[str]:  # Any: walks type annotations
+def _with_keys(kind: type, table: object, path: str) -> str:
+    """The path with the key of a named table in place of msgspec's `[...]`, where one of its entries is the bad one."""
+    before, dots, after = path.partition("[...]")
+    info = _info_at(kind, before)
+    entries = _at(table, before)
+    if not dots or not isinstance(entries, Mapping) or not isinstance(info, msgspec.inspect.DictType):
+        return path
+    value_type = info.value_type
+    for name, entry in entries.items():
+        if isinstance(value_type, msgspec.inspect.StructType) and not _fits(value_type.cls, entry):
+            return f"{before}.{name}{after}"
+    return path
+
+
+def _fits(kind: type, entry: object) -> bool:
+    try:
+        msgspec.convert(entry, kind, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _fields_at(kind: type, path: str) -> set[str]:
     """The keys that are allowed at `path` below `kind`, as far as the types tell."""
-    info = msgspec.inspect.type_info(kind)
-    for step in re.findall(r"\[[^\]]*\]|[^.\[\]]+", path):
-        info = _descend(info, step)
+    info = _info_at(kind, path)
     options = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
     found: set[str] = set()
     for option in options:
@@ -88,7 +109,14 @@ def _fields_at(kind: Any, path: str) -> set[str]:  # Any: walks type annotations
     return found
 
 
-def _descend(info: Any, step: str) -> Any:  # Any: msgspec.inspect has one class a type
+def _info_at(kind: type, path: str) -> Any:  # Any: msgspec.inspect has one class a type
+    info: Any = msgspec.inspect.type_info(kind)
+    for index, name in _STEPS.findall(path):
+        info = _descend(info, name or index)
+    return info
+
+
+def _descend(info: Any, step: str) -> Any:  # Any: as above
     options = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
     for option in options:
         if isinstance(option, msgspec.inspect.StructType):
@@ -102,14 +130,20 @@ def _descend(info: Any, step: str) -> Any:  # Any: msgspec.inspect has one class
     return msgspec.inspect.AnyType()
 
 
-def _value_at(table: object, path: str) -> object:
+def _at(table: object, path: str) -> object:
+    """What stands at the path, or None."""
     here: object = table
-    for step in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path):
-        index, name = step
+    for index, name in _STEPS.findall(path):
         if index and isinstance(here, list) and int(index) < len(here):
             here = here[int(index)]
         elif name and isinstance(here, Mapping) and name in here:
             here = here[name]
         else:
             return None
+    return here
+
+
+def _value_at(table: object, path: str) -> object:
+    """The value at the path, where it is one that can be shown in a line."""
+    here = _at(table, path)
     return here if isinstance(here, str | int | float | bool) else None

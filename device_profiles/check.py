@@ -1,0 +1,191 @@
+"""What a profile must be beyond its types: its words in the vocabulary, its samples complete, its bytes bytes.
+
+Pure checks of one parsed profile, each of which raises a Refusal that names key, value and what would be right.
+"""
+
+from pathlib import Path
+
+from device_profiles import vocabulary
+from device_profiles.door import Refusal, nearest
+from device_profiles.types import (
+    FrameField,
+    JsonField,
+    ModbusProfile,
+    MqttProfile,
+    Profile,
+    RegisterField,
+    Sample,
+    SerialProfile,
+)
+from device_profiles.vocabulary import Quantity
+from hub.reading import Kind
+
+
+def check(profile: Profile, path: Path) -> None:
+    """Raise a Refusal for the first thing that cannot be true."""
+    _check_header(profile, path)
+    _check_readings(profile, path)
+    _check_commands(profile, path)
+    _check_samples(profile, path)
+    _check_bytes(profile, path)
+
+
+def _check_header(profile: Profile, path: Path) -> None:
+    right = f"{path.parent.name}/{path.stem}"
+    if profile.id != right:
+        raise Refusal(path, "id", "must be folder/file name", value=profile.id, right=f'write "{right}"')
+    if len(profile.source.strip()) < 20:
+        raise Refusal(
+            path,
+            "source",
+            "must say where the numbers come from",
+            value=profile.source,
+            right="manual and clause, or who saw it on which device",
+        )
+    if not profile.reading:
+        raise Refusal(path, "reading", "a profile reads at least one quantity")
+
+
+def _check_readings(profile: Profile, path: Path) -> None:
+    for name, field in profile.reading.items():
+        key = f"reading.{name}"
+        quantity = vocabulary.require(name, file=path, key=key).quantity
+        if field.unit != quantity.unit:
+            raise Refusal(
+                path,
+                f"{key}.unit",
+                "must restate the vocabulary's unit",
+                value=field.unit,
+                right=f'write "{quantity.unit}"',
+            )
+        if (quantity.kind is Kind.STATE) != bool(field.choices):
+            raise Refusal(
+                path,
+                f"{key}.choices",
+                "a state needs choices, and nothing else has them",
+                right=f"states of {name}: {', '.join(quantity.states)}",
+            )
+        for state in field.choices:
+            if state not in quantity.states:
+                raise Refusal(
+                    path,
+                    f"{key}.choices",
+                    f"not a state of {name}",
+                    value=state,
+                    right=nearest(state, quantity.states),
+                )
+        _check_type(field, quantity, path, key)
+
+
+def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantity, path: Path, key: str) -> None:
+    """The field can carry such a quantity, and stands where such fields stand."""
+    if field.scale == 0:
+        raise Refusal(path, f"{key}.scale", "makes every value the same", value=0.0, right="leave it out for 1")
+    if isinstance(field, JsonField):
+        fitting = {Kind.STATE: "choice", Kind.EVENT: "text"}.get(quantity.kind, "number")
+        if field.type != fitting:
+            raise Refusal(path, f"{key}.type", f"a {quantity.kind} is read as {fitting}", value=field.type)
+        return
+    if (quantity.kind is Kind.EVENT) != (field.type == "iso11784"):
+        right = "iso11784 reads the event `chip`; no other event can be read from registers or frames yet"
+        raise Refusal(path, f"{key}.type", f"cannot carry this {quantity.kind}", value=field.type, right=right)
+    if isinstance(field, RegisterField):
+        _check_register(field, path, key)
+    elif field.type == "iso11784" and (field.country is None or field.national is None):
+        right = "as country = { at = 11, chars = 4 }"
+        raise Refusal(path, key, "a chip needs `country` and `national`", right=right)
+
+
+def _check_register(field: RegisterField, path: Path, key: str) -> None:
+    bits = field.table in ("coil", "discrete")
+    if bits != (field.type == "bit"):
+        right = f'write type = "{"bit" if bits else "u16"}"'
+        raise Refusal(path, f"{key}.type", f"is not what {field.table} tables hold", value=field.type, right=right)
+    if field.byte < 0:
+        raise Refusal(path, f"{key}.byte", "counts bytes to skip", value=field.byte, right="0 or more")
+
+
+def _check_commands(profile: Profile, path: Path) -> None:
+    for name, command in profile.command.items():
+        key = f"command.{name}.confirm"
+        if not command.confirm:
+            raise Refusal(path, key, "a command says which reading confirms it", right='as confirm = { gate = "open" }')
+        for quantity_name, state in command.confirm.items():
+            if quantity_name not in profile.reading:
+                raise Refusal(
+                    path,
+                    key,
+                    "is not read by this profile",
+                    value=quantity_name,
+                    right=nearest(quantity_name, profile.reading),
+                )
+            states = vocabulary.require(quantity_name, file=path, key=key).quantity.states
+            if state not in states:
+                raise Refusal(
+                    path,
+                    f"{key}.{quantity_name}",
+                    f"not a state of {quantity_name}",
+                    value=state,
+                    right=nearest(state, states),
+                )
+
+
+def _check_samples(profile: Profile, path: Path) -> None:
+    good = [sample for sample in profile.sample if sample.want]
+    refused = [sample for sample in profile.sample if sample.fault]
+    if not good or not refused:
+        raise Refusal(path, "sample", "at least two samples: one with `want`, and one refusal with `fault`")
+    for index, sample in enumerate(profile.sample):
+        _check_sample(profile, sample, path, f"sample[{index}]")
+    told = {sample.command for sample in profile.sample}
+    for base in _commands_as_written(profile):
+        if not any(command == base or command.startswith(f"{base}_") for command in told):
+            raise Refusal(
+                path,
+                f"command.{base}",
+                "has no sample that says what it sends",
+                right=f'add a [[sample]] with command = "{base}"',
+            )
+
+
+def _check_sample(profile: Profile, sample: Sample, path: Path, key: str) -> None:
+    if sample.command:
+        if sample.command not in profile.command:
+            right = nearest(sample.command, profile.command)
+            raise Refusal(path, f"{key}.command", "no such command", value=sample.command, right=right)
+        return
+    if bool(sample.want) == bool(sample.fault):
+        raise Refusal(path, key, "a sample says what it gives: `want` or `fault`, not both", value=sample.name)
+    if isinstance(profile, ModbusProfile) and not sample.ask:
+        raise Refusal(path, f"{key}.ask", "a Modbus sample has the question too", value=sample.name)
+    for name in sample.want:
+        if name not in profile.reading:
+            right = nearest(name, profile.reading)
+            raise Refusal(path, f"{key}.want", "is not read by this profile", value=name, right=right)
+
+
+def _commands_as_written(profile: ModbusProfile | SerialProfile | MqttProfile) -> set[str]:
+    return {name.rstrip("0123456789").rstrip("_") for name in profile.command}
+
+
+def _check_bytes(profile: Profile, path: Path) -> None:
+    """Everything that is written as hexadecimal is, so that nothing fails later on a cable."""
+    places: dict[str, str] = {}
+    if isinstance(profile, SerialProfile):
+        frame = profile.frame
+        places |= {"frame.start": frame.start, "frame.end": frame.end}
+        places |= {f"frame.fixed[{n}].one_of": " ".join(fixed.one_of) for n, fixed in enumerate(frame.fixed)}
+        places |= {f"command.{name}.bytes": command.bytes for name, command in profile.command.items()}
+    if not isinstance(profile, MqttProfile):
+        for n, sample in enumerate(profile.sample):
+            places |= {f"sample[{n}].{name}": getattr(sample, name) for name in ("ask", "answer", "sends")}
+    for key, text in places.items():
+        try:
+            bytes.fromhex(text)
+        except ValueError:
+            raise Refusal(path, key, "not hexadecimal bytes", value=text, right='as "01 03 00 00"') from None
+    if isinstance(profile, SerialProfile) and not bytes.fromhex(profile.frame.start):
+        raise Refusal(path, "frame.start", "a frame begins with a mark", value="", right='as "02"')
+    if isinstance(profile, ModbusProfile) and profile.min_registers > profile.max_registers:
+        right = f"at most max_registers = {profile.max_registers}"
+        raise Refusal(path, "min_registers", "is more than may be read", value=profile.min_registers, right=right)

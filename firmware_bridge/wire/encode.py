@@ -1,0 +1,139 @@
+"""Values into what a device would send: the exact inverse of `decode`, for simulated devices and for tests.
+
+Made from the same profiles, so that both ends of a cable are tested against one description. Sends nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from device_profiles.types import (
+    FrameField,
+    HexText,
+    JsonField,
+    ModbusProfile,
+    MqttProfile,
+    RegisterField,
+    SerialProfile,
+)
+from device_profiles.types import Raw as Word
+from firmware_bridge.wire import framing, jsonpath, numbers
+from hub.reading import Value
+
+_BIT_TABLES = frozenset({"coil", "discrete"})
+
+
+def memory(profile: ModbusProfile, values: Mapping[str, Value]) -> dict[str, dict[int, int]]:
+    """table -> address -> 16-bit word or bit, for the quantities in `values`. Raises ValueError.
+
+    Registers that the device answers without being asked (`min_registers`) are there too, as zeros.
+    """
+    _refuse_unknown(profile.id, values, profile.reading)
+    tables: dict[str, dict[int, int]] = {}
+    octets: dict[str, dict[int, int]] = {}
+    for name, value in values.items():
+        field = profile.reading[name]
+        if field.table in _BIT_TABLES:
+            tables.setdefault(field.table, {})[field.address] = int(_raw(field, value))
+            continue
+        data = numbers.write(field.type, _raw(field, value), field.order)
+        start = 2 * field.address + field.byte
+        octets.setdefault(field.table, {}).update(enumerate(data, start))
+    for table, places in octets.items():
+        first = min(places) // 2
+        last = max(max(places) // 2, first + profile.min_registers - 1)
+        addresses = {at // 2 for at in places} | (set(range(first, last + 1)) if profile.min_registers > 1 else set())
+        tables[table] = {at: places.get(2 * at, 0) << 8 | places.get(2 * at + 1, 0) for at in sorted(addresses)}
+    return tables
+
+
+def frame(profile: SerialProfile, values: Mapping[str, Value]) -> bytes:
+    """One whole frame: the profile's first good sample with `values` patched in. Raises ValueError."""
+    _refuse_unknown(profile.id, values, profile.reading)
+    data = bytearray(template(profile))
+    for name, value in values.items():
+        _patch(data, profile.reading[name], value)
+    if profile.frame.check is not None:
+        framing.stamp(profile.frame.check, data)
+    return bytes(data)
+
+
+def template(profile: SerialProfile) -> bytes:
+    """The frame of the profile's first good sample; the door refuses a profile without one."""
+    return next(bytes.fromhex(sample.answer) for sample in profile.sample if sample.want)
+
+
+def message(
+    profile: MqttProfile,
+    values: Mapping[str, Value],
+    *,
+    ts: int | None = None,
+    detail: Mapping[str, str] | None = None,
+) -> bytes:
+    """One JSON message; `detail` goes to the pointers that the profile names. Raises ValueError."""
+    _refuse_unknown(profile.id, values, profile.reading)
+    document: dict[str, object] = {}
+    if ts is not None:
+        jsonpath.put(document, profile.ts, ts)
+    for name, value in values.items():
+        field = profile.reading[name]
+        jsonpath.put(document, field.pointer or f"/{name}", _json(field, value))
+        for key in field.detail.keys() & (detail or {}).keys():
+            jsonpath.put(document, field.detail[key], (detail or {})[key])
+    return msgspec.json.encode(document)
+
+
+def _refuse_unknown(profile_id: str, values: Mapping[str, Value], known: Iterable[str]) -> None:
+    unknown = set(values) - set(known)
+    if unknown:
+        raise ValueError(f"{profile_id} does not read {', '.join(sorted(unknown))}")
+
+
+def _patch(data: bytearray, field: FrameField, value: Value) -> None:
+    if field.type == "iso11784":
+        text = str(value)
+        _write_hex(data, field.country, int(text[:3]))
+        _write_hex(data, field.national, int(text[3:]))
+        return
+    size = numbers.width(field.type)
+    start = field.at if field.at >= 0 else len(data) + field.at
+    now = numbers.read(field.type, bytes(data[start : start + size]))
+    data[start : start + size] = numbers.write(field.type, _raw(field, value, now))
+
+
+def _write_hex(data: bytearray, place: HexText | None, number: int) -> None:
+    if place is None:
+        raise ValueError("the profile does not say where country and national number stand")
+    digits = f"{number:0{place.chars}X}".encode()
+    if len(digits) > place.chars:
+        raise ValueError(f"{number} has more than {place.chars} hexadecimal digits")
+    data[place.at : place.at + place.chars] = digits[::-1] if place.digits == "least-significant-first" else digits
+
+
+def _raw(field: RegisterField | FrameField, value: Value, now: int | float | None = None) -> int | float:
+    """The number on the wire. Where a state has several words, the one that stands there `now` stays."""
+    if field.choices:
+        words = [word for word in _words(field, value) if not isinstance(word, str)]
+        if now is not None and now in words:
+            return now
+        return words[0]
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is not a number")
+    whole = isinstance(field, FrameField) or not field.type.startswith("f")
+    return numbers.unscaled(value, field.scale, field.offset, whole=whole)
+
+
+def _json(field: JsonField, value: Value) -> object:
+    if field.type == "choice":
+        return _words(field, value)[0]
+    if isinstance(value, str) == (field.type == "number"):
+        raise ValueError(f"{value!r} is not a {field.type}")
+    if isinstance(value, str):
+        return value
+    return numbers.unscaled(value, field.scale, field.offset, whole=False)
+
+
+def _words(field: RegisterField | FrameField | JsonField, state: Value) -> list[Word]:
+    if not isinstance(state, str) or not field.choices.get(state):
+        raise ValueError(f"{state!r} is not one of {', '.join(field.choices)}")
+    return field.choices[state]

@@ -1,0 +1,86 @@
+"""What the documentation says is so: commands exist, examples run, links lead somewhere."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from device_profiles.load import load
+from device_profiles.types import ModbusProfile
+from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.modbus import Request, read_rtu
+from hub.__main__ import COMMANDS, cli
+from hub.reading import Fault, Reading
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *ROOT.glob("docs/*.md"),
+    *(ROOT / room / "README.md" for room in ("device_profiles", "firmware_bridge", "hub", "dashboard", "deploy")),
+]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def name(page: Path) -> str:
+    """A page's path inside the project."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_exist(page: Path) -> None:
+    """Every `zhian something` and `make something` in a page is one that exists."""
+    text = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert {word for word in re.findall(r"`zhian ([a-z]+)", text)} <= set(COMMANDS)
+    assert {word for word in re.findall(r"`make ([a-z]+)", text)} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of the project is to one that is there."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_readme_lists_every_command() -> None:
+    """The table of commands has a row for each, and no more."""
+    listed = set(re.findall(r"^\| `zhian ([a-z]+)", README, re.MULTILINE))
+
+    assert listed == set(cli.list_commands(None))  # type: ignore[arg-type]  # it needs no context
+
+
+def test_readme_profile_is_a_driver(tmp_path: Path) -> None:
+    """The profile that README shows loads, and reads its own samples."""
+    text = re.search(r"```toml\n(profile = 1\n.*?)```", README, re.DOTALL)
+    assert text
+    path = tmp_path / "noise" / "my-meter.toml"
+    path.parent.mkdir()
+    path.write_text(text[1], encoding="utf-8")
+    profile = load(path)
+    assert isinstance(profile, ModbusProfile)
+
+    for sample in profile.sample:
+        answer = read_rtu(Request.from_rtu(bytes.fromhex(sample.ask)), bytes.fromhex(sample.answer))
+        assert answer is not None
+        results = decode("meter", profile, answer, 0)
+        wanted = {result.quantity: result.value for result in results if isinstance(result, Reading)}
+        faults = [result.kind for result in results if isinstance(result, Fault)]
+        assert wanted == sample.want
+        assert faults == ([sample.fault] if sample.fault else [])
+
+
+def test_manual_decodes_as_it_says() -> None:
+    """The call of `zhian decode` in docs/profiles.md prints what stands behind it."""
+    page = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
+    call = re.search(r'`zhian (decode \S+ --hex) "([^"]+)"`\s+prints `([^`]+)`', page)
+    assert call
+
+    command = [sys.executable, "-m", "hub", *call[1].split(), call[2]]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+    assert json.loads(printed) == json.loads(call[3])
