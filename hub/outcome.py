@@ -104,7 +104,7 @@ class OrderState(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants done. kind: command | ack | comment | list-add | list-remove."""
+    """What somebody wants done. kind: command, ack, reset, shelve, unshelve, comment, list-add or list-remove."""
 
     id: int
     token: str

@@ -98,7 +98,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_due ON outbox (status, next_try);
 
--- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | comment | list-add | list-remove
+-- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order

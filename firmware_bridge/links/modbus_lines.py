@@ -1,0 +1,162 @@
+"""One Modbus question and its answer on an open Port, RTU or TCP, so that no other answer can be taken for it.
+
+RTU answers carry no transaction id: after anything doubtful nothing is asked until the line was quiet long enough.
+Which unit is asked when, and what happens when the port is lost, is the bus's business.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from firmware_bridge.links.ports import Port, PortError
+from firmware_bridge.raw import Registers, Trouble
+from firmware_bridge.wire.modbus import (
+    Request,
+    bus_time_ms,
+    read_rtu,
+    read_tcp,
+    silence_ms,
+    tcp_length,
+    tcp_transaction,
+    unfinished_rtu,
+)
+from hub.reading import FaultKind
+
+_MOST_NOISE_S = 5.0  # so long we wait for a chattering line to fall silent before we say so
+_DOUBLE_S = 0.05
+_CERTAIN = frozenset({FaultKind.REFUSED, FaultKind.BUSY})  # whole answers: nothing more is to come
+
+
+class Line(Protocol):
+    """Who asks on an open port. One question at a time: the caller sees to it."""
+
+    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
+        """The checked answer, or why there is none within `timeout` seconds. Raises PortError when the port is lost."""
+
+    def check(self) -> None:
+        """Look at what came unasked. Raises PortError when the port is lost."""
+
+    def close(self) -> None:
+        """Let go of the port."""
+
+
+class RtuLine:
+    """An RS-485 line. `quiet` = seconds of silence after which no late answer can come: the slowest unit's time-out."""
+
+    def __init__(self, port: Port, *, baud: int, parity: str, stop_bits: int, quiet: float) -> None:
+        """Takes over the open port."""
+        self._port, self._quiet = port, quiet
+        self._baud, self._parity, self._stop_bits = baud, parity, stop_bits
+        self._gap = silence_ms(baud, parity, stop_bits) / 1000
+        self._doubtful = False
+        self._ended = port.now()
+        self._told: dict[tuple[int, int, int], tuple[Request, float]] = {}  # shape -> the last such question, its end
+
+    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
+        """As Line says; `timeout` is the unit's own time, the frames' time on the wire is added."""
+        if not await self._settled(request):
+            detail = "the line does not fall silent: something talks unasked (second master? wrong baud?)"
+            return Trouble(FaultKind.MISMATCH, detail)
+        self._doubtful = True  # also when this task is cancelled before the answer is there
+        try:
+            self._port.write(request.rtu())
+            answer = await self._answer(request, timeout)
+            self._doubtful = isinstance(answer, Trouble) and answer.kind not in _CERTAIN
+        finally:
+            self._ended = self._port.now()
+            self._told[_shape(request)] = request, self._ended
+        return answer
+
+    def check(self) -> None:
+        """As Line says."""
+        if self._port.drain_input():
+            self._doubtful = True
+
+    def close(self) -> None:
+        """As Line says."""
+        self._port.close()
+
+    async def _settled(self, request: Request) -> bool:
+        """Wait until nothing of an earlier question can come any more; False when the line is never quiet."""
+        self.check()
+        await self._no_double(request)
+        patience = self._port.now() + max(_MOST_NOISE_S, 2 * self._quiet)
+        while self._doubtful:
+            self._port.drain_input()
+            left = max(self._ended, self._port.last_byte()) + self._quiet - self._port.now()
+            if left <= 0:
+                self._doubtful = False
+            elif self._port.now() > patience:
+                return False
+            else:
+                await self._port.read(left)
+        return True
+
+    async def _no_double(self, request: Request) -> None:
+        """Radio bridges repeat frames: give a second copy of the last answer time to show up, if it would fit here."""
+        last, ended = self._told.get(_shape(request), (request, 0.0))
+        left = ended + _DOUBLE_S - self._port.now()
+        if last != request and left > 0 and await self._port.read(left):
+            self._doubtful = True
+
+    async def _answer(self, request: Request, timeout: float) -> Registers | Trouble:
+        on_wire = bus_time_ms(request, self._baud, self._parity, self._stop_bits, latency_ms=0) / 1000
+        deadline = self._port.now() + timeout + on_wire
+        data = b""
+        while (left := deadline - self._port.now()) > 0:
+            data += await self._port.read(left)
+            if read_rtu(request, data) is not None:
+                # what follows within t3.5 belongs to the same frame, and makes it wrong
+                data += await self._port.read(self._gap)
+                break
+        answer = read_rtu(request, data)
+        return answer if answer is not None else unfinished_rtu(request, data)
+
+
+def _shape(request: Request) -> tuple[int, int, int]:
+    """All that an RTU answer to a read says of its question: not the address."""
+    return request.unit, request.function, request.expected_rtu_length
+
+
+class TcpLine:
+    """A Modbus TCP connection: the transaction id says which answer is whose, late ones are dropped."""
+
+    def __init__(self, port: Port) -> None:
+        """Takes over the open connection."""
+        self._port = port
+        self._transaction = 0
+        self._unread = b""
+
+    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
+        """As Line says."""
+        self.check()
+        self._transaction = (self._transaction + 1) & 0xFFFF
+        self._port.write(request.tcp(self._transaction))
+        deadline = self._port.now() + timeout
+        dropped = 0
+        while (left := deadline - self._port.now()) > 0:
+            self._unread += await self._port.read(left)
+            for frame in self._frames():
+                ours = tcp_transaction(frame) == self._transaction
+                if ours and (answer := read_tcp(request, self._transaction, frame)):
+                    return answer
+                dropped += 1
+        others = f" ({dropped} answers to other questions)" if dropped else ""
+        return Trouble(FaultKind.NO_ANSWER, f"unit {request.unit} does not answer{others}")
+
+    def check(self) -> None:
+        """As Line says. Whole frames that nobody waits for are dropped."""
+        self._unread += self._port.drain_input()
+        for _ in self._frames():
+            pass
+
+    def close(self) -> None:
+        """As Line says."""
+        self._port.close()
+
+    def _frames(self) -> Iterator[bytes]:
+        """Cut whole frames off the stream."""
+        while (length := tcp_length(self._unread)) is not None and len(self._unread) >= length:
+            if length == 0:
+                raise PortError(f"{self._port.name}: the answer is no Modbus TCP: {self._unread[:12].hex(' ')}")
+            frame, self._unread = self._unread[:length], self._unread[length:]
+            yield frame

@@ -1,0 +1,90 @@
+"""Topics and devices: what to subscribe to, and whose message a delivery is. Pure; bytes stay bytes.
+
+The house's topics come through two wildcards, so that a device which the site does not have is heard too.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from device_profiles.types import MqttLink
+from firmware_bridge.links.mqtt_delivery import Delivery
+from firmware_bridge.raw import Alive, Arrival, Message, Raw, Redelivery, Trouble
+from hub.reading import FaultKind
+from hub.site import Device
+
+
+class Routes:
+    """Which topic belongs to which device, and the fewest filters that bring each message once."""
+
+    def __init__(self, devices: Iterable[Device], site_id: str) -> None:
+        """Devices whose options are not MQTT ones are passed over."""
+        self._up: dict[str, list[str]] = {}
+        self._alive: dict[str, list[tuple[str, MqttLink]]] = {}
+        for device in devices:
+            if isinstance(device.options, MqttLink):
+                names = {"site": site_id, "device": device.id}
+                self._up.setdefault(_fill(device.options.topic, names), []).append(device.id)
+                if device.options.alive:
+                    self._alive.setdefault(_fill(device.options.alive, names), []).append((device.id, device.options))
+        self._house = (f"{site_id}/+/up", f"{site_id}/+/alive")
+        others = [topic for topic in {**self._up, **self._alive} if not self._covered(topic)]
+        self.filters: tuple[str, ...] = (*self._house, *others)
+
+    def arrivals(self, link: str, delivery: Delivery) -> list[Arrival]:
+        """One arrival for each device of the topic; without a device, one that belongs to nobody."""
+        if delivery.topic in self._alive and not delivery.broken:
+            return [
+                Arrival(device, _alive(delivery, options), delivery.rx, _redelivery(link, delivery))
+                for device, options in self._alive[delivery.topic]
+            ]
+        return [
+            Arrival(device, _raw(delivery), delivery.rx, _redelivery(link, delivery))
+            for device in self._speakers(delivery.topic)
+        ]
+
+    def _speakers(self, topic: str) -> list[str]:
+        return self._up.get(topic) or [device for device, _ in self._alive.get(topic, [("", None)])]
+
+    def behind(self, pattern: str) -> list[str]:
+        """The devices that are not heard when this filter is refused."""
+        speaking = [(topic, device) for topic, devices in self._up.items() for device in devices]
+        speaking += [(topic, device) for topic, devices in self._alive.items() for device, _ in devices]
+        house = pattern in self._house
+        behind = [
+            device
+            for topic, device in speaking
+            if topic == pattern or (house and self._covered(topic) and topic.endswith(pattern.rpartition("+")[2]))
+        ]
+        return list(dict.fromkeys(behind))
+
+    def _covered(self, topic: str) -> bool:
+        parts = topic.split("/")
+        return len(parts) == 3 and f"{parts[0]}/+/{parts[2]}" in self._house
+
+
+def _raw(delivery: Delivery) -> Raw:
+    if delivery.broken:
+        return Trouble(FaultKind.MALFORMED, f"an MQTT packet that cannot be read: {delivery.broken}", delivery.payload)
+    return Message(delivery.topic, delivery.payload, delivery.qos, delivery.retained)
+
+
+def _alive(delivery: Delivery, options: MqttLink) -> Raw:
+    word = delivery.payload.decode("utf-8", "replace")
+    if word in (options.online, options.offline):
+        return Alive(word == options.online)
+    right = f'"{options.online}" or "{options.offline}"'
+    return Trouble(FaultKind.UNKNOWN_CHOICE, f"says {word[:40]!r} on {delivery.topic}, not {right}", delivery.payload)
+
+
+def _redelivery(link: str, delivery: Delivery) -> Redelivery | None:
+    if not delivery.packet_id:
+        return None
+    text = delivery.topic.encode() + b"\0" + delivery.payload
+    digest = int.from_bytes(blake2b(text, digest_size=8).digest()) >> 1  # 63 bits fit SQLite's integer
+    return Redelivery(link, delivery.packet_id, digest, delivery.again)
+
+
+def _fill(topic: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        topic = topic.replace("{" + name + "}", value)
+    return topic

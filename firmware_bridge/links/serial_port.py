@@ -1,0 +1,112 @@
+"""A serial port with one device that speaks by itself: opened, read, healed for ever after a pulled plug.
+
+Bytes become frames by the profile's framer; what a frame says is `wire`'s. Nothing is asked, so nothing is polled.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Self
+
+from device_profiles.types import SerialLink, SerialProfile
+from firmware_bridge.links.backoff import Backoff
+from firmware_bridge.links.ports import Port, PortError, open_port
+from firmware_bridge.raw import Action, Arrival, Frame, SendError, Trouble
+from firmware_bridge.wire.framing import Framer
+from hub.clock import Clock
+from hub.reading import FaultKind, LinkChange, LinkState
+from hub.site import SerialPortLink
+
+QUIET_S = 0.25  # a frame that pauses so long has broken off: 300 characters at 9600 baud
+IDLE_S = 60.0  # how long one look at a silent port takes; a pulled plug ends it at once
+RETRY_S = (0.5, 4.0)  # a plug put back is found within 5 s
+
+
+class SerialPort:
+    """The port of a `serial` link. A chip reader says nothing for hours; a radar ten frames a second."""
+
+    def __init__(self, link: SerialPortLink, clock: Clock) -> None:
+        """Raises ValueError when the link does not carry exactly one serial device."""
+        if len(link.devices) != 1:
+            raise ValueError(f"{link.id}: a serial port carries one device, not {len(link.devices)}")
+        device = link.devices[0]
+        if not isinstance(device.profile, SerialProfile) or not isinstance(device.options, SerialLink):
+            raise ValueError(f"{device.id} is not a serial device")
+        self.id = link.id
+        self._path, self._device, self._line = link.port, device.id, device.options
+        self._framer = Framer(device.profile.frame)
+        self._clock = clock
+        self._backoff = Backoff(*RETRY_S)
+        self._port: Port | None = None
+        self._down_because: str | None = None
+        self._failed = False
+        self._begun = False
+
+    async def __aenter__(self) -> Self:
+        """The port need not be there yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the port."""
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def __aiter__(self) -> AsyncIterator[list[Arrival | LinkChange]]:
+        """Lists of what one read brought. A serial line cannot be acknowledged: what comes meanwhile waits in it."""
+        return self
+
+    async def __anext__(self) -> list[Arrival | LinkChange]:
+        """Wait for frames, for trouble, or for a change of the port."""
+        while True:
+            news = await (self._open() if self._port is None else self._read(self._port))
+            if news:
+                return news
+
+    async def send(self, device: str, action: Action) -> None:
+        """Write the bytes; a serial device gives no receipt."""
+        if not isinstance(action, bytes):
+            raise TypeError(f"a serial link sends bytes, it cannot do {type(action).__name__}")
+        if self._port is None:
+            raise SendError(FaultKind.LINK_DOWN, self._down_because or f"{self._path}: not open yet")
+        try:
+            self._port.write(action)
+        except PortError as error:
+            raise SendError(FaultKind.LINK_DOWN, error.detail) from error
+
+    async def _open(self) -> list[Arrival | LinkChange]:
+        if self._failed:
+            await self._clock.sleep(self._backoff.next())
+        line = self._line
+        try:
+            self._port = await open_port(self._path, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits)
+        except PortError as error:
+            return self._lost(error.detail)
+        self._down_because = None
+        words = f"{self._path}: open at {line.baud} 8{line.parity}{line.stop_bits}"
+        return [self._change(LinkState.UP, words)]
+
+    async def _read(self, port: Port) -> list[Arrival | LinkChange]:
+        try:
+            data = await port.read(QUIET_S if self._begun else IDLE_S)
+        except PortError as error:
+            port.close()
+            self._port = None
+            return [*self._arrivals(self._framer.flush()), *self._lost(error.detail)]
+        if data:
+            self._backoff.reset()
+        self._begun = bool(data)
+        return self._arrivals(self._framer.feed(data) if data else self._framer.flush())
+
+    def _lost(self, why: str) -> list[Arrival | LinkChange]:
+        """Said once, and again only when the reason is another one."""
+        self._failed, self._begun = True, False
+        if why == self._down_because:
+            return []
+        self._down_because = why
+        return [self._change(LinkState.DOWN, why)]
+
+    def _arrivals(self, found: Sequence[Frame | Trouble]) -> list[Arrival | LinkChange]:
+        rx = self._clock.now()
+        return [Arrival(self._device, raw, rx) for raw in found]
+
+    def _change(self, state: LinkState, detail: str) -> LinkChange:
+        return LinkChange(link=self.id, state=state, detail=detail, rx=self._clock.now())

@@ -1,0 +1,160 @@
+"""A device behind the broker: birth and last will, JSON by its profile, and orders that it checks before it obeys.
+
+An independent client (aiomqtt, MQTT 5), so that the hub's own session is not tested against itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+import aiomqtt
+import msgspec
+
+from device_profiles.types import MqttLink, MqttProfile
+from firmware_bridge.raw import Publish
+from firmware_bridge.simulate.life import Life, Moment
+from firmware_bridge.simulate.script import Mute
+from firmware_bridge.wire import encode, orders
+from hub.clock import Clock
+from hub.reading import Value
+from hub.site import Device
+
+LOG = logging.getLogger("zhian.simulate")
+LOOK_S = 0.2
+MOST_PERIOD_S = 10.0
+RETRY_S = 1.0
+GOODBYE_S = 1.0
+
+
+class MqttDevice:
+    """One device. It says all it knows a few times within `silent_after`, and at once when a state changes."""
+
+    def __init__(self, device: Device, site_id: str, life: Life, clock: Clock, began: float) -> None:
+        """`began`: when the play did, by `clock.monotonic()`. Raises TypeError when it is no MQTT device."""
+        if not isinstance(device.profile, MqttProfile) or not isinstance(device.options, MqttLink):
+            raise TypeError(f"{device.id} is not an MQTT device")
+        names = {"site": site_id, "device": device.id}
+        self._profile, self._options = device.profile, device.options
+        self._name = f"{site_id}-{device.id}"
+        self._up, self._orders, self._alive = (
+            topic.format(**names) for topic in (self._options.topic, self._options.orders, self._options.alive)
+        )
+        self._life, self._clock, self._began = life, clock, began
+        self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
+        self._obeyed: deque[str] = deque(maxlen=50)
+        self._mute = Mute.NO
+
+    async def play(self, host: str, port: int, username: str = "", password: str = "") -> None:
+        """Play until cancelled; the broker may come and go."""
+        while True:
+            _heed_cancel()
+            try:
+                if self._look().mute is not Mute.GONE:
+                    async with self._client(host, port, username, password) as client:
+                        await self._live(client)
+            except* aiomqtt.MqttError as errors:
+                LOG.debug("%s: %s", self._name, errors.exceptions[0])
+            await asyncio.sleep(RETRY_S / self._clock.speed)
+
+    def refusal(self, payload: bytes, *, retained: bool) -> str:
+        """Why this order must not be carried out; empty when it may."""
+        if retained:
+            return "retained: an order is for now, not for whoever comes later"
+        try:
+            said = msgspec.json.decode(payload, type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "not a JSON object"
+        expires = said.get("expires")
+        if not isinstance(expires, int) or expires < self._clock.now():
+            return "expired"
+        if not isinstance(said.get("id"), str) or said["id"] in self._obeyed:
+            return "obeyed before"
+        if orders.read(self._profile, Publish(self._orders, payload)) is None:
+            return "no such order"
+        return ""
+
+    def obey(self, payload: bytes, *, retained: bool) -> None:
+        """Carry out an order, once, or refuse it."""
+        if why := self.refusal(payload, retained=retained):
+            LOG.info("%s refuses an order: %s", self._name, why)
+            return
+        understood = orders.read(self._profile, Publish(self._orders, payload))
+        if understood is not None:
+            self._obeyed.append(msgspec.json.decode(payload)["id"])
+            self._life.obey(*understood, self._now())
+
+    def _now(self) -> float:
+        return self._clock.monotonic() - self._began
+
+    def _look(self) -> Moment:
+        moment = self._life.look(self._now())
+        self._mute = moment.mute
+        return moment
+
+    def _client(self, host: str, port: int, username: str, password: str) -> aiomqtt.Client:
+        will = aiomqtt.Will(self._alive, self._options.offline, qos=1, retain=True) if self._alive else None
+        return aiomqtt.Client(
+            host,
+            port,
+            username=username or None,
+            password=password or None,
+            identifier=self._name,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            will=will,
+            max_queued_incoming_messages=20,
+        )
+
+    async def _live(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(self._orders, qos=1)
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(client))
+            try:
+                await self._say_alive(client, self._options.online)
+                await self._speak(client)
+            finally:
+                listening.cancel()
+                with contextlib.suppress(aiomqtt.MqttError):  # going in good order: nobody else would say it
+                    await self._say_alive(client, self._options.offline)
+
+    async def _say_alive(self, client: aiomqtt.Client, word: str) -> None:
+        if self._alive:
+            await client.publish(self._alive, word, qos=1, retain=True, timeout=GOODBYE_S)
+            _heed_cancel()
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            if self._mute is Mute.NO and isinstance(message.payload, bytes):
+                self.obey(message.payload, retained=message.retain)
+
+    async def _speak(self, client: aiomqtt.Client) -> None:
+        """Until it is to be gone."""
+        said: dict[str, Value] = {}
+        due = 0.0
+        while (moment := self._look()).mute is not Mute.GONE:
+            if moment.mute is Mute.NO:
+                states: dict[str, Value] = {
+                    name: value for name, value in moment.values.items() if isinstance(value, str)
+                }
+                if states != said or self._now() >= due:
+                    said = states
+                    due = self._now() + self._period
+                    await self._publish(client, moment.values)
+                for event in moment.events:
+                    await self._publish(client, event.values, event.detail)
+            await self._clock.sleep(LOOK_S)
+
+    async def _publish(
+        self, client: aiomqtt.Client, values: Mapping[str, Value], detail: Mapping[str, str] | None = None
+    ) -> None:
+        payload = encode.message(self._profile, values, ts=self._clock.now(), detail=detail)
+        await client.publish(self._up, payload, qos=1)
+        _heed_cancel()
+
+
+def _heed_cancel() -> None:
+    """The client waits by `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,121 @@
+"""What the calendar asks for: nightly backup, pruning, forgetting. Never polling, never alarms.
+
+The jobs are plain functions of paths and `now`; `Agenda` only runs them, one at a time, in the site's time zone.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from hub.backup import BACKUPS, Backup, backup, take_snapshot
+from hub.clock import Clock
+from hub.history.duck import DuckStore
+from hub.history.store import HistoryStore
+from hub.journal import FILE as JOURNAL
+from hub.retention import forget_traces, prune_journal
+from hub.site import Site
+
+KEEP_BACKUPS = 7
+
+
+class Daily(msgspec.Struct, frozen=True):
+    """Once a day, in site time."""
+
+    hour: int
+    minute: int = 0
+
+
+class Every(msgspec.Struct, frozen=True):
+    """Again and again."""
+
+    minutes: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    """`run` is given now in ms since 1970; what it raises is reported, and it is run again next time."""
+
+    name: str
+    when: Daily | Every
+    run: Callable[[int], object]
+
+
+class Missed(Exception):
+    """A job's time passed without it: the machine slept, or another job was not done. It runs at its next time."""
+
+
+Failed = Callable[[str, BaseException], None]
+
+
+class Agenda:
+    """Runs jobs in one background thread, from now until closed. `failed` is told a job's name and what it raised."""
+
+    def __init__(self, site: Site, clock: Clock, jobs: Sequence[Job], failed: Failed) -> None:
+        """Begin at once."""
+        self._clock = clock
+        self._failed = failed
+        self._scheduler = BackgroundScheduler(
+            timezone=site.tz,
+            executors={"default": ThreadPoolExecutor(1)},  # one at a time
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600},
+        )
+        self._scheduler.add_listener(self._heard, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED | EVENT_JOB_MISSED)
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # `failed` is told, and logs once
+        self.done: dict[str, int] = {}
+        for job in jobs:
+            self._add(job)
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """No more jobs; waits for the one that runs."""
+        self._scheduler.shutdown(wait=True)
+
+    def next_runs(self) -> dict[str, int]:
+        """When each job runs next, in ms since 1970."""
+        return {job.id: int(job.next_run_time.timestamp() * 1000) for job in self._scheduler.get_jobs()}
+
+    def _add(self, job: Job) -> None:
+        def run() -> object:
+            return job.run(self._clock.now())
+
+        match job.when:
+            case Daily(hour, minute):
+                self._scheduler.add_job(run, "cron", id=job.name, hour=hour, minute=minute)
+            case Every(minutes):
+                self._scheduler.add_job(run, "interval", id=job.name, seconds=minutes * 60)
+
+    def _heard(self, event: JobExecutionEvent) -> None:
+        if event.code == EVENT_JOB_EXECUTED:
+            self.done[event.job_id] = self._clock.now()
+        else:
+            self._failed(event.job_id, event.exception or Missed(f"not run at {event.scheduled_run_time}"))
+
+
+def standard_jobs(store: HistoryStore, data: Path, site_path: Path) -> list[Job]:
+    """What every site does: pruning each 10 minutes, traces forgotten at 03:00, backup at 03:30 (then without them)."""
+    return [
+        Job("prune-journal", Every(10), lambda now: prune_journal(data / JOURNAL, now)),
+        Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now)),
+        Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now)),
+    ]
+
+
+def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -> Backup:
+    """A snapshot of the history, an archive in `backups/`, and only the newest 7 of them kept.
+
+    Raises StoreError, BackupError, OSError.
+    """
+    if isinstance(store, DuckStore):
+        take_snapshot(store, data, now)
+    folder = data / BACKUPS
+    made = backup(
+        data, folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz", now, site=site_path
+    )
+    for old in sorted(folder.glob("zhian-*.tar.gz"))[:-KEEP_BACKUPS]:
+        old.unlink()
+    return made

@@ -1,0 +1,142 @@
+"""The archive file of a backup: a tar.gz whose first member is a manifest with the SHA-256 of every other.
+
+It is not signed: the hashes find damage, not a forger who rewrites the manifest too.
+"""
+
+import gzip
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from device_profiles.door import Refusal
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class BackupError(Refusal):
+    """A backup that cannot be made, or an archive that cannot be used: names the file and the remedy."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One file of the archive. `mode` are the permission bits."""
+
+    name: str
+    size: int
+    mode: int
+    sha256: str
+
+
+class HistoryNote(msgspec.Struct, frozen=True):
+    """Where the readings of the archive come from: the file itself (live), a nightly snapshot, or nowhere (none)."""
+
+    source: str
+    at: int = 0
+    rows: int = 0
+    reason: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the archive holds. `counts`: database -> table -> rows. `made` and `history.at` in ms since 1970."""
+
+    format: int
+    made: int
+    versions: dict[str, str]
+    history: HistoryNote
+    counts: dict[str, dict[str, int]]
+    members: list[Member]
+
+
+def member_of(path: Path, root: Path) -> Member:
+    """The manifest's line for one file below `root`."""
+    found = path.stat()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Member(str(path.relative_to(root)), found.st_size, found.st_mode & 0o777, digest)
+
+
+def write_archive(target: Path, staging: Path, manifest: Manifest) -> None:
+    """Pack manifest and members from `staging`; `target` appears whole or not at all, mode 0600. Raises OSError."""
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with _create(part) as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
+                (staging / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+                for name in [MANIFEST, *(member.name for member in manifest.members)]:
+                    tar.add(staging / name, arcname=name, recursive=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unpack(archive: Path, staging: Path) -> Manifest:
+    """Every member into `staging`, each hash checked. Raises BackupError, OSError, EOFError, TarError, zlib.error."""
+    with gzip.open(archive) as whole, tarfile.open(fileobj=whole, mode="r:") as tar:
+        first = tar.next()
+        if first is None or first.name != MANIFEST or (file := tar.extractfile(first)) is None:
+            raise BackupError(archive, "", "is not a backup of Zhian", right="give a FILE that `zhian backup` wrote")
+        manifest = _read_manifest(archive, file)
+        wanted = {member.name: member for member in manifest.members}
+        while (info := tar.next()) is not None:
+            member = wanted.pop(info.name, None)
+            content = tar.extractfile(info) if info.isreg() else None
+            if member is None or content is None:
+                raise tampered(archive, info.name, "is not in the manifest")
+            _write_member(archive, member, content, staging)
+        while whole.read(1 << 20):  # to its very end, where gzip compares its own checksum
+            pass
+    if wanted:
+        raise tampered(archive, min(wanted), "is missing")
+    return manifest
+
+
+def _read_manifest(archive: Path, file: IO[bytes]) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(file.read(), type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise tampered(archive, MANIFEST, str(error)) from None
+    if manifest.format != FORMAT:
+        raise BackupError(
+            archive, "format", "was written by another version", value=manifest.format, right=f"this one reads {FORMAT}"
+        )
+    return manifest
+
+
+def _write_member(archive: Path, member: Member, content: IO[bytes], staging: Path) -> None:
+    target = (staging / member.name).resolve()
+    if not target.is_relative_to(staging.resolve()):
+        raise tampered(archive, member.name, "points out of the folder")
+    _make_folders(target.parent, staging.resolve())
+    digest = hashlib.sha256()
+    with _create(target) as file:
+        while chunk := content.read(1 << 20):
+            digest.update(chunk)
+            file.write(chunk)
+        os.fsync(file.fileno())
+    if digest.hexdigest() != member.sha256:
+        raise tampered(archive, member.name, "is not what was written: its SHA-256 differs")
+    target.chmod(member.mode & 0o777)
+
+
+def tampered(archive: Path, name: str, problem: str) -> BackupError:
+    """The error for an archive whose content is not what was packed."""
+    return BackupError(archive, name, problem, right="the archive is damaged; take another copy, or an older backup")
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    if folder != root:
+        _make_folders(folder.parent, root)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _create(path: Path) -> IO[bytes]:
+    """A new file that nobody else may read, from its first byte on."""
+    path.touch(mode=0o600, exist_ok=False)
+    return path.open("wb")

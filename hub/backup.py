@@ -1,0 +1,228 @@
+"""One archive of everything that a data folder holds, made while the hub runs; and its way back into an empty folder.
+
+The archive holds secrets (it is written with mode 0600) and is not signed: the hashes find damage, not a forger who
+rewrites the manifest too. History in InfluxDB is not in it: that server has a backup of its own.
+"""
+
+import platform
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
+from hub.history.duck import DuckStore, Snapshot, load_snapshot, write_snapshot
+from hub.history.duck_file import Unusable, connect
+from hub.history.store import StoreError
+from hub.journal import FILE as JOURNAL
+
+HISTORY = "history.duckdb"
+SNAPSHOTS = "history-snapshots"
+BACKUPS = "backups"
+NEW_ENOUGH_MS = 600_000  # a snapshot this young is taken as it is, instead of another one being made
+
+# What is made anew at each start, or is in the archive in another form.
+_SKIPPED_NAMES = frozenset({"lock", "history.sock", SNAPSHOTS, BACKUPS, "tty"})
+_SKIPPED_ENDS = ("-wal", "-shm", "-journal", ".wal", ".part", ".tmp", ".new", ".log", ".tar.gz", ".pid")
+_STAGING = ".zhian-"
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """What was written or read back. `str()` of it is a sentence for the terminal."""
+
+    path: Path
+    manifest: Manifest
+
+    def __str__(self) -> str:
+        """One line, with the age of the history."""
+        history = self.manifest.history
+        readings = f"{history.rows} readings ({history.source})"
+        if history.source == "snapshot":
+            minutes = max(0, self.manifest.made - history.at) // 60_000
+            readings = f"{history.rows} readings (as of {minutes // 60} h {minutes % 60} min before)"
+        elif history.source == "none":
+            readings = f"no history ({history.reason})"
+        return f"{self.path}: {len(self.manifest.members)} files, {readings}"
+
+
+def backup(data: Path, target: Path, now: int, *, site: Path | None = None) -> Backup:
+    """Write one archive of the folder (and of the site file that lies outside of it). Raises BackupError."""
+    if not (data / JOURNAL).exists():
+        raise BackupError(data, "", "there is no journal here", right="give the data folder of `zhian run` with --data")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=target.parent) as staging:
+            manifest = _stage(data, Path(staging), now, site)
+            write_archive(target, Path(staging), manifest)
+    except OSError as error:
+        raise BackupError(
+            error.filename or target,
+            "",
+            f"cannot be packed: {error.strerror}",
+            right="look at the disk, or choose another FILE",
+        ) from error
+    return Backup(path=target, manifest=manifest)
+
+
+def restore(archive: Path, data: Path) -> Backup:
+    """Check every hash, then unpack into an empty or new folder and count again. Raises BackupError."""
+    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise BackupError(
+            data, "", "is not empty", right="restore into a new folder, and move it into place afterwards"
+        )
+    existed = data.exists()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Inside of the folder: it may be a mount of its own, and a rename does not cross file systems.
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=data))
+    try:
+        manifest = unpack(archive, staging)
+        _check_databases(archive, staging, manifest)
+        _restore_history(archive, staging, manifest)
+        for path in staging.iterdir():
+            path.rename(data / path.name)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise BackupError(archive, "", f"cannot be read: {error}", right="take another copy of this backup") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not existed and not any(data.iterdir()):
+            data.rmdir()
+    return Backup(path=data, manifest=manifest)
+
+
+def take_snapshot(store: DuckStore, data: Path, now: int) -> Snapshot:
+    """Write the history as Parquet for later backups, in place of the last snapshot. Raises StoreError."""
+    folder = data / SNAPSHOTS
+    part = folder / f"{now}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    made = store.snapshot(part)
+    part.rename(folder / str(now))
+    for other in folder.iterdir():
+        if other.name != str(now):
+            shutil.rmtree(other, ignore_errors=True)
+    return made
+
+
+def _stage(data: Path, staging: Path, now: int, site: Path | None) -> Manifest:
+    counts: dict[str, dict[str, int]] = {}
+    for path in _files(data):
+        name = path.relative_to(data)
+        copy = staging / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".sqlite":
+            counts[str(name)] = _copy_database(path, copy)
+        else:
+            with suppress(FileNotFoundError):  # gone since it was listed
+                shutil.copy2(path, copy)
+    if site is not None and not (staging / "site.toml").exists():
+        shutil.copy2(site, staging / "site.toml")
+    history = _stage_history(data, staging / "history", now)
+    members = [member_of(path, staging) for path in sorted(staging.rglob("*")) if path.is_file()]
+    return Manifest(format=FORMAT, made=now, versions=_versions(), history=history, counts=counts, members=members)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        skipped = path.name in _SKIPPED_NAMES or path.name.endswith(_SKIPPED_ENDS) or ".corrupt-" in path.name
+        if skipped or path.name.startswith((_STAGING, HISTORY)) or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        elif path.is_file():
+            yield path
+
+
+def _copy_database(path: Path, copy: Path) -> dict[str, int]:
+    """A consistent copy by SQLite's backup, checked and counted; it is one file, without a WAL beside it."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        copy.chmod(path.stat().st_mode & 0o777)
+        return _counted(copy, path)
+    except sqlite3.Error as error:
+        raise BackupError(path, "", f"cannot be copied: {error}", right="stop the hub and try again") from error
+
+
+def _counted(path: Path, named: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(path)) as db:
+        verdict = db.execute("PRAGMA quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise BackupError(named, "", f"is damaged: {verdict}", right="restore the last good backup")
+        names = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            name: int(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608  # its own table names
+            for name in sorted(names)
+            if not name.startswith("sqlite_")
+        }
+
+
+def _stage_history(data: Path, folder: Path, now: int) -> HistoryNote:
+    """A young snapshot; else the file itself if nobody holds it; else the newest snapshot."""
+    newest = _newest_snapshot(data)
+    reason = "no readings were shipped yet"
+    if (data / HISTORY).exists() and (newest is None or now - newest[0].at > NEW_ENOUGH_MS):
+        folder.mkdir()
+        try:
+            with closing(connect(data / HISTORY)) as db:
+                made = write_snapshot(db, folder, now)
+            return HistoryNote(source="live", at=made.at, rows=made.rows)
+        except (StoreError, Unusable, duckdb.Error) as error:
+            shutil.rmtree(folder)
+            reason = str(error).partition("\n")[0]
+    if newest is None:
+        return HistoryNote(source="none", reason=reason)
+    told, path = newest
+    shutil.copytree(path, folder)
+    return HistoryNote(source="snapshot", at=told.at, rows=told.rows, reason=reason)
+
+
+def _newest_snapshot(data: Path) -> tuple[Snapshot, Path] | None:
+    for file in sorted((data / SNAPSHOTS).glob("*/snapshot.json"), reverse=True):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):  # a disk that was full: an older one may be whole
+            if file.parent.suffix != ".part":
+                return msgspec.json.decode(file.read_bytes(), type=Snapshot), file.parent
+    return None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "zhian": version("zhian"),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "duckdb": version("duckdb"),
+    }
+
+
+def _check_databases(archive: Path, staging: Path, manifest: Manifest) -> None:
+    for name, counts in manifest.counts.items():
+        try:
+            found = _counted(staging / name, archive)
+        except sqlite3.Error as error:
+            raise tampered(archive, name, str(error)) from error
+        if found != counts:
+            raise tampered(archive, name, f"holds {found} rows, not {counts}")
+
+
+def _restore_history(archive: Path, staging: Path, manifest: Manifest) -> None:
+    folder = staging / "history"
+    if manifest.history.source == "none":
+        return
+    try:
+        loaded = load_snapshot(folder, staging / HISTORY)
+    except StoreError as error:
+        raise tampered(archive, "history", str(error)) from error
+    if loaded.rows != manifest.history.rows:
+        raise tampered(archive, "history", f"holds {loaded.rows} readings, not {manifest.history.rows}")
+    shutil.rmtree(folder)

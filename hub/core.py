@@ -1,0 +1,318 @@
+"""The deciding core: news, time and orders in, the rows of one journal transaction out.
+
+Pure: `now` (ms since 1970) is an argument, nothing is opened, nothing waits. What is true is decided in hub.truth, what
+an alarm does in hub.alarm and hub.gate; here stands only what touches what.
+"""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from hub.alarm import FilterState, Truth
+from hub.bind import Bound, Channel
+from hub.desk import Desk, after_stop
+from hub.due import Due
+from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
+from hub.instance import Instance, withdrawn
+from hub.order import OrderEvent, OrderWord, step_order
+from hub.outcome import Entry, Flip, Memory, Order, OrderState, Outcome
+from hub.people import ALARM_ORDERS, do
+from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
+from hub.rules import Rule
+from hub.site import Site
+
+BACKWARD = 1_000  # ms: the clock may run back so far without being believed to have been set
+FORWARD = 30_000  # ms between two steps after which the machine slept, or its clock was set
+
+
+class Core:
+    """One site's deciding state. Every method returns what changed, to be written before anything else happens."""
+
+    def __init__(self, site: Site, rules: tuple[Rule, ...], memory: Memory, now: int) -> None:
+        """Take up what the journal remembers. `begin` gives what the stop left to be settled."""
+        self._bound = Bound(site, rules, now)
+        self._desk = Desk(self._bound.profiles, self._bound.links)
+        self._now = now
+        self._out = Outcome()
+        self._changed: dict[Instance, None] = {}
+        self._unwell: dict[DeviceWatch | LinkWatch, None] = {}
+        self._due_alarms: Due[Instance] = Due()
+        self._due_devices: Due[DeviceWatch] = Due()
+        self._recall(memory, now)
+
+    def begin(self, now: int) -> Outcome:
+        """What the stop left open: orders under way, alarms whose rule or device is gone, health unknown again."""
+        return self._finish(self._clock(now))
+
+    def accept(self, news: list[News], now: int) -> Outcome:
+        """What one read of a cable brought."""
+        now = self._clock(now)
+        for item in news:
+            if isinstance(item, Reading):
+                self._read(item, now)
+            elif isinstance(item, Fault):
+                self._blame(item, now)
+            else:
+                self._relink(item, now)
+        return self._finish(now)
+
+    def tick(self, now: int) -> Outcome:
+        """Once a second: what has held long enough, been silent too long, or was not confirmed in time."""
+        now = self._clock(now)
+        for watch in self._due_devices.pop(now):
+            if watch.check(now):
+                self._report(Fault(source=watch.id, kind=FaultKind.SILENT, detail=watch.detail, rx=now))
+                self._device_changed(watch, now)
+            self._due_devices.set(watch, watch.due())
+        for instance in self._due_alarms.pop(now):
+            self._evaluate(instance, now)
+        self._out.orders += self._desk.tick(now)
+        return self._finish(now)
+
+    def order(self, order: Order, now: int) -> Outcome:
+        """What somebody wants done. An order that is known here, or has ended, changes nothing."""
+        now = self._clock(now)
+        if order.state is OrderState.REQUESTED and order.id not in self._desk:
+            self._take(order, now)
+        return self._finish(now)
+
+    def sent(self, order_id: int, now: int) -> Outcome:
+        """The order leaves now: to be written before its first byte does."""
+        now = self._clock(now)
+        self._out.orders += self._desk.sent(order_id, now)
+        return self._finish(now)
+
+    def send_failed(self, order_id: int, kind: FaultKind, detail: str, now: int) -> Outcome:
+        """The cable, or the device, said no."""
+        now = self._clock(now)
+        self._out.orders += self._desk.failed(order_id, kind, detail, now)
+        return self._finish(now)
+
+    # --- news -----------------------------------------------------------------------------------------------------
+
+    def _read(self, item: Reading, now: int) -> None:
+        channel = self._bound.channels.get((item.device, item.quantity))
+        if channel is None:
+            detail = f"{item.device}/{item.quantity}: no device of this site reads this"
+            self._report(Fault(source=item.device, kind=FaultKind.UNKNOWN_DEVICE, detail=detail, rx=item.rx))
+            return
+        series = channel.series
+        if item.ts == series.ts and item.value == series.value and item.ts != item.rx:
+            return  # delivered twice: stamped by the device, so it is the same reading
+        if item.ts < series.ts:
+            self._out.readings.append(replace(item, quality=Quality.LATE))
+            return
+        self._out.readings.append(item)
+        if item.quality not in FRESH:
+            return
+        series.ts, series.rx, series.value, series.known = item.ts, item.rx, item.value, True
+        watch = series.watch
+        if watch.hear(item.rx):
+            self._device_changed(watch, now)
+        elif now - watch.written >= WRITE_EVERY:
+            self._unwell[watch] = None
+        self._ask(channel, item, now)
+        if item.device in self._desk.awaiting:
+            self._out.orders += self._desk.heard(item, now)
+
+    def _ask(self, channel: Channel, item: Reading, now: int) -> None:
+        """The alarms that hang on this reading. Most are off and stay off: they cost one question."""
+        for instance in channel.levels:
+            filtered = instance.status.filter
+            if (
+                filtered.state is FilterState.OFF
+                and instance.before is Truth.FALSE
+                and instance.question.ask(now, False) is Truth.FALSE
+            ):
+                continue
+            self._evaluate(instance, now)
+        for instance in channel.events:
+            self._flipped(instance, instance.happen(item.value, now), now)
+        for family in channel.families:
+            value = str(item.value)
+            if family.worries_about(value):
+                member = self._bound.member(family, item.device, value)
+                self._flipped(member, member.happen(value, now), now)
+
+    def _blame(self, fault: Fault, now: int) -> None:
+        self._report(fault)
+        link = self._bound.links.get(fault.source)
+        if link is not None:
+            link.fault(fault)
+            self._mark(link, now)
+            return
+        watch = self._bound.devices.get(fault.source)
+        if watch is None:
+            return
+        if watch.fault(fault, now):
+            self._device_changed(watch, now)
+        else:
+            self._mark(watch, now)
+
+    def _relink(self, change: LinkChange, now: int) -> None:
+        link = self._bound.links.get(change.link)
+        if link is None:
+            return
+        if link.change(change.state, change.detail, now):
+            if change.state is LinkState.DOWN:
+                self._report(Fault(source=link.id, kind=FaultKind.LINK_DOWN, detail=change.detail, rx=change.rx))
+            self._unwell[link] = None
+        for instance in self._bound.of_source[link.id]:
+            self._evaluate(instance, now)
+        for watch in self._bound.of_link[link.id]:
+            if change.state is LinkState.DOWN and watch.link_lost(change.detail, now):
+                self._unwell[watch] = None
+            for instance in self._bound.of_source[watch.id]:
+                self._evaluate(instance, now)
+
+    def _report(self, fault: Fault) -> None:
+        self._out.faults.append(fault)
+
+    def _mark(self, watch: DeviceWatch | LinkWatch, now: int) -> None:
+        if now - watch.written >= WRITE_EVERY:
+            self._unwell[watch] = None
+
+    def _device_changed(self, watch: DeviceWatch, now: int) -> None:
+        self._unwell[watch] = None
+        self._due_devices.set(watch, watch.due())
+        for instance in self._bound.of_source[watch.id]:
+            self._evaluate(instance, now)
+
+    # --- alarms ---------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, instance: Instance, now: int) -> None:
+        self._flipped(instance, instance.evaluate(now), now)
+
+    def _flipped(self, instance: Instance, flips: list[Flip], now: int) -> None:
+        self._out.flips += flips
+        if instance.changed:
+            self._changed[instance] = None
+        self._due_alarms.set(instance, instance.next_due(now))
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def _take(self, order: Order, now: int) -> None:
+        doers: dict[str, Callable[[Order, int], Order]] = {
+            "command": self._command,
+            "list-add": self._list,
+            "list-remove": self._list,
+            **dict.fromkeys(ALARM_ORDERS, self._on_alarm),
+        }
+        doer = doers.get(order.kind)
+        if doer is None:
+            done = step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind)
+        else:
+            done = doer(order, now)
+        if done.state is OrderState.REQUESTED:
+            self._out.dispatch.append(done)
+        else:
+            self._out.orders.append(done)
+
+    def _command(self, order: Order, now: int) -> Order:
+        return self._desk.take(order, now)
+
+    def _on_alarm(self, order: Order, now: int) -> Order:
+        instance = self._bound.instances.get(order.target)
+        if instance is None:
+            return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_ALARM, order.target)
+        done, flips = do(order, instance, now)
+        self._flipped(instance, flips, now)
+        return done
+
+    def _list(self, order: Order, now: int) -> Order:
+        """`text` is the entry, and after the first blank what is to be noted with it."""
+        entry, _, note = order.text.strip().partition(" ")
+        if not entry:
+            return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_REASON)
+        present = order.kind == "list-add"
+        self._out.entries.append(Entry(list=order.target, id=entry, note=note.strip(), present=present))
+        entries = self._bound.lists.setdefault(order.target, set())
+        (entries.add if present else entries.discard)(entry)
+        for instance in self._bound.looking_in(order.target):
+            self._evaluate(instance, now)
+        return step_order(order, OrderEvent.FINISH, now, OrderWord.DONE)
+
+    # --- start, time and the end of a step ------------------------------------------------------------------------
+
+    def _recall(self, memory: Memory, now: int) -> None:
+        for entry in memory.entries:
+            if entry.present:
+                self._bound.lists.setdefault(entry.list, set()).add(entry.id)
+        for reading in memory.latest:
+            channel = self._bound.channels.get((reading.device, reading.quantity))
+            if channel is not None:
+                channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
+        self._recall_health(memory, now)
+        self._recall_alarms(memory, now)
+        for order in memory.orders:
+            settled = after_stop(order, now)
+            if settled.state is OrderState.REQUESTED:
+                self._take(settled, now)
+            elif settled is not order:
+                self._out.orders.append(settled)
+
+    def _recall_health(self, memory: Memory, now: int) -> None:
+        known = {row.source: row for row in memory.health}
+        for link in self._bound.links.values():
+            if link.id in known:
+                link.restore(known[link.id])
+            self._unwell[link] = None
+        for device in self._bound.devices.values():
+            if device.id in known:
+                device.restore(known[device.id])
+            self._unwell[device] = None
+            self._due_devices.set(device, device.due())
+
+    def _recall_alarms(self, memory: Memory, now: int) -> None:
+        chapters = {(chapter.key, chapter.occurrence): chapter for chapter in memory.occurrences}
+        for row in memory.alarms:
+            chapter = chapters.get((row.key, row.occurrence))
+            instance = self._bound.instance(row.key, row.rule, row.source)
+            if instance is not None:
+                instance.restore(row, chapter, now)
+            elif row.state != "normal" or row.filter != FilterState.OFF:
+                gone, closed, flip = withdrawn(row, chapter, now)
+                self._out.alarms.append(gone)
+                self._out.occurrences += [closed] if closed else []
+                self._out.flips += [flip] if flip else []
+        for instance in self._bound.instances.values():
+            self._due_alarms.set(instance, now)  # the first tick finds out what each is due for
+
+    def _clock(self, now: int) -> int:
+        """Time as the core counts it. A clock that was set, or a machine that slept, counts towards no delay."""
+        gap = now - self._now
+        if 0 <= gap <= FORWARD:
+            self._now = now
+        elif -BACKWARD <= gap < 0:
+            return self._now
+        else:
+            self._shift(gap, now)
+            self._now = now
+        return now
+
+    def _shift(self, gap: int, now: int) -> None:
+        for watch in self._bound.devices.values():
+            watch.shift(gap)
+            watch.written = min(watch.written, now)
+            self._due_devices.set(watch, now)
+        for link in self._bound.links.values():
+            link.shift(gap)
+            link.written = min(link.written, now)
+        for channel in self._bound.channels.values():
+            channel.series.rx += gap
+            channel.series.ts = min(channel.series.ts, now)
+        for instance in self._bound.instances.values():
+            instance.shift(gap, now)
+            self._due_alarms.set(instance, now)
+
+    def _finish(self, now: int) -> Outcome:
+        out, self._out = self._out, Outcome()
+        out.health += [watch.row(now) for watch in self._unwell]
+        self._unwell.clear()
+        for instance in self._changed:
+            out.alarms.append(instance.row(now))
+            if instance.chapter is not None and instance.chapter_changed:
+                out.occurrences.append(instance.chapter)
+                instance.chapter_changed = False
+        self._changed.clear()
+        return out

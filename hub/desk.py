@@ -1,0 +1,134 @@
+"""The open commands: which orders are on their way to which device, and which reading proves them done.
+
+Pure: `hub.core` says what happened; hub.order holds the table. At most one command of a name is open a device.
+"""
+
+from msgspec.structs import replace
+
+from hub.due import Due
+from hub.health import DOWN, LinkWatch
+from hub.order import MAY_HAVE_ACTED, OPEN, OrderEvent, OrderWord, objection, step_order
+from hub.outcome import Order, OrderState
+from hub.reading import FaultKind, Reading, Value
+from hub.rules import ms
+from hub.site import Device
+
+SENDING = 5_000  # ms past its expiry after which an order that the link took, and never reported, counts as not sent
+
+
+class Desk:
+    """Open command orders by id, and by the device that they wait for."""
+
+    def __init__(self, devices: dict[str, Device], links: dict[str, LinkWatch]) -> None:
+        """No order is open."""
+        self._devices, self._links = devices, links
+        self._open: dict[int, Order] = {}
+        self._seen: dict[int, dict[str, Value]] = {}  # order -> what its device has said since it was sent
+        self._due: Due[int] = Due()
+        self.awaiting: dict[str, list[int]] = {}  # device -> orders that are sent
+
+    def __contains__(self, order_id: object) -> bool:
+        """True while this order is open here."""
+        return order_id in self._open
+
+    def take(self, order: Order, now: int) -> Order:
+        """A new command: refused, failed or expired at once, or open, still REQUESTED and to be dispatched."""
+        refused = self._refusal(order)
+        if refused is not None:
+            return step_order(order, OrderEvent.REFUSE, now, *refused)
+        if now >= order.expires:
+            return step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)
+        link = self._links[self._devices[order.target].link]
+        if link.state == DOWN:
+            return step_order(order, OrderEvent.FAIL, now, OrderWord.LINK_DOWN, link.detail)
+        self._open[order.id] = order
+        self._due.set(order.id, max(order.expires, now) + SENDING)
+        return order
+
+    def sent(self, order_id: int, now: int) -> list[Order]:
+        """It leaves now; from now on readings may confirm it."""
+        order = self._open.get(order_id)
+        if order is None or order.state is not OrderState.REQUESTED:
+            return []
+        order = step_order(order, OrderEvent.SENT, now)
+        self._open[order_id] = order
+        self.awaiting.setdefault(order.target, []).append(order_id)
+        self._seen[order_id] = {}
+        self._due.set(order_id, now + ms(self._within(order)))
+        return [order]
+
+    def failed(self, order_id: int, kind: FaultKind, detail: str, now: int) -> list[Order]:
+        """It did not leave, or the device said no. Where it may have acted all the same, a reading decides."""
+        order = self._open.get(order_id)
+        if order is None:
+            return []
+        if kind is FaultKind.LINK_DOWN:
+            return [self._end(step_order(order, OrderEvent.FAIL, now, OrderWord.LINK_DOWN, detail))]
+        if kind not in MAY_HAVE_ACTED or order.state is not OrderState.SENT:
+            return [self._end(step_order(order, OrderEvent.FAIL, now, OrderWord.NOT_SENT, f"{kind}: {detail}"))]
+        order = replace(order, outcome=f"{OrderWord.NO_ECHO}:{kind}: {detail}")
+        self._open[order_id] = order
+        return [order]
+
+    def heard(self, reading: Reading, now: int) -> list[Order]:
+        """A fresh reading of a device with sent orders: those that it proves are confirmed."""
+        ended = []
+        for order_id in tuple(self.awaiting.get(reading.device, ())):
+            order = self._open[order_id]
+            if order.sent is None or reading.rx < order.sent:
+                continue
+            seen = self._seen[order_id]
+            seen[reading.quantity] = reading.value
+            confirm = self._devices[order.target].profile.command[order.command].confirm
+            if all(seen.get(quantity) == state for quantity, state in confirm.items()):
+                proof = ", ".join(f"{quantity}={state}" for quantity, state in confirm.items())
+                ended.append(self._end(step_order(order, OrderEvent.CONFIRM, now, OrderWord.CONFIRMED, proof)))
+        return ended
+
+    def tick(self, now: int) -> list[Order]:
+        """Orders whose time is over: not sent, or sent and not confirmed."""
+        ended = []
+        for order_id in self._due.pop(now):
+            order = self._open[order_id]
+            if order.state is OrderState.SENT:
+                waited = f"{self._within(order):g}"
+                ended.append(self._end(step_order(order, OrderEvent.OVERDUE, now, OrderWord.NOT_CONFIRMED, waited)))
+            else:
+                ended.append(self._end(step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)))
+        return ended
+
+    def _refusal(self, order: Order) -> tuple[OrderWord, str] | None:
+        device = self._devices.get(order.target)
+        if device is None:
+            return OrderWord.NO_DEVICE, order.target
+        objected = objection(order, device.profile)
+        if objected is not None:
+            return objected
+        for other in self._open.values():
+            if (other.target, other.command) == (order.target, order.command):
+                return OrderWord.UNDER_WAY, str(other.id)
+        return None
+
+    def _within(self, order: Order) -> float:
+        return self._devices[order.target].profile.command[order.command].within
+
+    def _end(self, order: Order) -> Order:
+        if order.state in OPEN:
+            return order
+        del self._open[order.id]
+        self._due.set(order.id, None)
+        if self._seen.pop(order.id, None) is not None:
+            waiting = self.awaiting[order.target]
+            waiting.remove(order.id)
+            if not waiting:
+                del self.awaiting[order.target]
+        return order
+
+
+def after_stop(order: Order, now: int) -> Order:
+    """An open order as it is found at a start. SENT was written before the first byte left: it is never sent again."""
+    if order.state is OrderState.SENT:
+        return step_order(order, OrderEvent.STOPPED, now, OrderWord.HUB_STOPPED)
+    if order.kind == "command" and now >= order.expires:
+        return step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)
+    return order

@@ -1,0 +1,123 @@
+"""Draws the state machines from their tables, as Mermaid, into docs/alarms.md: `python -m hub.diagram`.
+
+Between `<!-- drawn: NAME -->` and `<!-- end -->` the page is generated; a test keeps it as the tables are.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hub.alarm import FILTER, OPERATOR, SHELF, FilterCell, OperatorCell, OperatorState, Shelf, Truth
+from hub.order import OPEN, ORDER
+from hub.outcome import OrderState
+from hub.rules import load_pack
+from hub.truth import NOISE_LIMITS
+
+PAGE = Path(__file__).parent.parent / "docs" / "alarms.md"
+_MARKED = re.compile(r"(<!-- drawn: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filter_diagram() -> str:
+    """Machine 1."""
+    arrows = []
+    for (state, truth), cell in FILTER.items():
+        arrows += _filter_arrows(state.value, truth, cell)
+    return _mermaid("off", arrows)
+
+
+def operator_diagram() -> str:
+    """Machine 2; cells that stay where they are, are left out."""
+    arrows = []
+    for (state, event), cell in OPERATOR.items():
+        arrows += _operator_arrow(state, event.value, cell, "")
+        arrows += _operator_arrow(state, event.value, cell.latched, "latched")
+        arrows += _operator_arrow(state, event.value, cell.no_ack, "no ack needed")
+    return _mermaid("normal", arrows)
+
+
+def shelf_diagram() -> str:
+    """The shelf of machine 3."""
+    moves = [(was.value, now.value, event.value) for (was, event), now in SHELF.items() if was is not now]
+    return _mermaid(Shelf.NONE.value, moves)
+
+
+def order_diagram() -> str:
+    """An order's way."""
+    moves = [(was.value, now.value, event.value) for (was, event), now in ORDER.items() if was is not now]
+    ends = [(state.value, "[*]", "") for state in OrderState if state not in OPEN]
+    return _mermaid(OrderState.REQUESTED.value, moves + ends)
+
+
+def rule_table() -> str:
+    """Every rule of the packs, with what people have to know of it."""
+    lines = [
+        "| rule | severity | what it watches | after | ends after | ack | title |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for file in sorted((Path(__file__).parent / "rules").glob("*.toml")):
+        for rule in load_pack(file):
+            what = " ".join(word for word in (rule.kind, rule.quantity, ", ".join(rule.states)) if word)
+            delays = f"{rule.on_delay:g} s | {rule.hold + rule.off_delay:g} s"
+            title = f"{rule.title.zh} · {rule.title.en}"
+            lines.append(f"| `{rule.id}` | {rule.severity} | {what} | {delays} | {rule.ack} | {title} |")
+    return "\n".join(lines) + "\n"
+
+
+def noise_table() -> str:
+    """The limits of GB 3096-2008, table 1."""
+    lines = ["| class | day, dB(A) | night, dB(A) |", "|---|---|---|"]
+    lines += [f"| {name} | {day:g} | {night:g} |" for name, (day, night) in NOISE_LIMITS.items()]
+    return "\n".join(lines) + "\n"
+
+
+DRAWN: dict[str, Callable[[], str]] = {
+    "filter": filter_diagram,
+    "operator": operator_diagram,
+    "shelf": shelf_diagram,
+    "order": order_diagram,
+    "rules": rule_table,
+    "noise": noise_table,
+}
+
+
+def drawn(page: str) -> str:
+    """The page with every marked part as the tables have it now."""
+    return _MARKED.sub(lambda match: f"{match[1]}{DRAWN[match[2]]()}{match[3]}", page)
+
+
+def main() -> None:
+    """Bring the page up to date."""
+    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _filter_arrows(state: str, truth: Truth, cell: FilterCell) -> list[tuple[str, str, str]]:
+    said = f", {cell.edge.value}" if cell.edge is not None else ""
+    if cell.wait is None:
+        frozen = " (time stands still)" if truth is Truth.UNKNOWN and cell.since.value == "frozen" else ""
+        return [(state, cell.next.value, f"{truth.value}{frozen}{said}")] if frozen or cell.next != state else []
+    over = (state, cell.next.value, f"{truth.value} for the {cell.wait.value}{said}")
+    return [over] if cell.meanwhile == state else [over, (state, cell.meanwhile.value, truth.value)]
+
+
+def _operator_arrow(
+    state: OperatorState, event: str, cell: OperatorCell | None, which: str
+) -> list[tuple[str, str, str]]:
+    if cell is None or cell.next is state:
+        return []
+    closed = f", closed {cell.closed.value}" if cell.closed is not None else ""
+    return [(state.value, cell.next.value, f"{event}{f' ({which})' if which else ''}{closed}")]
+
+
+def _mermaid(start: str, moves: Iterable[tuple[str, str, str]]) -> str:
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {_name(start)}"]
+    lines += [f"    {_name(was)} --> {_name(now)}" + (f" : {word}" if word else "") for was, now, word in moves]
+    return "\n".join([*lines, "```", ""])
+
+
+def _name(state: str) -> str:
+    """Mermaid takes no hyphen in the name of a state."""
+    return state.replace("-", "_")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What a history store can do: the rows, the buckets of a chart, and the interface that every store fulfils.
+
+All instants are ms since 1970 (UTC); spans are half open, [since, until). The hub never waits for a store.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from device_profiles import vocabulary
+from hub.reading import Value
+
+PAGE = 20_000  # rows that are held in memory at once, in both directions
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row of the journal's `reading` table, with its columns' names. `detail` is a JSON object as text, or None."""
+
+    seq: int
+    device: str
+    quantity: str
+    ts: int
+    rx: int
+    value: Value
+    quality: str
+    detail: str | None = None
+
+
+class Bucket(msgspec.Struct, frozen=True, gc=False):
+    """`count` readings from `ts` on, within one bucket's width: their lowest, mean and highest value."""
+
+    ts: int
+    low: float
+    mean: float
+    high: float
+    count: int
+
+
+class StoreError(Exception):
+    """The store cannot do it now, in words; nothing was lost. Worth trying again later."""
+
+
+Refused: TypeAlias = Callable[[Row, str], None]
+"""Told of a row that the store will never take, with the store's own words: for the quarantine."""
+
+
+class HistoryStore(Protocol):
+    """Readings for years. Every method may be called from any thread, and raises StoreError when it cannot."""
+
+    def cursor(self) -> int | None:
+        """The last journal seq that is durable here (0: none yet); None = this store does not hold it."""
+
+    def rewind(self, seq: int) -> None:
+        """Say that the journal's rows after `seq` are not here, because that journal is another one."""
+
+    def append(self, rows: Sequence[Row], cursor: int) -> None:
+        """Make all rows and the cursor durable, or nothing."""
+
+    def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
+        """At most `points` buckets of equal width; empty ones are absent. Sound levels are averaged by energy."""
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
+        """The newest `limit` states or events, newest first."""
+
+    def readings(self, device: str, since_ms: int, until_ms: int) -> Iterator[Row]:
+        """Every reading of the device, oldest first, a page at a time."""
+
+    def latest_ts(self) -> int | None:
+        """The newest `ts`, or None while nothing is kept."""
+
+    def count(self) -> int:
+        """How many readings are kept."""
+
+    def forget(self, quantities: Collection[str], before_ms: int) -> int:
+        """Delete readings of these quantities older than `before_ms` so that no file holds them; returns how many."""
+
+    def close(self) -> None:
+        """Let go of file or connection."""
+
+
+def by_energy(quantity: str) -> bool:
+    """True for sound levels: their mean is 10 lg(mean(10^(L/10))), as LAeq is defined in IEC 61672-1."""
+    word = vocabulary.find(quantity)
+    return word is not None and word.quantity.aggregate == "energy"
+
+
+def bucket_width(since_ms: int, until_ms: int, points: int) -> int:
+    """The width in ms that cuts the span into at most `points` buckets; at least 1."""
+    return max(1, -(-(until_ms - since_ms) // max(1, points)))

@@ -1,0 +1,162 @@
+"""How long things are kept: pruning of the journal, forgetting who went where. Functions of path and now.
+
+Nothing is deleted because of its age while the clock may be wrong (`require_trusted`).
+"""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from hub.history.store import HistoryStore
+from hub.journal import FILE as JOURNAL
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+KEEP_READ_MS = HOUR_MS
+KEEP_UNREAD_MS = DAY_MS  # while nobody ships the journal away
+KEEP_FAULT_MS = 30 * DAY_MS
+KEEP_ORDER_MS = 180 * DAY_MS  # Cybersecurity Law of the PRC, article 21 (3): logs at least six months
+KEEP_QUARANTINED = 10_000
+CHUNK = 2_000
+BUSY_S = 30.0  # the hub commits hundreds of times a second, and comes first
+PAUSE_S = 0.01  # between two chunks, for the hub's writer
+
+TRACES = ("passage", "chip")
+"""Who went where is sensitive personal information (PIPL, article 28): kept KEEP_TRACES_MS, then really gone."""
+KEEP_TRACES_MS = 30 * DAY_MS
+STEADY_MS = 20 * HOUR_MS
+LEAP_MS = 2 * DAY_MS
+BEHIND_MS = MINUTE_MS
+
+
+class ClockDoubt(Exception):
+    """The clock may be wrong, so nothing is deleted. It resolves itself, or the clock wants setting."""
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """How many rows went from each table of the journal."""
+
+    reading: int
+    fault: int
+    orders: int
+    quarantine: int
+
+
+def prune_journal(db_path: Path, now: int) -> Pruned:
+    """Delete what nobody needs any more, in chunks that keep the hub's writer waiting for milliseconds only.
+
+    Readings go when they are an hour old and every cursor has passed them. Raises sqlite3.Error.
+    """
+    with closing(_journal(db_path)) as db:
+        now = min(now, _newest(db) or now)  # a clock that leapt ahead must not make everything old
+        return Pruned(
+            reading=_prune_readings(db, now),
+            fault=_prune(db, _OLD_FAULTS, (now - KEEP_FAULT_MS) // MINUTE_MS),
+            orders=_prune(db, _OLD_ORDERS, now - KEEP_ORDER_MS),
+            quarantine=_prune(db, _OLD_QUARANTINE, KEEP_QUARANTINED),
+        )
+
+
+def forget_traces(store: HistoryStore, data: Path, now: int) -> int:
+    """Delete passages and chips older than 30 days from history and journal; returns how many readings went.
+
+    Raises ClockDoubt (see `require_trusted`), StoreError, sqlite3.Error.
+    """
+    before = now - KEEP_TRACES_MS
+    with closing(_journal(data / JOURNAL)) as db:
+        require_trusted(data, _newest(db), now)
+        gone = store.forget(TRACES, before)
+        gone += _prune(db, _OLD_TRACES, *TRACES, before)
+        db.execute("DELETE FROM latest WHERE quantity IN (?, ?) AND ts < ?", (*TRACES, before))
+        db.execute("DELETE FROM quarantine WHERE rx < ?", (before,))  # unreadable payloads may hold credentials too
+    return gone
+
+
+class _Watch(msgspec.Struct):
+    """When the clock was last looked at, and since when each look found it where the one before had left it."""
+
+    looked: int
+    steady_since: int
+
+
+def require_trusted(data: Path, newest: int | None, now: int) -> None:
+    """Raise ClockDoubt unless time went by as it should; keeps what it saw in `clock-watch.json`.
+
+    Trusted is a clock that (1) is not a minute behind the newest durable row, (2) is not a day ahead of it (then nobody
+    writes, and nothing tells whether the clock is right), and (3) has been looked at for 20 hours without going back or
+    leaping by more than 2 days. So a clock that jumps a year ahead deletes nothing unless nobody mends it for a day.
+    """
+    file = data / "clock-watch.json"
+    try:
+        watch = msgspec.json.decode(file.read_bytes(), type=_Watch)
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+        watch = _Watch(looked=now, steady_since=now)
+    if not 0 <= now - watch.looked <= LEAP_MS:
+        watch.steady_since = now
+    watch.looked = now
+    part = file.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(watch))
+    part.replace(file)
+    if newest is not None and not newest - BEHIND_MS <= now <= newest + DAY_MS:
+        side = "behind" if now < newest else "ahead of"
+        raise ClockDoubt(f"the clock is {abs(now - newest) // 1000} s {side} the newest reading; nothing was deleted")
+    if now - watch.steady_since < STEADY_MS:
+        raise ClockDoubt("the clock has not been watched for 20 h without a leap; nothing was deleted")
+
+
+_OLD_FAULTS = """
+DELETE FROM fault WHERE (source, kind, minute) IN (SELECT source, kind, minute FROM fault WHERE minute < ? LIMIT ?)
+"""
+_OLD_ORDERS = "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE ended < ? LIMIT ?)"
+_OLD_QUARANTINE = """
+DELETE FROM quarantine WHERE seq IN (
+  SELECT seq FROM quarantine WHERE seq <= (SELECT seq FROM quarantine ORDER BY seq DESC LIMIT 1 OFFSET ?) LIMIT ?)
+"""
+_OLD_TRACES = "DELETE FROM reading WHERE seq IN (SELECT seq FROM reading WHERE quantity IN (?, ?) AND ts < ? LIMIT ?)"
+_FIRST_OLD = "SELECT min(seq) FROM reading WHERE seq > ? AND seq <= ? AND rx < ?"
+_OLD_READINGS = """
+DELETE FROM reading WHERE seq BETWEEN ? AND ? AND rx < ? AND seq <= coalesce((SELECT min(seq) FROM cursor), ?)
+"""
+
+
+def _journal(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not only unlinked
+    return db
+
+
+def _newest(db: sqlite3.Connection) -> int | None:
+    """When the hub last wrote: the newest reading of any series, or its heartbeat."""
+    newest: int | None = db.execute(
+        "SELECT max(at) FROM (SELECT max(rx) AS at FROM latest UNION ALL "
+        "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'heartbeat')"
+    ).fetchone()[0]
+    return newest
+
+
+def _prune(db: sqlite3.Connection, sql: str, *limits: object) -> int:
+    gone = 0
+    while True:
+        count = db.execute(sql, (*limits, CHUNK)).rowcount
+        gone += count
+        if count < CHUNK:
+            return gone
+        time.sleep(PAUSE_S)
+
+
+def _prune_readings(db: sqlite3.Connection, now: int) -> int:
+    last = db.execute("SELECT max(seq), (SELECT min(seq) FROM cursor) FROM reading").fetchone()
+    newest, floor = last[0] or 0, last[1]
+    before = now - (KEEP_UNREAD_MS if floor is None else KEEP_READ_MS)
+    end = newest if floor is None else min(newest, floor)
+    gone, at = 0, 0
+    while (first := db.execute(_FIRST_OLD, (at, end, before)).fetchone()[0]) is not None:
+        at = first + CHUNK - 1
+        gone += db.execute(_OLD_READINGS, (first, min(at, end), before, newest)).rowcount
+        time.sleep(PAUSE_S)
+    return gone

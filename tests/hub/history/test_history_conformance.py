@@ -1,0 +1,164 @@
+"""What every history store must do, on both stores: DuckDB in a file, and a real InfluxDB. The same tests for both."""
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.history.duck import DuckStore
+from hub.history.influx import InfluxStore
+from hub.history.store import Bucket, HistoryStore, Row
+
+if TYPE_CHECKING:
+    from tests.hub.history.conftest import SetClock
+
+MakeRow = Callable[..., Row]
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "noise.json").read_text())["vectors"]
+T = 1_760_000_000_000
+
+
+@pytest.fixture(params=["duckdb", "influxdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: "SetClock") -> Iterator[HistoryStore]:
+    """A store that is empty, of either kind; a point that it refuses fails the test."""
+    made: HistoryStore
+    if request.param == "duckdb":
+        made = DuckStore(tmp_path / "history.duckdb", clock)
+    else:
+        made = _influx(request.getfixturevalue("influxd"))
+    yield made
+    made.close()
+
+
+def _influx(url: str) -> InfluxStore:
+    def refused(row: Row, words: str) -> None:
+        raise AssertionError(f"{row} was refused: {words}")
+
+    return InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=refused)
+
+
+def test_rows_come_back_as_they_went_in(store: HistoryStore, row: MakeRow) -> None:
+    """Every column survives the way there and back, for numbers and for texts."""
+    rows = [
+        row(1, 55.5, detail='{"range": "A"}'),
+        row(2, "granted", quantity="passage", detail='{"direction": "in", "credential": "0x1f"}'),
+        row(3, "open", quantity="gate", quality="late"),
+        row(4, 7, device="noise-2"),
+    ]
+    store.append(rows, 4)
+    assert list(store.readings("noise-1", T, T + 60_000)) == rows[:3]
+    assert list(store.readings("noise-2", T, T + 60_000)) == [row(4, 7.0, device="noise-2")]
+    assert store.count() == 4
+    assert store.latest_ts() == T + 4000
+
+
+def test_an_empty_store_says_so(store: HistoryStore) -> None:
+    """Nothing kept: no bucket, no row, no newest instant, and no error."""
+    assert store.count() == 0
+    assert store.latest_ts() is None
+    assert store.series("noise-1", "laeq", T, T + 1000, 10) == []
+    assert store.events("noise-1", "gate", T, T + 1000, 10) == []
+    assert list(store.readings("noise-1", T, T + 1000)) == []
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v["fn"] == "leq"], ids=lambda v: str(v["expect"]))
+def test_sound_levels_are_averaged_by_energy(store: HistoryStore, row: MakeRow, vector: dict[str, Any]) -> None:
+    """The mean of a bucket of levels is the published LAeq, and above the arithmetic mean."""
+    levels: list[float] = vector["levels"]
+    store.append([row(n + 1, level) for n, level in enumerate(levels)], len(levels))
+    (bucket,) = store.series("noise-1", "laeq", T, T + 60_000, 1)
+    assert bucket.mean == pytest.approx(vector["expect"], abs=vector["tol"])
+    assert bucket.mean > math.fsum(levels) / len(levels)
+    assert (bucket.low, bucket.high, bucket.count) == (min(levels), max(levels), len(levels))
+
+
+def test_other_quantities_are_averaged_arithmetically(store: HistoryStore, row: MakeRow) -> None:
+    """10 and 30 degrees are 20, not 27."""
+    store.append([row(1, 10.0, quantity="temperature"), row(2, 30.0, quantity="temperature")], 2)
+    (bucket,) = store.series("noise-1", "temperature", T, T + 60_000, 1)
+    assert bucket == Bucket(T, 10.0, 20.0, 30.0, 2)
+
+
+def test_gaps_stay_gaps(store: HistoryStore, row: MakeRow) -> None:
+    """A bucket without readings is absent; nothing is interpolated or carried on."""
+    store.append([row(1, 50.0, ts=T), row(2, 60.0, ts=T + 9_999)], 2)
+    assert store.series("noise-1", "laeq", T, T + 10_000, 10) == [
+        Bucket(T, 50.0, 50.0, 50.0, 1),
+        Bucket(T + 9_000, 60.0, 60.0, 60.0, 1),
+    ]
+
+
+@pytest.mark.parametrize(("span", "points"), [(10_007, 7), (86_400_000, 600), (5, 10), (999, 1)])
+def test_a_span_is_cut_into_at_most_so_many_buckets(store: HistoryStore, row: MakeRow, span: int, points: int) -> None:
+    """Buckets begin at the span's start, never exceed `points`, and hold what lies in [since, until)."""
+    since = T + 137
+    inside = [row(n, 50.0, ts=since + n * (span - 1) // 49) for n in range(50)]
+    outside = [row(60, 90.0, ts=since - 1), row(61, 90.0, ts=since + span)]
+    store.append([*inside, *outside], 61)
+    buckets = store.series("noise-1", "laeq", since, since + span, points)
+    assert 1 <= len(buckets) <= points
+    assert sum(bucket.count for bucket in buckets) == 50
+    assert buckets[0].ts == since
+    assert {bucket.high for bucket in buckets} == {50.0}
+
+
+def test_series_are_of_one_device_and_quantity(store: HistoryStore, row: MakeRow) -> None:
+    """Another device's or quantity's readings never enter a bucket."""
+    store.append([row(1, 50.0), row(2, 90.0, device="noise-2"), row(3, 90.0, quantity="lafmax")], 3)
+    assert [bucket.high for bucket in store.series("noise-1", "laeq", T, T + 60_000, 5)] == [50.0]
+
+
+def test_events_are_the_newest_first_and_limited(store: HistoryStore, row: MakeRow) -> None:
+    """Of many events within the span the newest `limit` come, newest first."""
+    rows = [row(n, "granted", quantity="passage") for n in range(1, 10)]
+    store.append(rows, 9)
+    assert store.events("noise-1", "passage", T, T + 9000, 3) == [rows[7], rows[6], rows[5]]
+
+
+def test_two_readings_of_one_millisecond_stay_two(store: HistoryStore, row: MakeRow) -> None:
+    """The sequence number tells them apart."""
+    store.append([row(1, "granted", quantity="passage", ts=T), row(2, "denied", quantity="passage", ts=T)], 2)
+    assert [found.value for found in store.readings("noise-1", T, T + 1)] == ["granted", "denied"]
+
+
+def test_long_readings_come_page_by_page_in_order(store: HistoryStore, row: MakeRow) -> None:
+    """More rows than one page, of two quantities in turn: each once, by time."""
+    rows = [row(n, 50.0, quantity=("laeq", "lafmax")[n % 2], ts=T + n // 3) for n in range(1, 21_000)]
+    store.append(rows[:10_000], 10_000)
+    store.append(rows[10_000:], 20_999)
+    assert list(store.readings("noise-1", T, T + 100_000)) == rows
+
+
+def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> None:
+    """Only the named quantities go, only before the instant, and the count is told."""
+    rows = [row(1, "a", quantity="chip"), row(2, "b", quantity="passage"), row(3, "c", quantity="chip"), row(4, 50.0)]
+    store.append(rows, 4)
+    assert store.forget(["chip", "passage"], T + 3000) == 2
+    assert list(store.readings("noise-1", T, T + 60_000)) == rows[2:]
+    assert store.forget(["chip", "passage"], T + 3000) == 0
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30))
+def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts: list[str]) -> None:
+    """Quotes, backslashes, newlines, NUL and emoji in values and details stay data, in their own row."""
+    device = f"reader-{uuid.uuid4().hex}"
+    rows = [row(n, text, quantity="passage", device=device, detail=text) for n, text in enumerate(texts)]
+    store.append(rows, len(rows))
+    assert list(store.readings(device, T, T + 60_000)) == rows
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(device=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\\"), min_size=1))
+def test_any_device_name_is_its_own_series(store: HistoryStore, row: MakeRow, device: str) -> None:
+    """Commas, equals signs, blanks and quotes in a name never lead to another series."""
+    before = store.count()
+    known = len(list(store.readings(device, T, T + 60_000)))
+    store.append([row(before + 1, 1.0, device=device, ts=T + before)], 1)
+    assert len(list(store.readings(device, T, T + 60_000))) == known + 1
+    assert store.count() == before + 1
