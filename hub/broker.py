@@ -35,11 +35,11 @@ persistent_client_expiration 14d
 max_inflight_messages 0
 max_queued_messages 0
 max_queued_bytes 268435456
-message_size_limit 65536
 max_packet_size 131072
 max_keepalive 120
 set_tcp_nodelay true
 log_dest stderr
+log_timestamp_format %Y-%m-%d %H:%M:%S mosquitto:
 log_type error
 log_type warning
 user {user}

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.raw import Arrival, Link, SendError
+from firmware_bridge.raw import Action, Arrival, Link, SendError
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.orders import action
 from hub.announce import Announcer
@@ -119,7 +119,7 @@ class Field:
         except ValueError as error:
             await self._take(self._core.send_failed(order.id, FaultKind.REFUSED, str(error), self._clock.now()))
 
-    def _action(self, device: Device, order: Order) -> object:
+    def _action(self, device: Device, order: Order) -> Action:
         topic = getattr(device.options, "orders", "").format(site=self._site.id, device=device.id)
         return action(
             device.profile,

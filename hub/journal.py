@@ -55,6 +55,10 @@ class Journal:
             (row["link"], row["packet_id"]): row["digest"] for row in self.db.execute("SELECT * FROM delivery")
         }
 
+    def remember(self, key: str, value: str) -> None:
+        """Keep a word beside the readings (`site_file`: where the site was read from)."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
     def close(self) -> None:
         """Let go of the file."""
         self.db.close()

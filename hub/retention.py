@@ -62,7 +62,7 @@ def prune_journal(db_path: Path, now: int) -> Pruned:
 
 
 def forget_traces(store: HistoryStore, data: Path, now: int) -> int:
-    """Delete passages and chips older than 30 days from history and journal; returns how many readings went.
+    """Delete passages and chips older than 30 days from history, journal and ended alarms; returns how many readings.
 
     Raises ClockDoubt (see `require_trusted`), StoreError, sqlite3.Error.
     """
@@ -73,7 +73,16 @@ def forget_traces(store: HistoryStore, data: Path, now: int) -> int:
         gone += _prune(db, _OLD_TRACES, *TRACES, before)
         db.execute("DELETE FROM latest WHERE quantity IN (?, ?) AND ts < ?", (*TRACES, before))
         db.execute("DELETE FROM quarantine WHERE rx < ?", (before,))  # unreadable payloads may hold credentials too
+        _forget_alarms(db, before)
     return gone
+
+
+def _forget_alarms(db: sqlite3.Connection, before: int) -> None:
+    """Ended alarms about traces, whose keys and values name the chip: with their timelines and announcements."""
+    db.execute("BEGIN IMMEDIATE")
+    for statement in _OLD_ALARMS:
+        db.execute(statement, (*TRACES, before))
+    db.execute("COMMIT")
 
 
 class _Watch(msgspec.Struct):
@@ -117,6 +126,13 @@ DELETE FROM quarantine WHERE seq IN (
   SELECT seq FROM quarantine WHERE seq <= (SELECT seq FROM quarantine ORDER BY seq DESC LIMIT 1 OFFSET ?) LIMIT ?)
 """
 _OLD_TRACES = "DELETE FROM reading WHERE seq IN (SELECT seq FROM reading WHERE quantity IN (?, ?) AND ts < ? LIMIT ?)"
+_ENDED = "SELECT key, occurrence FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?"
+_OLD_ALARMS = (
+    f"DELETE FROM outbox WHERE flip IN (SELECT seq FROM flip WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
+    f"DELETE FROM flip WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608  # our own text
+    "DELETE FROM alarm WHERE quantity IN (?, ?) AND state = 'normal' AND last < ?",
+    "DELETE FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?",
+)
 _FIRST_OLD = "SELECT min(seq) FROM reading WHERE seq > ? AND seq <= ? AND rx < ?"
 _OLD_READINGS = """
 DELETE FROM reading WHERE seq BETWEEN ? AND ? AND rx < ? AND seq <= coalesce((SELECT min(seq) FROM cursor), ?)

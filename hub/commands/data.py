@@ -166,7 +166,10 @@ def quarantine_command(data: Path, as_json: bool) -> None:
 @DATA
 def backup_command(file: Path, data: Path) -> None:
     """Write everything of the data folder into FILE, while the hub runs or not."""
-    click.echo(backup(data, file, Clock().now()))
+    with open_journal(data) as db:
+        row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
+    site = Path(row["value"]) if row and Path(row["value"]).exists() else None
+    click.echo(backup(data, file, Clock().now(), site=site))
 
 
 @click.command("restore")

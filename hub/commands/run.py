@@ -57,8 +57,8 @@ async def run_site(
     site = load_site(site_path)
     load_rules(site, site_path)
     with lock(data), listening_socket(host, port) as listener:
+        _prepare_journal(site, site_path, data)
         arguments = (str(site_path), "--data", str(data))
-        Journal(data / FILE, site).close()  # a journal that cannot be used is told now, not in a child's log
         office = (*arguments, "--listener", str(listener.fileno()), *(["--demo"] if demo else []))
         children = [
             *(_broker(site, data)),
@@ -69,6 +69,13 @@ async def run_site(
         stop = asyncio.Event()
         stop_on_signals(stop)
         await supervise(children, stop)
+
+
+def _prepare_journal(site: Site, site_path: Path, data: Path) -> None:
+    """Make it when there is none; one that cannot be used is told now, not in a child's log."""
+    journal = Journal(data / FILE, site)
+    journal.remember("site_file", str(site_path.absolute()))
+    journal.close()
 
 
 @click.command("field", hidden=True)
@@ -112,6 +119,8 @@ def office_command(site: Path, data: Path, listener: int, demo: bool) -> None:
 
 def configure_log() -> None:
     """One line an event on standard error, with its room."""
+    for library in ("uvicorn", "apscheduler"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )

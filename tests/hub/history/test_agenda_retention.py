@@ -176,9 +176,23 @@ def test_traces_older_than_30_days_are_gone_everywhere(
     journal.read(1, start=old, quantity="chip", value=chip)
     journal.ask("INSERT INTO latest VALUES ('chip-1', 'chip', ?, ?, ?, 'good', NULL)", old, old, chip)
     journal.ask("INSERT INTO quarantine (rx, source, kind, detail, payload) VALUES (?, '', '', '', ?)", old, secret)
+    for number, ended in ((1, old), (2, new)):
+        key = f"chip-unregistered/chip-1/{chip}" if ended == old else "chip-unregistered/chip-1/156000000000102"
+        journal.ask(
+            "INSERT INTO occurrence (key, occurrence, quantity, value, raised, closed, ended, rule, source, zone, severity)"
+            " VALUES (?, ?, 'chip', ?, ?, 'acked', ?, 'chip-unregistered', 'chip-1', '', 'P3')",
+            key, number, key[-15:], ended, ended,
+        )  # fmt: skip
+        journal.ask(
+            "INSERT INTO flip (at, key, occurrence, event, before, after) VALUES (?, ?, ?, 'raised', '', '')",
+            ended, key, number,
+        )  # fmt: skip
+        journal.ask("INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, 'log', 'raised', 0)", number)
     watch(tmp_path, journal, T - DAY)
     heartbeat(journal, T)
     assert forget_traces(duck, tmp_path, T) == 3
+    for table in ("occurrence", "flip", "outbox"):
+        assert journal.ask(f"SELECT count(*) FROM {table}") == [(1,)]
     assert [found.seq for found in duck.readings("noise-1", 0, 2 * T)] == [4, 3]
     duck.close()
     journal.ask("PRAGMA wal_checkpoint(TRUNCATE)")
