@@ -177,10 +177,10 @@ def test_traces_older_than_30_days_are_gone_everywhere(
     journal.ask("INSERT INTO latest VALUES ('chip-1', 'chip', ?, ?, ?, 'good', NULL)", old, old, chip)
     journal.ask("INSERT INTO quarantine (rx, source, kind, detail, payload) VALUES (?, '', '', '', ?)", old, secret)
     for number, ended in ((1, old), (2, new)):
-        key = f"chip-unregistered/chip-1/{chip}" if ended == old else "chip-unregistered/chip-1/156000000000102"
+        key = f"chips/chip-1/{chip}" if ended == old else "chips/chip-1/156000000000102"
         journal.ask(
-            "INSERT INTO occurrence (key, occurrence, quantity, value, raised, closed, ended, rule, source, zone, severity)"
-            " VALUES (?, ?, 'chip', ?, ?, 'acked', ?, 'chip-unregistered', 'chip-1', '', 'P3')",
+            "INSERT INTO occurrence (key, occurrence, quantity, value, raised, closed, ended, rule, source, zone,"
+            " severity) VALUES (?, ?, 'chip', ?, ?, 'acked', ?, 'chips', 'chip-1', '', 'P3')",
             key, number, key[-15:], ended, ended,
         )  # fmt: skip
         journal.ask(
