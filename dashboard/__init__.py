@@ -1,0 +1,163 @@
+"""The office: what people see. `create_app` makes the Flask application; `asgi.py` serves it with its live stream.
+
+It reads the journal, puts orders in, and keeps users of its own. It touches no cable and decides no alarm.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, current_app, g, jsonify, render_template, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from dashboard import acts, alarms, api, auth, devices, headers, health, i18n, now, permissions, words
+from dashboard.i18n import gettext
+from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
+from dashboard.office import EXTENSION, HistoryReader, Office, office
+from dashboard.plan import drawing
+from dashboard.users import open_office
+from dashboard.words import RuleText, Words
+from hub.clock import Clock
+from hub.rules import load_rules
+from hub.site import Site
+
+MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a comment
+KEY_FILE = "office.key"
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    site: Site,
+    data: Path,
+    clock: Clock,
+    *,
+    history: HistoryReader,
+    secure_cookies: bool = False,
+    rules: Iterable[RuleText] | None = None,
+) -> Flask:
+    """The application for a site and its data folder. `rules`: by default those that come with Zhian.
+
+    `secure_cookies`: the page is reached by TLS only; cookies then carry `__Host-` and Secure.
+    """
+    app = Flask("dashboard", static_folder=None)
+    app.config.update(
+        SECRET_KEY=_key(data),
+        SESSION_COOKIE_NAME="__Host-zhian-form" if secure_cookies else "zhian-form",
+        SESSION_COOKIE_SECURE=secure_cookies,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
+        WTF_CSRF_TIME_LIMIT=None,  # a duty page stays open all night; the token dies with the session
+        MAX_CONTENT_LENGTH=MOST_BYTES,
+        MAX_FORM_MEMORY_SIZE=MOST_BYTES,
+        MAX_FORM_PARTS=50,
+    )
+    app.extensions[EXTENSION] = Office(
+        site=site,
+        data=data,
+        clock=clock,
+        words=Words(
+            site, {rule.id: rule for rule in (load_rules(site, Path("site.toml")) if rules is None else rules)}
+        ),
+        drawing=drawing(site),
+        view=JournalView(data / FILE),
+        desk=OrderDesk(data / FILE),
+        history=history,
+        users=open_office(data),
+        secure=secure_cookies,
+    )
+    i18n.init(app, secure=secure_cookies)
+    CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
+    permissions.init(app)
+    headers.init(app, secure=secure_cookies)
+    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, devices.bp, api.bp, health.bp):
+        app.register_blueprint(blueprint)
+    _say_errors(app)
+    _furnish(app)
+    return app
+
+
+def _say_errors(app: Flask) -> None:
+    """Errors as a page in the reader's language, or as JSON for the API."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple[Response | str, int]:
+        code = error.code or 500
+        if request.path.startswith("/api/"):
+            return jsonify(error=error.name.lower(), code=code), code
+        return render_template("error.html", code=code, message=_in_words(code)), code
+
+    @app.errorhandler(JournalUnreadable)
+    def no_journal(error: JournalUnreadable) -> tuple[Response | str, int]:
+        current_app.logger.warning("journal: %s", error)
+        if request.path.startswith("/api/"):
+            return jsonify(error="the hub's journal cannot be read", code=503), 503
+        message = gettext(
+            "The hub's journal cannot be read. Nothing on this page is watched. See whether the hub runs."
+        )
+        return render_template("error.html", code=503, message=message), 503
+
+
+def _in_words(code: int) -> str:
+    known = {
+        400: gettext("This form is too old or did not come from this page. Go back and try again."),
+        403: gettext("Your role may not do this."),
+        404: gettext("There is no such page."),
+        413: gettext("That is too long."),
+        429: gettext("Too many tries. Wait a moment."),
+    }
+    return known.get(code, gettext("That did not work."))
+
+
+def _furnish(app: Flask) -> None:
+    """What every template may use."""
+    for function in (
+        words.quantity,
+        words.unit,
+        words.decimals,
+        words.figure,
+        words.value_text,
+        words.duration,
+        words.note,
+        words.trouble,
+    ):
+        app.jinja_env.globals[function.__name__] = function
+    app.jinja_env.globals.update(
+        severities=words.SEVERITIES,
+        states=words.STATES,
+        events=words.EVENTS,
+        roles=words.ROLES,
+        faults_in_words=words.FAULTS,
+        order_kinds=words.ORDER_KINDS,
+        why_unwatched=words.UNWATCHED,
+        outcome=words.outcome,
+        once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
+    )
+
+    @app.context_processor
+    def common() -> dict[str, object]:
+        return {
+            "site": office().site,
+            "words": office().words,
+            "clock_now": office().clock.now(),
+            "clock_speed": office().clock.speed,
+            "signed": getattr(g, "signed", None),
+        }
+
+
+def _key(data: Path) -> bytes:
+    """The key that signs form tokens: made once for an installation, readable by its owner alone."""
+    data.mkdir(parents=True, exist_ok=True)
+    path = data / KEY_FILE
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    return path.read_bytes()

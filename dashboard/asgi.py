@@ -1,0 +1,295 @@
+"""The office as an ASGI application: `/stream` is native asyncio, everything else goes to Flask in a thread pool.
+
+An open page costs one small task and no thread. `serve` runs it all in uvicorn until it is cancelled or told to stop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+import msgspec
+import uvicorn
+from a2wsgi import WSGIMiddleware
+from flask import Flask
+
+from dashboard import sessions
+from dashboard.headers import ALWAYS
+from dashboard.live import LOOK_S, Change, Listener, Watcher
+from dashboard.office import EXTENSION, Office
+from dashboard.permissions import cookie_name
+from dashboard.users import Role
+
+LOG = logging.getLogger("zhian.office")
+THREADS = 8
+BEAT_S = 5.0  # a page that hears nothing for longer says so
+CHECK_S = 0.5
+TOUCH_S = 30.0
+MOST_A_SESSION, MOST_STREAMS = 8, 1000
+MOST_SERIES = 200
+BLOCKED_S = 30.0  # a page that takes nothing for so long is cut off
+STOP_S = 5.0
+# A duty screen that signs itself out would hide alarms: for roles that can move nothing, an open page keeps the
+# session (12 h at most). Managers and administrators are signed out after 30 idle minutes, open page or not.
+STAY = {Role.VIEWER, Role.GUARD}
+
+Message: TypeAlias = MutableMapping[str, Any]  # ASGI's own loose types
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+def asgi_app(app: Flask) -> "OfficeApp":
+    """The ASGI application around `create_app`'s Flask application."""
+    return OfficeApp(app)
+
+
+class OfficeApp:
+    """Routes `/stream` and lifespan; owns the watcher and the open pages."""
+
+    def __init__(self, app: Flask) -> None:
+        """Starts nothing: the tasks begin with the ASGI lifespan."""
+        self._office: Office = app.extensions[EXTENSION]
+        self._wsgi = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._listeners: set[Listener] = set()
+        self._closing = False
+        self.failure: BaseException | None = None  # set when a task that must live for ever has died
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/stream":
+            await self._stream(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._wsgi(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+
+    def close_streams(self) -> None:
+        """End all open streams, and open none any more: the server is about to stop."""
+        self._closing = True
+        for listener in self._listeners:
+            listener.end("stopping")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with _tasks(self._for_ever(self._watch()), self._for_ever(self._check_sessions())):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        self._office.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _for_ever(self, work: Awaitable[None]) -> None:
+        """A page that looks alive while nothing watches for changes would be a lie: rather stop the process."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # raised again by `serve`, in the process's main task
+            self.failure = error
+
+    async def _watch(self) -> None:
+        """Tell every page what changed. The journal is read in one thread of its own, never in the loop."""
+        loop, watcher = asyncio.get_running_loop(), Watcher(self._office.view, self._office.clock)
+        with ThreadPoolExecutor(1, thread_name_prefix="watcher") as thread:
+            while True:
+                change = await loop.run_in_executor(thread, watcher.look)
+                for listener in self._listeners if change else ():
+                    listener.tell(change)  # type: ignore[arg-type]  # not None in here
+                await asyncio.sleep(LOOK_S)
+
+    async def _check_sessions(self) -> None:
+        """End the pages of sessions that have ended, and keep those of duty screens."""
+        due = 0.0
+        while True:
+            await asyncio.sleep(CHECK_S)
+            digests = {listener.session for listener in self._listeners}
+            if not digests:
+                continue
+            now = sessions.real_now(self._office.clock)
+            alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
+            for listener in self._listeners:
+                if listener.session not in alive:
+                    listener.end("signed-out")
+            loop_time = asyncio.get_running_loop().time()
+            if loop_time >= due:
+                due = loop_time + TOUCH_S
+                stay = [digest for digest, role in alive.items() if role in STAY]
+                await asyncio.to_thread(sessions.touch, self._office.users, stay, now)
+
+    async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Server-sent events for one page: beat, change, values, ended."""
+        status, session = await self._admit(scope)
+        if status != 200:
+            await _answer(send, status)
+            return
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        series = frozenset(",".join(query.get("series", [])).split(",")[:MOST_SERIES])
+        listener = Listener(session, series)
+        self._listeners.add(listener)
+        try:
+            async with _tasks(_hang_up(receive, listener)):
+                await self._speak(listener, send)
+        except (TimeoutError, OSError):
+            LOG.info("a page that took nothing for %.0f s was cut off", BLOCKED_S)
+        finally:
+            self._listeners.discard(listener)
+
+    async def _admit(self, scope: Message) -> tuple[int, str]:
+        """200 and the session's digest, or why not."""
+        if scope["method"] != "GET":
+            return 405, ""
+        token = _cookie(scope, cookie_name(secure=self._office.secure))
+        now = sessions.real_now(self._office.clock)
+        signed = await asyncio.to_thread(sessions.find, self._office.users, token, now, touch=False) if token else None
+        if signed is None:
+            return 401, ""
+        mine = Counter(listener.session for listener in self._listeners)[signed.digest]
+        if mine >= MOST_A_SESSION or len(self._listeners) >= MOST_STREAMS or self._closing:
+            return 429, ""
+        return 200, signed.digest
+
+    async def _speak(self, listener: Listener, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._say(send, "beat", self._beat())
+        while not listener.ended:
+            change = await listener.next(BEAT_S)
+            if change is None and not listener.ended:
+                await self._say(send, "beat", self._beat())
+            for event, body in _events(change):
+                await self._say(send, event, body)
+        if listener.ended != "gone":
+            await self._say(send, "ended", {"why": listener.ended})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _beat(self) -> dict[str, object]:
+        return {"now": self._office.clock.now(), "speed": self._office.clock.speed}
+
+    async def _say(self, send: Send, event: str, body: object) -> None:
+        line = b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(body))
+        async with asyncio.timeout(BLOCKED_S):
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+
+
+async def serve(asgi: OfficeApp, listener: socket.socket, on_started: Callable[[int], None] | None = None) -> None:
+    """Serve on a listening socket until cancelled, or until SIGTERM where nobody else handles it.
+
+    `on_started` is told the port. X-Forwarded-* headers are not believed: delays go by the real address.
+    """
+    config = uvicorn.Config(
+        asgi,  # uvicorn's own ASGI types
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(STOP_S),
+    )
+    server = _Server(config, asgi, on_started)
+    with _term(server):
+        running = asyncio.ensure_future(server.serve([listener]))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await running  # STOP_S at most
+            raise
+    if asgi.failure is not None:
+        raise asgi.failure
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers, which ends the open streams before it waits for connections."""
+
+    def __init__(self, config: uvicorn.Config, asgi: OfficeApp, on_started: Callable[[int], None] | None) -> None:
+        super().__init__(config)
+        self._asgi, self._on_started = asgi, on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_started is not None:
+            self._on_started(self.servers[0].sockets[0].getsockname()[1])
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._asgi.failure is not None
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        self._asgi.close_streams()
+
+
+@contextlib.contextmanager
+def _term(server: uvicorn.Server) -> Iterator[None]:
+    """SIGTERM stops the server, where it would otherwise just end the process."""
+    loop = asyncio.get_running_loop()
+    try:
+        ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        if ours:
+            loop.add_signal_handler(signal.SIGTERM, lambda: setattr(server, "should_exit", True))
+    except (ValueError, NotImplementedError, RuntimeError):  # not the main thread, or not POSIX
+        ours = False
+    try:
+        yield
+    finally:
+        if ours:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+
+@contextlib.asynccontextmanager
+async def _tasks(*work: Any) -> AsyncIterator[None]:  # Any: coroutines
+    """Run these beside the body, and end them with it."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                LOG.error("a task of the office failed", exc_info=result)
+
+
+async def _hang_up(receive: Receive, listener: Listener) -> None:
+    """The reader has closed the page."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    listener.end("gone")
+
+
+async def _answer(send: Send, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _headers()})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _events(change: Change | None) -> Iterator[tuple[str, object]]:
+    if change is not None and change.values:
+        yield "values", {"now": change.now, "values": change.values}
+    if change is not None and change.what:
+        yield "change", {"now": change.now, "what": sorted(change.what)}
+
+
+def _headers() -> list[tuple[bytes, bytes]]:
+    every = {**ALWAYS, "Cache-Control": "no-store"}
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
+
+
+def _cookie(scope: Message, name: str) -> str:
+    for header, value in scope["headers"]:
+        if header == b"cookie":
+            try:
+                found = SimpleCookie(value.decode("latin-1")).get(name)
+            except CookieError:
+                return ""
+            if found is not None:
+                return found.value
+    return ""

@@ -1,0 +1,126 @@
+"""Signing in and out, and one's own password. Who may do what is in `permissions.py`, sessions in `sessions.py`."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from dashboard import sessions, users
+from dashboard.i18n import gettext
+from dashboard.office import me, office
+from dashboard.permissions import Permission, allow, cookie_name
+from device_profiles.door import Refusal
+
+bp = Blueprint("auth", __name__)
+
+
+@bp.get("/login")
+@allow(Permission.OPEN)
+def login() -> str:
+    """The login page."""
+    return render_template("login.html", goal=_goal(request.args.get("next")))
+
+
+@bp.post("/login")
+@allow(Permission.OPEN)
+def sign_in() -> Response | tuple[str, int]:
+    """Check name and password. A wrong one earns a delay that grows, the same for names that nobody has."""
+    name, password = request.form.get("name", "").strip()[:64], request.form.get("password", "")
+    address, now = request.remote_addr or "", sessions.real_now(office().clock)
+    wait = sessions.wait_ms(office().users, name, address, now)
+    if wait:
+        note("login-delayed", name)
+        return _again(gettext("Too many tries. Wait %(s)s seconds, then try again.", s=-(-wait // 1000)), 429)
+    try:
+        user = users.verify(office().users, name, password)
+    except users.Busy:
+        return _again(gettext("Very many are signing in at once. Try again in a moment."), 503)
+    if user is None:
+        note("login-failed", name)
+        return _again(gettext("Name or password is wrong."), 401)
+    sessions.succeeded(office().users, name, address)
+    token = sessions.begin(office().users, user, address, now)
+    note("login", user.name)
+    session.clear()  # a new CSRF secret for the new session
+    response = redirect(_goal(request.form.get("next")))
+    response.set_cookie(
+        cookie_name(secure=office().secure), token, path="/", secure=office().secure, httponly=True, samesite="Strict"
+    )
+    return response
+
+
+@bp.post("/logout")
+@allow(Permission.SEE)
+def logout() -> Response:
+    """End this session, on the server too."""
+    sessions.end(office().users, me().digest, sessions.real_now(office().clock))
+    note("logout", me().name)
+    session.clear()
+    response = make_response(redirect(url_for("auth.login")))
+    response.delete_cookie(
+        cookie_name(secure=office().secure), path="/", secure=office().secure, httponly=True, samesite="Strict"
+    )
+    return response
+
+
+@bp.get("/account")
+@allow(Permission.SEE)
+def account() -> str:
+    """One's own account: language, password, sign out."""
+    return render_template("account.html", shortest=users.SHORTEST)
+
+
+@bp.post("/account/password")
+@allow(Permission.SEE)
+def password() -> Response:
+    """Change one's own password; all sessions end, this one too."""
+    old, new = request.form.get("old", ""), request.form.get("new", "")
+    if new != request.form.get("again"):
+        flash(gettext("The two new passwords differ."))
+    elif not proved(old):
+        flash(gettext("The old password is wrong, or you must wait a moment."))
+    else:
+        try:
+            users.change_password(office().users, me().name, new, sessions.real_now(office().clock))
+        except Refusal:
+            flash(gettext("A password has at least %(n)s characters and is not your name.", n=users.SHORTEST))
+        else:
+            note("password", me().name)
+            session.clear()
+            flash(gettext("Your password was changed. Sign in with the new one."))
+            return redirect(url_for("auth.login"))
+    return redirect(url_for("auth.account"))
+
+
+def proved(given: str) -> bool:
+    """Whether this is the password of who asks. Wrong ones are delayed as at the login."""
+    address, now = request.remote_addr or "", sessions.real_now(office().clock)
+    if sessions.wait_ms(office().users, me().name, address, now):
+        return False
+    try:
+        user = users.verify(office().users, me().name, given)
+    except users.Busy:
+        return False
+    if user is None:
+        note("login-failed", me().name)
+        return False
+    sessions.succeeded(office().users, me().name, address)
+    sessions.prove(office().users, me().digest, now)
+    return True
+
+
+def note(what: str, actor: str, detail: str = "") -> None:
+    """A row of the audit trail about this request."""
+    at, address = office().clock.now(), request.remote_addr or ""
+    users.audit(office().users, at=at, actor=actor, address=address, what=what, detail=detail)
+
+
+def _again(message: str, status: int) -> tuple[str, int]:
+    return render_template("login.html", goal=_goal(request.form.get("next")), message=message), status
+
+
+def _goal(wanted: str | None) -> str:
+    """Only a path of our own: never another host."""
+    parts = urlsplit(wanted or "")
+    safe = wanted and wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.netloc
+    return wanted if safe and wanted else url_for("now.page")

@@ -1,0 +1,216 @@
+"""Devices: the list, one device with its values, charts, alarms and quarantine, and its commands.
+
+A command is two steps: a page that says what will happen and asks why, then the order, whose outcome shows itself.
+"""
+
+import secrets
+from typing import Any
+
+import msgspec
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from dashboard import sessions, words
+from dashboard.auth import note, proved
+from dashboard.gather import gather
+from dashboard.i18n import gettext
+from dashboard.office import me, office
+from dashboard.permissions import Permission, allow
+from dashboard.series import SPANS_MS
+from dashboard.situation import why_unwatched
+from device_profiles import vocabulary
+from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
+from hub.outcome import Health, Order
+from hub.reading import Kind, Reading
+from hub.site import Device
+
+bp = Blueprint("devices", __name__, url_prefix="/devices")
+LONGEST_REASON = 500
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A device in the list."""
+
+    device: Device
+    health: Health | None
+    why: str | None
+    readings: list[Reading]
+    alarms: int
+
+
+@bp.get("")
+@allow(Permission.SEE)
+def page() -> str:
+    """All devices by zone, those without word first."""
+    rows = device_rows()
+    zones = {zone.id: zone.name for zone in office().site.zones}
+    links = {name: health for name, health in office().view.health().items() if health.kind == "link"}
+    return render_template(
+        "devices.html",
+        rows=sorted(rows, key=lambda row: row.why is None),
+        zones=zones,
+        links=links,
+        used=used,
+        situation=gather(office()),
+    )
+
+
+@bp.get("/<name>")
+@allow(Permission.SEE)
+def one(name: str) -> str:
+    """One device: is it alive and right?"""
+    device = find(name)
+    health = office().view.health()
+    readings = office().view.latest(device.id)
+    numbers = [q for q in device.profile.reading if words.kind(q) in (Kind.GAUGE, Kind.COUNTER)]
+    return render_template(
+        "device.html",
+        device=device,
+        health=health.get(device.id),
+        link=health.get(device.link),
+        why=why_unwatched(device, health),
+        readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
+        numbers=numbers,
+        spans=list(SPANS_MS),
+        events={q: office().view.recent(device.id, q) for q in device.profile.reading if words.kind(q) is Kind.EVENT},
+        groups=[group for group in command_groups(device) if used(device, group[0])],
+        orders=office().view.orders_about(device.id),
+        happenings=office().view.happenings("o.source = ?", (device.id,), limit=8),
+        faults=_faults(device.id),
+        quarantine=_quarantine(device.id),
+        zone=office().words.zone(device.zone) if device.zone else None,
+        situation=gather(office()),
+    )
+
+
+@bp.get("/<name>/do/<command>")
+@allow(Permission.COMMAND)
+def ask(name: str, command: str) -> str:
+    """What will happen, and why is it wanted?"""
+    device = find(name)
+    wanted = find_command(device, command)
+    now = sessions.real_now(office().clock)
+    return render_template(
+        "order.html",
+        device=device,
+        command=command,
+        wanted=wanted,
+        label=office().words.command(device.id, command),
+        proof=now - me().proved > sessions.PROOF_MS,
+        situation=gather(office()),
+        longest=LONGEST_REASON,
+    )
+
+
+@bp.post("/<name>/do/<command>")
+@allow(Permission.COMMAND)
+def do(name: str, command: str) -> Response:
+    """Put the order in. The same form sent twice is one order; the hub sends it at most once."""
+    device = find(name)
+    wanted = find_command(device, command)
+    reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
+    if wanted.caution == "ask" and (problem := _not_yet(reason)):
+        flash(problem)
+        return redirect(url_for("devices.ask", name=device.id, command=command))
+    now = office().clock.now()
+    number = office().desk.put(
+        Order(
+            id=0,
+            token=f"command/{me().digest[:12]}/{request.form.get('token', '')[:40] or secrets.token_urlsafe(12)}",
+            kind="command",
+            target=device.id,
+            command=command,
+            seconds=_seconds(wanted.seconds),
+            text=reason,
+            actor=me().name,
+            issued=now,
+            expires=now + int(wanted.expires * 1000),
+        )
+    )
+    note("command", me().name, f"order {number}: {device.id} {command}; {reason}")
+    return redirect(url_for("devices.one", name=device.id, _anchor="orders"))
+
+
+def find(name: str) -> Device:
+    """The device, or 404."""
+    device = office().site.devices().get(name)
+    if device is None:
+        abort(404)
+    return device
+
+
+def find_command(device: Device, command: str) -> ModbusCommand | SerialCommand | MqttCommand:
+    """The device's command, or 404."""
+    wanted = device.profile.command.get(command)
+    if wanted is None:
+        abort(404)
+    return wanted
+
+
+def device_rows() -> list[Row]:
+    """Every device with its state."""
+    view = office().view
+    health, latest = view.health(), view.latest()
+    alarms = view.counts("SELECT source, count(*) FROM occurrence WHERE closed = '' GROUP BY source")
+    return [
+        Row(
+            device=device,
+            health=health.get(device.id),
+            why=why_unwatched(device, health),
+            readings=[found for q in device.profile.reading if (found := latest.get((device.id, q))) is not None],
+            alarms=alarms.get(device.id, 0),
+        )
+        for device in office().site.devices().values()
+    ]
+
+
+def used(device: Device, quantity: str) -> bool:
+    """False for a channel that the site has not named, on a device where it has named others."""
+    word = vocabulary.find(quantity)
+    return not device.names or quantity in device.names or word is None or not word.channel
+
+
+def command_groups(device: Device) -> list[tuple[str, list[str]]]:
+    """Commands by the channel that they move; channels that the site has named come first."""
+    groups: dict[str, list[str]] = {}
+    for name, command in device.profile.command.items():
+        groups.setdefault(next(iter(command.confirm), ""), []).append(name)
+    return sorted(groups.items(), key=lambda group: group[0] not in device.names)
+
+
+def _not_yet(reason: str) -> str:
+    """What is still missing before a dangerous order may go, in words; empty when nothing is."""
+    if len(reason) < 2:
+        return gettext("Say why. The reason is kept with the order.")
+    stale = sessions.real_now(office().clock) - me().proved > sessions.PROOF_MS
+    if stale and not proved(request.form.get("password", "")):
+        return gettext("The password is wrong, or you must wait a moment.")
+    return ""
+
+
+def _seconds(duration: Duration | None) -> float | None:
+    """The wanted duration, within what the command takes."""
+    if duration is None:
+        return None
+    wanted = request.form.get("seconds", duration.default, type=float)
+    return min(duration.max, max(duration.min, wanted)) if wanted == wanted else duration.default  # NaN is not itself
+
+
+def _faults(source: str) -> list[Any]:  # Any: SQLite's rows
+    sql = "SELECT kind, sum(count) AS count, max(minute) AS minute, detail FROM fault WHERE source = ? GROUP BY kind ORDER BY minute DESC LIMIT 10"  # noqa: E501  # fmt: skip
+    return office().view.rows(sql, (source,))
+
+
+def _quarantine(source: str) -> list[dict[str, Any]]:
+    rows = office().view.rows("SELECT * FROM quarantine WHERE source = ? ORDER BY seq DESC LIMIT 10", (source,))
+    return [{**dict(row), "payload": _shown(row["payload"])} for row in rows]
+
+
+def _shown(payload: bytes) -> str:
+    """Text as text, everything else in hexadecimal."""
+    head = payload[:200]
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        return head.hex(" ")
+    return text if text.isprintable() else head.hex(" ")

@@ -1,0 +1,46 @@
+"""Reads from the journal what a situation is made of. The one place where the Now page's queries stand."""
+
+from dashboard.journal_view import Happening, Told
+from dashboard.office import Office
+from dashboard.situation import Facts, Situation, siren_token, situation
+from hub.outcome import Order, OrderState
+
+MOST_OPEN = 200  # more open alarms than this are a flood: the count is right, the list stops
+DAY_MS = 24 * 3600 * 1000
+
+
+def gather(office: Office) -> Situation:
+    """What is going on now. Raises JournalUnreadable."""
+    now = office.clock.now()
+    happenings = office.view.happenings("o.closed = ''", limit=MOST_OPEN)
+    told = {happening.id: office.view.told(happening.key, happening.occurrence) for happening in happenings}
+    facts = Facts(
+        heartbeat=office.view.heartbeat(),
+        health=office.view.health(),
+        latest=office.view.latest(),
+        open=happenings,
+        told=told,
+        sirens=sirens(office, [one for some in told.values() for one in some]),
+        acks=_acks(office, happenings),
+    )
+    return situation(office.site, office.words, facts, now, office.clock.speed)
+
+
+def sirens(office: Office, told: list[Told]) -> dict[str, Order]:
+    """The orders that the sirens' announcements became, by token."""
+    tokens = [siren_token(office.site, one) for one in told if one.voice == "siren"]
+    return office.view.orders_by_token(tokens) if tokens else {}
+
+
+def today(office: Office) -> tuple[int, int | None]:
+    """How many alarms of the last 24 hours, and the mean time to acknowledgement in ms."""
+    since = office.clock.now() - DAY_MS
+    row = office.view.rows("SELECT count(*), avg(acked - raised) FROM occurrence WHERE raised >= ?", (since,))[0]
+    return int(row[0]), None if row[1] is None else int(row[1])
+
+
+def _acks(office: Office, happenings: list[Happening]) -> dict[tuple[str, int | None], Order]:
+    if not happenings:
+        return {}
+    waiting = office.view.orders_since(["ack"], office.clock.now() - DAY_MS)
+    return {(order.target, order.occurrence): order for order in waiting if order.state is OrderState.REQUESTED}

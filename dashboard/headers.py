@@ -1,0 +1,67 @@
+"""The headers that every response carries, errors and files included, and the files themselves."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
+
+from dashboard.permissions import Permission, allow
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+ALWAYS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+HSTS = "max-age=31536000"
+FILES = Path(__file__).with_name("static")
+bp = Blueprint("files", __name__)
+
+
+@bp.get("/static/<path:name>")
+@allow(Permission.OPEN)
+def static(name: str) -> Response:
+    """A style sheet, script or picture. Its address carries its digest, so that it may be kept for a year."""
+    return send_from_directory(FILES, name, max_age=31_536_000 if request.args.get("v") else 0)
+
+
+@bp.get("/favicon.ico")
+@allow(Permission.OPEN)
+def icon() -> Response:
+    """For browsers that ask without reading the page."""
+    return send_from_directory(FILES, "icon.svg")
+
+
+@cache
+def digest(name: str) -> str:
+    """Changes when the file does."""
+    return hashlib.sha256((FILES / name).read_bytes()).hexdigest()[:12]
+
+
+def asset(name: str) -> str:
+    """The address of a file of `static/`."""
+    return url_for("files.static", name=name, v=digest(name))
+
+
+def init(app: Flask, *, secure: bool) -> None:
+    """Put the headers on."""
+    app.register_blueprint(bp)
+    app.jinja_env.globals["asset"] = asset
+
+    @app.after_request
+    def put_on(response: Response) -> Response:
+        for name, value in ALWAYS.items():
+            response.headers[name] = value
+        if secure:
+            response.headers["Strict-Transport-Security"] = HSTS
+        if request.endpoint != "files.static" or response.status_code >= 400:
+            response.headers["Cache-Control"] = "no-store"
+        return response

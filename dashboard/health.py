@@ -1,0 +1,121 @@
+"""For machines: /healthz says in one word whether the system does its work, /metrics has the figures for Prometheus.
+
+/healthz is open and therefore names nothing; /metrics answers only to this machine.
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from flask import Blueprint, Response, abort, request
+
+from dashboard.gather import DAY_MS, MOST_OPEN
+from dashboard.journal_view import JournalUnreadable
+from dashboard.office import Office, office
+from dashboard.permissions import Permission, allow
+from dashboard.situation import HUB_FRESH_MS, why_unwatched
+
+bp = Blueprint("health", __name__)
+HISTORY_LATE_MS = 60_000
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of /healthz. `hub` and `history` are ages in seconds; null when not known."""
+
+    status: str  # ok | degraded | failing
+    reasons: list[str]
+    hub: float | None = None
+    history: float | None = None
+
+
+@bp.get("/healthz")
+@allow(Permission.OPEN)
+def healthz() -> Response:
+    """200 while the hub lives, 503 when it does not or its journal cannot be read."""
+    report = judge(office())
+    code = 503 if report.status == "failing" else 200
+    return Response(msgspec.json.encode(report), status=code, content_type="application/json")
+
+
+@bp.get("/metrics")
+@allow(Permission.OPEN)
+def metrics() -> Response:
+    """Prometheus text format, for callers on this machine."""
+    if not _from_here(request.remote_addr or ""):
+        abort(403)
+    return Response("".join(_lines(office())), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def judge(desk: Office) -> Report:
+    """How the system does."""
+    now = desk.clock.now()
+    try:
+        heartbeat = desk.view.heartbeat()
+        lag = desk.view.history_lag_ms(now)
+        reasons = list(_troubles(desk, lag))
+    except JournalUnreadable:
+        return Report(status="failing", reasons=["the journal cannot be read"])
+    age = None if heartbeat is None else now - heartbeat
+    if age is None or age > HUB_FRESH_MS * max(1.0, desk.clock.speed):
+        said = "the hub has never written a heartbeat" if age is None else f"the hub is silent for {age / 1000:.0f} s"
+        hub = None if age is None else age / 1000
+        return Report(status="failing", reasons=[said, *reasons], hub=hub, history=lag / 1000)
+    return Report(status="degraded" if reasons else "ok", reasons=reasons, hub=age / 1000, history=lag / 1000)
+
+
+def _troubles(desk: Office, lag_ms: int) -> Iterable[str]:
+    """Whatever is not as it should be, as counts."""
+    health = desk.view.health()
+    down = sum(one.kind == "link" and one.state != "up" for one in health.values())
+    if down:
+        yield f"links down: {down}"
+    blind = sum(why_unwatched(device, health) in ("silent", "offline") for device in desk.site.devices().values())
+    if blind:
+        yield f"devices silent or offline: {blind}"
+    if lag_ms > HISTORY_LATE_MS:
+        yield f"history is {lag_ms / 1000:.0f} s behind"
+    since = desk.clock.now() - DAY_MS
+    failed = desk.view.one(
+        "SELECT count(*) FROM outbox WHERE status = 'failed' AND coalesce(done, next_try) > ?", (since,)
+    )
+    if failed:
+        yield f"announcements that failed: {failed}"
+
+
+def _from_here(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _lines(desk: Office) -> Iterable[str]:
+    report, view = judge(desk), desk.view
+    yield from _gauge("zhian_up", "1 while /healthz does not say failing", {"": float(report.status != "failing")})
+    if report.hub is None and report.history is None:
+        return
+    if report.hub is not None:
+        yield from _gauge("zhian_hub_heartbeat_age_seconds", "since the hub's last sign of life", {"": report.hub})
+    yield from _gauge("zhian_history_lag_seconds", "of the oldest reading not in history", {"": report.history or 0.0})
+    health = view.health()
+    reasons: Counter[str] = Counter(why_unwatched(device, health) or "ok" for device in desk.site.devices().values())
+    yield from _gauge("zhian_devices", "devices by state", _labelled("state", reasons))
+    links = Counter(one.state for one in health.values() if one.kind == "link")
+    yield from _gauge("zhian_links", "links by state", _labelled("state", links))
+    alarms = Counter(happening.severity for happening in view.happenings("o.closed = ''", limit=MOST_OPEN))
+    yield from _gauge("zhian_alarms_open", "open alarms by severity", _labelled("severity", alarms))
+    said = view.counts("SELECT status, count(*) FROM outbox GROUP BY status")
+    yield from _gauge("zhian_announcements", "announcements by status", _labelled("status", said))
+    readings = view.one("SELECT max(seq) FROM reading")
+    yield from _gauge("zhian_readings_total", "readings made durable", {"": float(readings or 0)}, "counter")
+
+
+def _labelled(name: str, counts: Mapping[str, int]) -> dict[str, float]:
+    return {f'{{{name}="{key}"}}': float(count) for key, count in sorted(counts.items())}
+
+
+def _gauge(name: str, about: str, values: dict[str, float], kind: str = "gauge") -> Iterable[str]:
+    yield f"# HELP {name} {about}\n# TYPE {name} {kind}\n"
+    for label, value in values.items():
+        yield f"{name}{label} {value:g}\n"

@@ -1,0 +1,297 @@
+"""The journal as the office process may touch it: everything read-only, and inserts into `orders`. Nothing else.
+
+SQLite itself holds the line: reading connections are opened `mode=ro`, the one that orders carries an authorizer
+that refuses any other write. Rows become the shared structs here; what they mean is decided in `situation.py`.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from hub.outcome import Health, Order
+from hub.reading import Quality, Reading, Value
+
+FILE = "journal.sqlite"
+HISTORY = "history"  # the history writer's name in `cursor`
+T = TypeVar("T", bound=msgspec.Struct)
+
+# Rows beyond this many behind the newest are left to the history store: a chart must not read millions of rows.
+TAIL_ROWS = 200_000
+
+_HAPPENING = """
+SELECT o.*, a.state AS now_state, a.shelved_until, a.suppressed, a.out_of_service,
+  o.closed = '' AND a.occurrence = o.occurrence AS current
+FROM occurrence o LEFT JOIN alarm a ON a.key = o.key
+"""
+
+
+class JournalUnreadable(Exception):
+    """There is no journal, or it cannot be read now. Worth trying again; the text says what SQLite said."""
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """One occurrence of an alarm with what hides it now. `closed`: "" while open."""
+
+    id: int
+    key: str
+    occurrence: int
+    rule: str
+    source: str
+    zone: str
+    severity: str
+    quantity: str
+    raised: int
+    value: Value | None = None
+    peak: Value | None = None
+    limit: float | None = None
+    cleared: int | None = None
+    acked: int | None = None
+    acked_by: str = ""
+    closed: str = ""
+    ended: int | None = None
+    activations: int = 1
+    state: str = ""
+    shelved_until: int | None = None
+    hidden: str = ""  # "" | shelved | suppressed | out-of-service
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an alarm's timeline, as in `flip`."""
+
+    seq: int
+    at: int
+    event: str
+    before: str
+    after: str
+    actor: str = ""
+    note: str = ""
+    value: Value | None = None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one announcement to one voice."""
+
+    id: int
+    flip: int
+    voice: str
+    kind: str
+    status: str
+    attempts: int
+    detail: str = ""
+    done: int | None = None
+
+
+class JournalView:
+    """Reads the journal from any thread; one connection a thread. Every method may raise JournalUnreadable."""
+
+    def __init__(self, path: Path) -> None:
+        """The file need not be there yet."""
+        self.path = path
+        self._mine = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the file in all threads."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._mine = threading.local()
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:  # Any: what SQLite takes
+        """The rows of one SELECT."""
+        try:
+            return self._connection().execute(sql, parameters).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise JournalUnreadable(f"{self.path.name}: {error}") from error
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # Any: SQLite's column types
+        """The first column of the first row, or None."""
+        rows = self.rows(sql, parameters)
+        return rows[0][0] if rows else None
+
+    def version(self) -> int:
+        """Changes whenever somebody else has committed (PRAGMA data_version), or the file was replaced."""
+        found: int = self.one("PRAGMA data_version")
+        return hash((self._mine.identity, found))
+
+    def heartbeat(self) -> int | None:
+        """When the hub last said that it lives, ms since 1970."""
+        found = self.one("SELECT value FROM meta WHERE key = 'heartbeat'")
+        return None if found is None else int(found)
+
+    def health(self) -> dict[str, Health]:
+        """Devices and links by id."""
+        return {row["source"]: _struct(Health, row) for row in self.rows("SELECT * FROM health")}
+
+    def counts(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:
+        """The rows of a SELECT of names and counts."""
+        return {str(row[0]): int(row[1]) for row in self.rows(sql, parameters)}
+
+    def latest(self, device: str | None = None) -> dict[tuple[str, str], Reading]:
+        """The last fresh reading of each series, of one device or of all."""
+        where, parameters = ("", ()) if device is None else (" WHERE device = ?", (device,))
+        rows = self.rows(f"SELECT * FROM latest{where}", parameters)  # noqa: S608  # our own words
+        return {(row["device"], row["quantity"]): _reading(row) for row in rows}
+
+    def happenings(
+        self, where: str = "1", parameters: Sequence[Any] = (), *, limit: int = 500, offset: int = 0
+    ) -> list[Happening]:
+        """Occurrences that fit the SQL condition on `o`, newest first."""
+        sql = f"{_HAPPENING} WHERE {where} ORDER BY o.raised DESC, o.id DESC LIMIT ? OFFSET ?"
+        return [_happening(row) for row in self.rows(sql, (*parameters, limit, offset))]
+
+    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> int:
+        """How many occurrences fit."""
+        return int(self.one(f"SELECT count(*) FROM occurrence o WHERE {where}", parameters))  # noqa: S608  # as above
+
+    def words(self, key: str, occurrence: int) -> list[Word]:
+        """The timeline of one occurrence, oldest first."""
+        rows = self.rows("SELECT * FROM flip WHERE key = ? AND occurrence = ? ORDER BY seq", (key, occurrence))
+        return [_struct(Word, row) for row in rows]
+
+    def told(self, key: str, occurrence: int) -> list[Told]:
+        """What was said about one occurrence, to whom, and what became of it."""
+        sql = (
+            "SELECT b.* FROM outbox b JOIN flip f ON f.seq = b.flip WHERE f.key = ? AND f.occurrence = ? ORDER BY b.id"
+        )
+        return [_struct(Told, row) for row in self.rows(sql, (key, occurrence))]
+
+    def orders_about(self, target: str, limit: int = 20) -> list[Order]:
+        """The newest orders for a device, an alarm or a list."""
+        rows = self.rows("SELECT * FROM orders WHERE target = ? ORDER BY id DESC LIMIT ?", (target, limit))
+        return [_struct(Order, row) for row in rows]
+
+    def orders_by_token(self, tokens: Iterable[str]) -> dict[str, Order]:
+        """Orders by their tokens."""
+        wanted = list(tokens)
+        marks = ", ".join("?" * len(wanted))
+        rows = self.rows(f"SELECT * FROM orders WHERE token IN ({marks})", wanted)  # noqa: S608  # question marks
+        return {row["token"]: _struct(Order, row) for row in rows}
+
+    def order_of(self, token: str) -> Order | None:
+        """The order with this token."""
+        return self.orders_by_token([token]).get(token)
+
+    def orders_since(self, kinds: Sequence[str], since: int) -> list[Order]:
+        """Orders of these kinds issued since, oldest first, of the newest 500."""
+        marks = ", ".join("?" * len(kinds))
+        sql = f"SELECT * FROM (SELECT * FROM orders ORDER BY id DESC LIMIT 500) WHERE issued >= ? AND kind IN ({marks}) ORDER BY id"  # noqa: E501, S608  # fmt: skip
+        return [_struct(Order, row) for row in self.rows(sql, (since, *kinds))]
+
+    def not_in_history(
+        self, device: str, quantity: str, since: int, *, everything: bool = False
+    ) -> list[tuple[int, float]]:
+        """(ts, value) of the numbers that the history store does not have yet (or of `everything`), oldest first."""
+        sql = """
+        SELECT ts, value FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND typeof(value) != 'text'
+          AND seq > max(coalesce((SELECT seq FROM cursor WHERE name = ?), 0), (SELECT max(seq) FROM reading) - ?)
+        ORDER BY ts
+        """
+        rows = self.rows(sql, (device, quantity, since, "" if everything else HISTORY, TAIL_ROWS))
+        return [(int(row[0]), float(row[1])) for row in rows]
+
+    def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
+        """The newest readings of one series that the journal still has near its end, newest first."""
+        sql = """
+        SELECT * FROM reading WHERE seq > (SELECT max(seq) FROM reading) - ? AND device = ? AND quantity = ?
+        ORDER BY seq DESC LIMIT ?
+        """
+        return [_reading(row) for row in self.rows(sql, (TAIL_ROWS // 4, device, quantity, limit))]
+
+    def history_lag_ms(self, now: int) -> int:
+        """How old the oldest reading is that the history store does not have yet; 0 when it has all."""
+        sql = """
+        SELECT rx FROM reading WHERE seq > coalesce((SELECT seq FROM cursor WHERE name = ?), 0) ORDER BY seq LIMIT 1
+        """
+        oldest = self.one(sql, (HISTORY,))
+        return 0 if oldest is None else max(0, now - int(oldest))
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection; a new one when the file was replaced (a restored backup)."""
+        found = os.stat(self.path)  # noqa: PTH116  # hot path
+        identity = (found.st_dev, found.st_ino)
+        if getattr(self._mine, "identity", None) != identity:
+            db = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=2.0, check_same_thread=False
+            )
+            db.row_factory = sqlite3.Row
+            self._mine.db, self._mine.identity = db, identity
+            with self._lock:
+                self._open.append(db)
+        connection: sqlite3.Connection = self._mine.db
+        return connection
+
+
+class OrderDesk:
+    """Puts orders in: the only write of the office process into the journal."""
+
+    def __init__(self, path: Path) -> None:
+        """Opened for each order: they are rare, and the file may be replaced between two."""
+        self._path = path
+
+    def put(self, order: Order) -> int:
+        """Insert, durably, and return the order's number; the same token again is the same order."""
+        fields = {name: value for name, value in msgspec.structs.asdict(order).items() if name != "id"}
+        names, marks = ", ".join(fields), ", ".join("?" * len(fields))
+        insert = f"INSERT OR IGNORE INTO orders ({names}) VALUES ({marks})"  # noqa: S608  # our own names
+        try:
+            db = self.connect()
+            try:
+                db.execute(insert, list(fields.values()))
+                return int(db.execute("SELECT id FROM orders WHERE token = ?", (order.token,)).fetchone()[0])
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self._path.name}: {error}") from error
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection that SQLite itself keeps from every write but an insert into `orders`."""
+        uri = f"{self._path.resolve().as_uri()}?mode=rw"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
+        db.execute("PRAGMA synchronous = FULL")
+        db.set_authorizer(_only_orders)
+        return db
+
+
+def _only_orders(action: int, first: str | None, _second: str | None, _db: str | None, _trigger: str | None) -> int:
+    if action == sqlite3.SQLITE_SELECT:
+        return sqlite3.SQLITE_OK
+    if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ) and first == "orders":
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def _struct(kind: type[T], row: sqlite3.Row) -> T:
+    fields = {name: row[name] for name in row.keys() if name in kind.__struct_fields__}  # noqa: SIM118  # sqlite3.Row
+    return msgspec.convert(fields, kind, strict=False)
+
+
+def _happening(row: sqlite3.Row) -> Happening:
+    """Only the current occurrence of an alarm is hidden by what hides the alarm."""
+    found = _struct(Happening, row)
+    if not row["current"]:
+        return found
+    hidden = "shelved" if row["shelved_until"] else ""
+    hidden = "suppressed" if row["suppressed"] not in (None, "[]") else hidden
+    hidden = "out-of-service" if row["out_of_service"] else hidden
+    return msgspec.structs.replace(found, hidden=hidden, state=row["now_state"] or "")
+
+
+def _reading(row: sqlite3.Row) -> Reading:
+    detail = msgspec.json.decode(row["detail"], type=dict[str, str]) if row["detail"] else None
+    return Reading(
+        device=row["device"],
+        quantity=row["quantity"],
+        value=row["value"],
+        ts=row["ts"],
+        rx=row["rx"],
+        quality=Quality(row["quality"]),
+        detail=detail,
+    )

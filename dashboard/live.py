@@ -1,0 +1,137 @@
+"""Watches the journal for changes ten times a second and tells every open page what kind of thing changed.
+
+`Watcher.look` is plain and synchronous: one look, one Change or None. `Listener` is what waits for one page: changes
+that its page has not taken yet are put together, so that a slow page costs a bounded amount and misses nothing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from dashboard.journal_view import JournalUnreadable, JournalView
+from dashboard.situation import HUB_FRESH_MS
+from hub.clock import Clock
+from hub.reading import Value
+
+LOOK_S = 0.1
+VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparing the newest values
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new. `what`: alarms | orders | health | states | hub. `values`: "device/quantity" -> (ts, value)."""
+
+    now: int
+    what: frozenset[str] = frozenset()
+    values: Mapping[str, tuple[int, Value]] = {}
+
+    def joined(self, later: "Change") -> "Change":
+        """Both as one."""
+        return Change(now=later.now, what=self.what | later.what, values={**self.values, **later.values})
+
+
+class Watcher:
+    """Remembers what it saw last. Used from one thread."""
+
+    def __init__(self, view: JournalView, clock: Clock) -> None:
+        """The first look tells nothing: pages were just made."""
+        self._view, self._clock = view, clock
+        self._version: int | None = None
+        self._marks: dict[str, object] = {}
+        self._values: dict[str, tuple[int, Value]] | None = None
+        self._values_due = 0.0
+        self._values_dirty = False
+
+    def look(self) -> Change | None:
+        """What has changed since the last look. An unreadable journal is a change of `hub`, once."""
+        now = self._clock.now()
+        try:
+            what = set(self._look(now))
+            values = self._new_values()
+        except JournalUnreadable:
+            self._version = None
+            what, values = set(self._mark("hub", "unreadable")), {}
+        if any(isinstance(value, str) for _, value in values.values()):
+            what.add("states")
+        return Change(now=now, what=frozenset(what), values=values) if what or values else None
+
+    def _look(self, now: int) -> list[str]:
+        version = self._view.version()
+        changed: list[str] = []
+        if version != self._version:
+            self._version, self._values_dirty = version, True
+            changed += self._mark("alarms", self._view.one("SELECT max(seq) FROM flip"))
+            changed += self._mark("orders", self._orders())
+            changed += self._mark("health", tuple((h.source, h.state) for h in self._view.health().values()))
+        beat = self._view.heartbeat()
+        age = None if beat is None else now - beat
+        fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, self._clock.speed)
+        return changed + self._mark("hub", fresh)
+
+    def _orders(self) -> object:
+        """The newest orders and where they are: cheap, whatever the table's size."""
+        sql = "SELECT id, state FROM orders ORDER BY id DESC LIMIT 100"
+        return tuple((row[0], row[1]) for row in self._view.rows(sql))
+
+    def _mark(self, name: str, seen: object) -> list[str]:
+        before = self._marks.get(name, self)
+        self._marks[name] = seen
+        return [name] if before is not self and before != seen else []
+
+    def _new_values(self) -> dict[str, tuple[int, Value]]:
+        """Series whose newest value is another one, in time to spare."""
+        started = self._clock.monotonic()
+        if not self._values_dirty or started < self._values_due:
+            return {}
+        self._values_dirty = False
+        rows = self._view.rows("SELECT device, quantity, ts, value FROM latest")
+        found = {f"{row[0]}/{row[1]}": (int(row[2]), row[3]) for row in rows}
+        before, self._values = self._values, found
+        self._values_due = started + (self._clock.monotonic() - started) / VALUES_SHARE
+        if before is None:
+            return {}
+        return {name: new for name, new in found.items() if _differs(before.get(name), new)}
+
+
+class Listener:
+    """One open page: which session it belongs to, which series it shows, and what it has not been told yet."""
+
+    def __init__(self, session: str, series: frozenset[str]) -> None:
+        """`series`: "device/quantity" names; only their values are sent."""
+        self.session, self.series = session, series
+        self.ended = ""  # why it must end, once it must
+        self._news: Change | None = None
+        self._wake = asyncio.Event()
+
+    def tell(self, change: Change) -> None:
+        """Put the change together with what still waits."""
+        values = {name: value for name, value in change.values.items() if name in self.series}
+        if not (change.what or values):
+            return
+        mine = msgspec.structs.replace(change, values=values)
+        self._news = self._news.joined(mine) if self._news else mine
+        self._wake.set()
+
+    def end(self, why: str) -> None:
+        """The page must stop listening."""
+        self.ended = self.ended or why
+        self._wake.set()
+
+    async def next(self, patience_s: float) -> Change | None:
+        """What waits, or None after `patience_s` without news or when the page must end."""
+        if self._news is None and not self.ended:
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return None
+        self._wake.clear()
+        news, self._news = self._news, None
+        return news
+
+
+def _differs(before: tuple[int, Value] | None, new: tuple[int, Value]) -> bool:
+    """A state that is only said again is no news; a number with a new time is, for the chart's sake."""
+    if before is None:
+        return True
+    return before[1] != new[1] if isinstance(new[1], str) else before != new

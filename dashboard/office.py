@@ -1,0 +1,84 @@
+"""What every page needs, in one frozen value, and how a page gets at it. No page logic, no routes.
+
+`office()` is the running application's; `me()` is who asks. Both only inside a request.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from flask import current_app, g
+from sqlalchemy.engine import Engine
+
+from dashboard.journal_view import JournalView, OrderDesk
+from dashboard.plan import Drawing
+from dashboard.sessions import Signed
+from dashboard.words import Words
+from hub.clock import Clock
+from hub.site import Site
+
+EXTENSION = "zhian"
+
+
+class Bucket(Protocol):
+    """So many readings of one stretch of time; `ts` in ms since 1970."""
+
+    @property
+    def ts(self) -> int:
+        """The stretch's instant."""
+
+    @property
+    def low(self) -> float:
+        """The lowest."""
+
+    @property
+    def mean(self) -> float:
+        """The mean, put together as the quantity's `aggregate` says."""
+
+    @property
+    def high(self) -> float:
+        """The highest."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+
+
+class HistoryReader(Protocol):
+    """The history store as charts read it."""
+
+    def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> "Sequence[Bucket]":
+        """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """The office process's parts."""
+
+    site: Site
+    data: Path
+    clock: Clock
+    words: Words
+    drawing: Drawing
+    view: JournalView
+    desk: OrderDesk
+    history: HistoryReader
+    users: Engine
+    secure: bool
+
+    def close(self) -> None:
+        """Let go of both databases."""
+        self.view.close()
+        self.users.dispose()
+
+
+def office() -> Office:
+    """The office of the running application."""
+    found: Office = current_app.extensions[EXTENSION]
+    return found
+
+
+def me() -> Signed:
+    """Who asks. Only behind a permission."""
+    signed: Signed = g.signed
+    return signed

@@ -1,0 +1,140 @@
+"""What a chart shows: history, with the journal's rows where history has not come yet; gaps stay gaps.
+
+Numbers only. Sound levels are put together by energy, everything else by its arithmetic mean.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from dashboard import words
+from dashboard.limits import noise_limit_db
+from dashboard.office import Bucket, Office
+from device_profiles import vocabulary
+from hub.history.store import StoreError
+from hub.site import Device
+
+LOG = logging.getLogger("zhian.office")
+
+SPANS_MS = {"1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000}
+POINTS = 400
+LEAST_GAP_MS = 15_000
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One stretch of the chart."""
+
+    ts: int
+    min: float
+    mean: float
+    max: float
+    count: int
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """A chart as the script draws it: parallel lists, null where nothing was measured. Instants in ms since 1970."""
+
+    device: str
+    quantity: str
+    unit: str
+    decimals: int
+    since: int
+    until: int
+    ts: list[int]
+    min: list[float | None]
+    mean: list[float | None]
+    max: list[float | None]
+    limit: list[float | None]
+    gaps: list[tuple[int, int]]
+
+
+def read(office: Office, device: Device, quantity: str, span: str) -> Series:
+    """One series over one of SPANS_MS until now. While the store cannot answer: what the journal still has."""
+    until = office.clock.now()
+    since = until - SPANS_MS[span]
+    buckets: Sequence[Bucket] = []
+    try:
+        buckets = office.history.series(device.id, quantity, since, until, POINTS)
+        fresh = office.view.not_in_history(device.id, quantity, since)
+    except StoreError as error:
+        LOG.warning("history: %s", error)
+        fresh = office.view.not_in_history(device.id, quantity, since, everything=True)
+    width = max(1, (until - since) // POINTS)
+    points = merge(buckets, fresh, since, width, by_energy=_by_energy(quantity))
+    patience = max(3 * width, int(device.options.silent_after * 1000), LEAST_GAP_MS)
+    return _series(office, device, quantity, (since, until), points, patience)
+
+
+def merge(
+    buckets: Iterable[Bucket], fresh: Iterable[tuple[int, float]], since: int, width: int, *, by_energy: bool
+) -> list[Point]:
+    """One point for each stretch of `width` ms that has readings, from history and journal together."""
+    slots: dict[int, Point] = {}
+    news = [Point(b.ts, b.low, b.mean, b.high, b.count) for b in buckets]
+    news += [Point(ts, value, value, value, 1) for ts, value in fresh]
+    for point in news:
+        slot = (point.ts - since) // width
+        slots[slot] = _joined(slots[slot], point, by_energy=by_energy) if slot in slots else point
+    return [slots[slot] for slot in sorted(slots)]
+
+
+def gaps(points: list[Point], since: int, until: int, patience: int) -> list[tuple[int, int]]:
+    """The stretches longer than `patience` ms without any reading, the ends of the chart included."""
+    edges = [since, *(point.ts for point in points), until]
+    return [(a, b) for a, b in pairwise(edges) if b - a > patience]
+
+
+def _joined(a: Point, b: Point, *, by_energy: bool) -> Point:
+    count = a.count + b.count
+    if by_energy:
+        mean = 10 * math.log10((a.count * 10 ** (a.mean / 10) + b.count * 10 ** (b.mean / 10)) / count)
+    else:
+        mean = (a.count * a.mean + b.count * b.mean) / count
+    return Point(min(a.ts, b.ts), min(a.min, b.min), mean, max(a.max, b.max), count)
+
+
+def _series(
+    office: Office, device: Device, quantity: str, span: tuple[int, int], points: list[Point], patience: int
+) -> Series:
+    blind = gaps(points, *span, patience)
+    edges = {ts for a, b in blind for ts in (max(a + 1, span[0]), b - 1)}  # the limit goes on where the line stops
+    holes = [Point(ts, math.nan, math.nan, math.nan, 0) for ts in edges]
+    rows = sorted([*points, *holes], key=lambda point: point.ts)
+    fixed = None if quantity == "laeq" else _last_limit(office, device.id, quantity)
+    limit = [noise_limit_db(office.site, device.zone, row.ts) if quantity == "laeq" else fixed for row in rows]
+    places = words.decimals(quantity) + 1
+    return Series(
+        device=device.id,
+        quantity=quantity,
+        unit=words.unit(quantity),
+        decimals=words.decimals(quantity),
+        since=span[0],
+        until=span[1],
+        ts=[row.ts for row in rows],
+        min=[_number(row.min, places) for row in rows],
+        mean=[_number(row.mean, places) for row in rows],
+        max=[_number(row.max, places) for row in rows],
+        limit=limit,
+        gaps=blind,
+    )
+
+
+def _number(value: float, places: int) -> float | None:
+    return None if math.isnan(value) else round(value, places)
+
+
+def _last_limit(office: Office, device: str, quantity: str) -> float | None:
+    """The limit that the newest alarm of this series was judged by."""
+    sql = (
+        'SELECT "limit" FROM alarm WHERE source = ? AND quantity = ? AND "limit" IS NOT NULL ORDER BY last DESC LIMIT 1'
+    )
+    found: float | None = office.view.one(sql, (device, quantity))
+    return found
+
+
+def _by_energy(quantity: str) -> bool:
+    word = vocabulary.find(quantity)
+    return word is not None and word.quantity.aggregate == "energy"

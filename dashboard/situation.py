@@ -1,0 +1,271 @@
+"""What is going on now, as one value made from journal rows: the Now page, its JSON and /healthz are views of it.
+
+Pure: nothing here reads a file or asks for the time. The sentence "all watched, nothing to do" is decided here, and
+silence, a dead cable and a hub that does not answer all forbid it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from dashboard.journal_view import Happening, Told
+from dashboard.limits import noise_limit_db
+from dashboard.words import Words
+from hub.outcome import Health, Order
+from hub.reading import Label, Reading, Value
+from hub.site import Device, Site
+
+HUB_FRESH_MS = 5_000
+Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service"]
+
+
+class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that nobody watches: a device without word, or an alarm that is muted."""
+
+    source: str
+    name: Label
+    zone: str
+    why: Why
+    since: int | None = None
+    until: int | None = None
+    detail: str = ""
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the system did by itself about an alarm: sounded a siren (`order`), or told a voice (`told`)."""
+
+    kind: Literal["siren", "voice"]
+    name: Label
+    order: Order | None = None
+    told: Told | None = None
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """One open alarm as a person needs it: what, where, since when, what was done, what to do."""
+
+    happening: Happening
+    title: Label
+    place: Label
+    source: Label
+    response: Label | None
+    deeds: list[Deed]
+    pending: Order | None = None  # somebody's acknowledgement that the hub has not taken yet
+
+    @property
+    def active(self) -> bool:
+        """The condition still holds."""
+        return self.happening.cleared is None
+
+    @property
+    def unacked(self) -> bool:
+        """Nobody has said yet that he has seen it."""
+        return self.happening.acked is None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A zone's marker on the plan."""
+
+    zone: str
+    name: Label
+    at: tuple[float, float]
+    severity: str = ""
+    count: int = 0
+    unacked: bool = False
+    unwatched: bool = False
+
+
+class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of the strip at the bottom. `value` is None when its device has no fresh word."""
+
+    device: str
+    quantity: str
+    name: Label
+    value: Value | None
+    ts: int | None = None
+    limit: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Above its limit."""
+        return isinstance(self.value, float) and self.limit is not None and self.value > self.limit
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the Now page says."""
+
+    now: int
+    hub_age_ms: int | None
+    hub_fresh: bool
+    needs: list[Need]
+    muted: list[Need]
+    unwatched: list[Unwatched]
+    links_down: list[str]
+    places: list[Place]
+    figures: list[KeyValue]
+    devices_ok: int
+    devices: int
+
+    @property
+    def unacked(self) -> int:
+        """How many alarms nobody has acknowledged yet."""
+        return sum(need.unacked for need in self.needs)
+
+    @property
+    def all_well(self) -> bool:
+        """True when everything is watched and nothing needs anybody. The page may say so only then."""
+        return self.hub_fresh and not (self.needs or self.muted or self.unwatched or self.links_down)
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal's rows that a situation is made of."""
+
+    heartbeat: int | None
+    health: Mapping[str, Health]
+    latest: Mapping[tuple[str, str], Reading]
+    open: list[Happening]
+    told: Mapping[int, list[Told]]  # by happening
+    sirens: Mapping[str, Order]  # by token
+    acks: Mapping[tuple[str, int | None], Order]  # not yet taken, by alarm key and occurrence
+
+
+def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1.0) -> Situation:
+    """Put the facts together. `speed`: how fast the clock runs, since a hub's second is then shorter for us."""
+    age = None if facts.heartbeat is None else now - facts.heartbeat
+    fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, speed)
+    needs = sorted((_need(site, words, facts, happening) for happening in facts.open), key=_urgency)
+    visible = [need for need in needs if not need.happening.hidden]
+    unwatched = [*_without_word(site, facts.health), *_muted(words, facts.open)]
+    return Situation(
+        now=now,
+        hub_age_ms=age,
+        hub_fresh=fresh,
+        needs=visible,
+        muted=[need for need in needs if need.happening.hidden],
+        unwatched=unwatched,
+        links_down=[
+            health.source for health in facts.health.values() if health.kind == "link" and health.state != "up"
+        ],
+        places=_places(site, visible, unwatched, hub_fresh=fresh),
+        figures=list(_figures(site, facts, now)),
+        devices_ok=sum(why_unwatched(device, facts.health) is None for device in site.devices().values()),
+        devices=len(site.devices()),
+    )
+
+
+def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
+    """Why this device is not watching, or None. A device that is silent by nature watches while its cable is up."""
+    link, own = health.get(device.link), health.get(device.id)
+    if link is None:
+        return "no-word"
+    if link.state != "up":
+        return "link-down"
+    if own is None or own.state == "unknown":
+        return "no-word" if device.options.silent_after else None
+    if own.state == "offline":
+        return "offline"
+    return None if own.state == "ok" else "silent"
+
+
+def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatched]:
+    for device in site.devices().values():
+        if (why := why_unwatched(device, health)) is None:
+            continue
+        about = health.get(device.link if why == "link-down" else device.id)
+        yield Unwatched(
+            source=device.id,
+            name=device.name,
+            zone=device.zone,
+            why=why,
+            since=about.since if about else None,
+            detail=about.detail if about else "",
+        )
+
+
+def _muted(words: Words, happenings: Iterable[Happening]) -> Iterable[Unwatched]:
+    for happening in happenings:
+        if happening.hidden in ("shelved", "out-of-service"):
+            yield Unwatched(
+                source=happening.source,
+                name=words.rule(happening.rule),
+                zone=happening.zone,
+                why="shelved" if happening.hidden == "shelved" else "out-of-service",
+                until=happening.shelved_until,
+            )
+
+
+def _need(site: Site, words: Words, facts: Facts, happening: Happening) -> Need:
+    return Need(
+        happening=happening,
+        title=words.rule(happening.rule),
+        place=words.zone(happening.zone) if happening.zone else words.source(happening.source),
+        source=words.source(happening.source),
+        response=words.response(happening.rule),
+        deeds=deeds(site, words, happening, facts.told.get(happening.id, []), facts.sirens),
+        pending=facts.acks.get((happening.key, happening.occurrence)),
+    )
+
+
+def siren_token(site: Site, told: Told) -> str:
+    """The token of the order that the siren's announcement became (hub/voices/siren.py)."""
+    return f"siren/{site.id}-{told.flip}-{told.kind}"
+
+
+def deeds(
+    site: Site, words: Words, happening: Happening, told: Iterable[Told], sirens: Mapping[str, Order]
+) -> list[Deed]:
+    """What the system did for people to hear of it, first things first."""
+    found = []
+    for one in told:
+        if one.kind != "raised":
+            continue
+        if one.voice != "siren":
+            found.append(Deed(kind="voice", name=Label(zh=one.voice, en=one.voice), told=one))
+            continue
+        order = sirens.get(siren_token(site, one))
+        zone = site.zones_by_id().get(happening.zone)
+        device = order.target if order else zone.siren.device if zone and zone.siren else ""
+        command = order.command if order else zone.siren.command if zone and zone.siren else ""
+        found.append(Deed(kind="siren", name=words.channel(device, command), order=order, told=one))
+    return found
+
+
+def _urgency(need: Need) -> tuple[str, bool, bool, int]:
+    return (need.happening.severity, not need.unacked, not need.active, need.happening.raised)
+
+
+def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fresh: bool) -> list[Place]:
+    blind = {one.zone for one in unwatched}
+    places = []
+    for zone in site.zones:
+        here = [need for need in needs if need.happening.zone == zone.id]
+        places.append(
+            Place(
+                zone=zone.id,
+                name=zone.name,
+                at=zone.at,
+                severity=min((need.happening.severity for need in here), default=""),
+                count=len(here),
+                unacked=any(need.unacked for need in here),
+                unwatched=not hub_fresh or zone.id in blind,
+            )
+        )
+    return places
+
+
+def _figures(site: Site, facts: Facts, now: int) -> Iterable[KeyValue]:
+    zones = site.zones_by_id()
+    for quantity in ("laeq", "water_level"):
+        for device in site.devices().values():
+            if quantity not in device.profile.reading:
+                continue
+            reading = facts.latest.get((device.id, quantity))
+            alive = reading is not None and why_unwatched(device, facts.health) is None
+            yield KeyValue(
+                device=device.id,
+                quantity=quantity,
+                name=zones[device.zone].name if device.zone in zones else device.name,
+                value=reading.value if reading is not None and alive else None,
+                ts=reading.ts if reading else None,
+                limit=noise_limit_db(site, device.zone, now) if quantity == "laeq" else None,
+            )

@@ -1,0 +1,232 @@
+"""The pages in a real browser: live within a moment, nothing typed is lost, nothing breaks the policy, phone first."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import BrowserContext, Page
+
+    from tests.dashboard.conftest import Browser, Field, ListHistory, Running, StillClock
+
+pytestmark = pytest.mark.browser
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+NOW = 1_760_000_000_000
+PHONE = {"width": 390, "height": 844}
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> "Iterator[Chromium]":
+    """One Chromium for the file."""
+    api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("there is no /usr/bin/chromium")
+    with api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def context(chromium: "Chromium") -> "Iterator[BrowserContext]":
+    """A person's browser, in English."""
+    made = chromium.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained of."""
+    return []
+
+
+@pytest.fixture
+def page(
+    context: "BrowserContext", running: "Running", field: "Field", browser: "Browser", complaints: list[str]
+) -> "Iterator[Page]":
+    """Signed in as the manager, on the Now page of a community where all is well."""
+    field.all_well()
+    made = context.new_page()
+    made.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    context.add_cookies([{"name": "zhian", "value": browser.enter("manager"), "url": running.url}])
+    made.goto(running.url)
+    made.wait_for_selector("text=All watched, nothing to do.")
+    made.wait_for_selector("#live-word:has-text('live')")
+    yield made
+    made.close()
+    assert complaints == []
+
+
+def test_an_alarm_appears_and_is_acknowledged(page: "Page", field: "Field") -> None:
+    """It comes by itself, on the plan and in the list; one press acknowledges; the hub's answer shows itself."""
+    number = field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector(f"#need-{number}.unacked")
+    assert page.locator("#place-lake.p1.unacked").count() == 1
+    assert page.title().startswith("(1) ")
+    assert page.locator("text=All watched").count() == 0
+    page.click(f"#need-{number} >> text=I have seen it")
+    page.wait_for_selector("text=manager has seen it, waiting for the hub")
+    (order,) = field.orders()
+    assert (order["kind"], order["occurrence"], order["actor"]) == ("ack", 1, "manager")
+    for table in ("alarm", "occurrence"):
+        field.db.execute(f"UPDATE {table} SET acked = ?, acked_by = 'manager'", (NOW,))
+    field.db.execute("UPDATE orders SET state = 'done', ended = ?", (NOW,))
+    field.flip(number, "acked", actor="manager")
+    page.wait_for_selector("text=manager has seen it at 16:53:20.")
+    field.db.execute("UPDATE occurrence SET closed = 'cleared', cleared = ?, ended = ?", (NOW, NOW))
+    field.flip(number, "cleared")
+    page.wait_for_selector("text=All watched, nothing to do.")
+
+
+def test_a_comment_that_is_being_typed_stays(page: "Page", field: "Field", running: "Running") -> None:
+    """News of the alarm comes in beside it; text, cursor and focus are as they were; then it is sent."""
+    number = field.alarm("gate-held", "gate-east")
+    page.goto(f"{running.url}/alarms/{number}")
+    page.wait_for_selector("#live-word:has-text('live')")
+    page.locator("#text").press_sequentially("on my w")
+    page.locator("#text").press("ArrowLeft")
+    field.flip(number, "comment", actor="lin", note="camera shows a van")
+    page.wait_for_selector("blockquote:has-text('camera shows a van')")
+    assert page.input_value("#text") == "on my w"
+    page.keyboard.type("X")
+    assert page.input_value("#text") == "on my Xw"
+    page.click("text=Add the comment")
+    page.wait_for_selector("li.waiting >> text=on my Xw")
+    assert page.input_value("#text") == ""
+    assert [order["text"] for order in field.orders()] == ["on my Xw"]
+
+
+def test_values_and_charts_are_live(page: "Page", field: "Field", history: "ListHistory", running: "Running") -> None:
+    """A new reading changes the figure without a new page; the chart draws history and takes the reading on."""
+    history.kept = [("noise-east", "laeq", NOW - 600_000 + n * 5000, 48.0 + n % 3) for n in range(119)]
+    field.read("noise-east", "laeq", 50.0, NOW - 2000)
+    page.goto(f"{running.url}/devices/noise-east")
+    page.wait_for_selector(".u-wrap canvas")
+    page.wait_for_selector("#live-word:has-text('live')")
+    field.read("noise-east", "laeq", 63.4, NOW - 1000)
+    page.wait_for_selector("[data-series='noise-east/laeq']:has-text('63.4')")
+    page.click("[data-span='30d']")
+    page.wait_for_selector("[data-span='30d'][aria-pressed=true]")
+    page.wait_for_selector(".gap-note")
+
+
+def test_an_order_is_two_steps_and_shows_its_outcome(page: "Page", field: "Field", running: "Running") -> None:
+    """The page says what will happen and asks why; afterwards it tells by itself what became of it."""
+    field.read("gate-north", "gate", "closed")
+    page.goto(f"{running.url}/devices/gate-north")
+    page.click("a:has-text('Open')")
+    assert "within 8 s" in page.inner_text("main")
+    page.click("button:has-text('Open')")
+    assert field.orders() == []  # the browser asks for the reason
+    page.fill("#reason", "ambulance")
+    page.click("button:has-text('Open')")
+    page.wait_for_selector("#orders >> text=waiting for the hub since 16:53:20")
+    field.db.execute("UPDATE orders SET state = 'confirmed', sent = ?, ended = ?", (NOW, NOW + 1000))
+    page.wait_for_selector("#orders >> text=confirmed by the device at 16:53:21")
+
+
+def test_a_lost_stream_is_said(
+    page: "Page", field: "Field", running: "Running", complaints: list[str], clock: "StillClock"
+) -> None:
+    """When the office goes away the page says since when it is not live, and tries again."""
+    running.stop()
+    page.wait_for_selector("#lost:has-text('Not live: last update 16:53:20, reconnecting')")
+    assert page.inner_text("#live-word") == ""
+    page.wait_for_timeout(100)
+    assert all("ERR_CONNECTION" in text or "ERR_INCOMPLETE" in text for text in complaints), complaints
+    complaints.clear()
+    page.evaluate("window.stop()")
+
+
+def test_a_session_that_ends_is_said(page: "Page", field: "Field", clock: "StillClock", complaints: list[str]) -> None:
+    """A page whose session has ended never looks as if it were live."""
+    clock.at += 31 * 60_000
+    field.beat(clock.at)
+    page.wait_for_selector("#lost a:has-text('You were signed out')")
+    assert "/login?next=" in (page.get_attribute("#lost a", "href") or "")
+    assert page.inner_text("#live-word") == ""
+    complaints[:] = [text for text in complaints if "401" not in text]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_phone_never_scrolls_sideways(page: "Page", field: "Field", running: "Running", lang: str) -> None:
+    """At 390 px every page fits, its text is 16 px at least, and what is pressed is 44 px high."""
+    number = field.alarm("water-presence", "radar-lake", severity="P1", quantity="presence", value="present")
+    field.alarm("noise-limit", "noise-east", severity="P3", quantity="laeq", value=52.1, limit=45.0)
+    field.health("noise-garage", "silent")
+    for device in field.site.devices().values():
+        for quantity in device.profile.reading:
+            field.read(device.id, quantity, 1.0 if quantity in ("laeq", "water_level", "battery") else "open")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # a TypedDict of the same shape
+    paths = ["/", "/alarms", f"/alarms/{number}", f"/alarms/{number + 1}/mute", "/devices", "/devices/gate-east"]
+    for path in [*paths, "/devices/yard-relay", "/devices/noise-east", "/devices/gate-east/do/open", "/account"]:
+        page.goto(f"{running.url}{path}?lang={lang}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        small = page.evaluate(
+            "[...document.querySelectorAll('main *, header *')].filter(e => e.checkVisibility() && !e.closest('svg')"
+            " && [...e.childNodes].some(n => n.nodeType === 3 && n.nodeValue.trim())"
+            " && parseFloat(getComputedStyle(e).fontSize) < 16).map(e => e.outerHTML)"
+        )
+        assert small == [], path
+        low = page.evaluate(
+            "[...document.querySelectorAll('button, .button, .nav a, input:not([type=hidden]), select')]"
+            ".filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
+        )
+        assert low == [], path
+
+
+def test_without_script_it_works_all_the_same(chromium: "Chromium", running: "Running", field: "Field") -> None:
+    """Plain HTML and forms: signing in, acknowledging and commenting need no script."""
+    field.all_well()
+    number = field.alarm("gate-held", "gate-east")
+    context = chromium.new_context(java_script_enabled=False, locale="en-GB")
+    page = context.new_page()
+    page.goto(f"{running.url}/alarms/{number}")
+    page.fill("#name", "guard")
+    page.fill("#password", PASSWORD)
+    page.click("button[type=submit]")
+    page.click("text=I have seen it")
+    page.fill("#text", "seen on camera")
+    page.click("text=Add the comment")
+    page.click("text=Now")
+    assert "guard has seen it, waiting for the hub" in page.inner_text("main")
+    context.close()
+    assert [order["kind"] for order in field.orders()] == ["ack", "comment"]
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.2 contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast(scheme: int) -> None:
+    """Text has 4.5:1 and signs have 3:1 against what they stand on, by day and by night (WCAG AA)."""
+    css = (Path(__file__).parents[2] / "dashboard" / "static" / "app.css").read_text()
+    root = re.findall(r":root {(.*?)}", css, flags=re.DOTALL)[scheme]
+    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root))
+    grounds = ("page", "sheet", "raised")
+    texts = [(ink, ground) for ink in ("ink", "quiet") for ground in (*grounds, "button")]
+    texts += [("primary-ink", "primary"), *((f"p{n}-ink", f"p{n}") for n in range(1, 5))]
+    for ink, ground in texts:
+        assert contrast(colour[ink], colour[ground]) >= 4.5, (ink, ground)
+    for ink, ground in [("line-strong", "raised"), ("focus", "page"), ("chart", "raised"), ("p1", "raised")]:
+        assert contrast(colour[ink], colour[ground]) >= 3, (ink, ground)

@@ -1,0 +1,45 @@
+"""Fixtures of the play's tests: devices of any profile, and the demo site on free ports."""
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from device_profiles.load import profiles
+from firmware_bridge import simulate
+from hub.reading import Label
+from hub.settings import load_site
+from hub.site import Device, Site
+
+if TYPE_CHECKING:
+    from tests.conftest import Mosquitto
+
+HERE = Path(simulate.__file__).parent
+
+
+@pytest.fixture
+def device() -> Callable[..., Device]:
+    """Makes a device `<id>` of a profile that comes with Zhian."""
+
+    def make(profile: str, name: str = "device-1", link: str = "link") -> Device:
+        found = profiles()[profile]
+        return Device(id=name, profile=found, options=found.link, name=Label(zh=name, en=name), link=link)
+
+    return make
+
+
+@pytest.fixture
+def evening() -> Path:
+    """The demo's script."""
+    return HERE / "evening.toml"
+
+
+@pytest.fixture
+def demo_site(tmp_path: Path, mosquitto: "Mosquitto", unused_port: int) -> Site:
+    """Zhongshan Garden with the test's broker and free ports."""
+    text = string.Template((HERE / "zhongshan.toml").read_text(encoding="utf-8"))
+    path = tmp_path / "site.toml"
+    path.write_text(text.substitute(data=tmp_path, broker=mosquitto.port, relay=unused_port), encoding="utf-8")
+    return load_site(path)
