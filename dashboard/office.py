@@ -16,39 +16,16 @@ from dashboard.plan import Drawing
 from dashboard.sessions import Signed
 from dashboard.words import Words
 from hub.clock import Clock
+from hub.history.store import Bucket
 from hub.site import Site
 
 EXTENSION = "zhian"
 
 
-class Bucket(Protocol):
-    """So many readings of one stretch of time; `ts` in ms since 1970."""
-
-    @property
-    def ts(self) -> int:
-        """The stretch's instant."""
-
-    @property
-    def low(self) -> float:
-        """The lowest."""
-
-    @property
-    def mean(self) -> float:
-        """The mean, put together as the quantity's `aggregate` says."""
-
-    @property
-    def high(self) -> float:
-        """The highest."""
-
-    @property
-    def count(self) -> int:
-        """How many."""
-
-
 class HistoryReader(Protocol):
     """The history store as charts read it."""
 
-    def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> "Sequence[Bucket]":
+    def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> Sequence[Bucket]:
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
 
 

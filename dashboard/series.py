@@ -11,10 +11,10 @@ from itertools import pairwise
 import msgspec
 
 from dashboard import words
-from dashboard.limits import noise_limit_db
-from dashboard.office import Bucket, Office
+from dashboard.office import Office
 from device_profiles import vocabulary
-from hub.history.store import StoreError
+from hub.history.store import Bucket, StoreError
+from hub.noise import NoiseLimits
 from hub.site import Device
 
 LOG = logging.getLogger("zhian.office")
@@ -104,7 +104,8 @@ def _series(
     holes = [Point(ts, math.nan, math.nan, math.nan, 0) for ts in edges]
     rows = sorted([*points, *holes], key=lambda point: point.ts)
     fixed = None if quantity == "laeq" else _last_limit(office, device.id, quantity)
-    limit = [noise_limit_db(office.site, device.zone, row.ts) if quantity == "laeq" else fixed for row in rows]
+    limits = NoiseLimits(office.site)
+    limit = [limits.at(device.zone, row.ts) if quantity == "laeq" else fixed for row in rows]
     places = words.decimals(quantity) + 1
     return Series(
         device=device.id,

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from dashboard.journal_view import Happening, Told
-from dashboard.limits import noise_limit_db
 from dashboard.words import Words
+from hub.noise import NoiseLimits
 from hub.outcome import Health, Order
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
@@ -254,7 +254,7 @@ def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fr
 
 
 def _figures(site: Site, facts: Facts, now: int) -> Iterable[KeyValue]:
-    zones = site.zones_by_id()
+    zones, limits = site.zones_by_id(), NoiseLimits(site)
     for quantity in ("laeq", "water_level"):
         for device in site.devices().values():
             if quantity not in device.profile.reading:
@@ -267,5 +267,5 @@ def _figures(site: Site, facts: Facts, now: int) -> Iterable[KeyValue]:
                 name=zones[device.zone].name if device.zone in zones else device.name,
                 value=reading.value if reading is not None and alive else None,
                 ts=reading.ts if reading else None,
-                limit=noise_limit_db(site, device.zone, now) if quantity == "laeq" else None,
+                limit=limits.at(device.zone, now) if quantity == "laeq" else None,
             )

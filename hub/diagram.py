@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hub.alarm import FILTER, OPERATOR, SHELF, FilterCell, OperatorCell, OperatorState, Shelf, Truth
+from hub.noise import LIMITS_DB
 from hub.order import OPEN, ORDER
 from hub.outcome import OrderState
 from hub.rules import load_pack
-from hub.truth import NOISE_LIMITS
 
 PAGE = Path(__file__).parent.parent / "docs" / "alarms.md"
 _MARKED = re.compile(r"(<!-- drawn: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -66,7 +66,7 @@ def rule_table() -> str:
 def noise_table() -> str:
     """The limits of GB 3096-2008, table 1."""
     lines = ["| class | day, dB(A) | night, dB(A) |", "|---|---|---|"]
-    lines += [f"| {name} | {day:g} | {night:g} |" for name, (day, night) in NOISE_LIMITS.items()]
+    lines += [f"| {name} | {day:g} | {night:g} |" for name, (day, night) in LIMITS_DB.items()]
     return "\n".join(lines) + "\n"
 
 

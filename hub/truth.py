@@ -7,19 +7,12 @@ from typing import Protocol
 
 from hub.alarm import Truth
 from hub.health import DOWN, OFFLINE, OK, SILENT, DeviceWatch, LinkWatch
+from hub.noise import LIMITS_DB
 from hub.reading import Value
 from hub.rules import Rule, ms
 from hub.schedule import Hours
+from hub.site import NoiseClass
 
-# GB 3096-2008, table 1: equivalent sound level by functional area, day and night, dB(A).
-NOISE_LIMITS: dict[str, tuple[float, float]] = {
-    "0": (50.0, 40.0),
-    "1": (55.0, 45.0),
-    "2": (60.0, 50.0),
-    "3": (65.0, 55.0),
-    "4a": (70.0, 55.0),
-    "4b": (70.0, 60.0),
-}
 _T, _F, _U = Truth
 
 
@@ -79,7 +72,7 @@ class Level(_Plain):
 
     __slots__ = ("_above", "_deadband", "_limits", "_night", "_series")
 
-    def __init__(self, rule: Rule, series: Series, hours: Hours | None, noise_class: str, night: Hours) -> None:
+    def __init__(self, rule: Rule, series: Series, hours: Hours | None, noise_class: NoiseClass, night: Hours) -> None:
         """`night`: the site's noise night, which decides between the two limits of a noise class."""
         super().__init__(hours)
         self._series = series
@@ -87,7 +80,7 @@ class Level(_Plain):
         self._deadband = rule.deadband
         bound = rule.above if rule.above is not None else rule.below
         if bound == "noise":
-            day_limit, night_limit = NOISE_LIMITS[noise_class]
+            day_limit, night_limit = LIMITS_DB[noise_class]
             self._night: Hours | None = night
             self._limits = (day_limit + rule.plus, night_limit + rule.plus)
         else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from dashboard.limits import is_night, noise_limit_db
 from dashboard.series import Point, gaps, merge
 from hub.clock import Clock
 from hub.history.duck import DuckStore
@@ -16,7 +15,6 @@ from hub.history.store import Bucket, Row, StoreError
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hub.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory
 
 NOW = 1_760_000_000_000
@@ -103,14 +101,3 @@ def test_what_cannot_be_drawn(query: str, status: int, admin: "Browser", field: 
     """Unknown quantities and spans are refused."""
     field.all_well()
     assert admin.client.get(f"/api/v1/devices/noise-east/series?{query}").status_code == status
-
-
-def test_noise_limits_by_class_and_time(site: "Site") -> None:
-    """GB 3096-2008 table 1; night is 22:00 to 06:00 unless the site says otherwise, and over midnight."""
-    usual = msgspec.structs.replace(site, night="22:00-06:00")
-    for hour, night in ((21, False), (22, True), (23, True), (0, True), (5, True), (6, False), (12, False)):
-        at = 1_759_939_200_000 + hour * 3_600_000  # 2025-10-09 00:00 in Shanghai
-        assert is_night(usual, at) is night, hour
-        assert noise_limit_db(usual, "east-gate", at) == (45.0 if night else 55.0)
-    zone = msgspec.structs.replace(site.zones[0], noise_class="4b")
-    assert noise_limit_db(msgspec.structs.replace(usual, zones=(zone,)), zone.id, 1_759_939_200_000) == 60.0
