@@ -1,0 +1,95 @@
+"""The demo as a stranger runs it: an evening on real cables, whose alarms are seen on the page within 90 seconds."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hub.query import open_journal
+from tests.e2e.conftest import Installation, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+SPEED = 3.0
+SEEN = {  # on the Now page, in English, each within 90 s of the demo's clock
+    "noise-limit/noise-square": "Noise above the limit",
+    "water-presence/radar-lake": "Somebody at the water's edge",
+    "gate-held/gate-east": "Gate held open",
+    "chip-unregistered/chip-north": "Unregistered dog",
+    "device-silent/noise-garage": "Device silent",
+}
+
+
+class Demo(Installation):
+    """`zhian demo` in a folder of its own, three times as fast."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts at once."""
+        self.data, self.output = folder / "data", folder / "demo.log"
+        with self.output.open("wb") as output:
+            arguments = ["demo", "--port", "0", "--data", str(self.data), "--speed", str(SPEED)]
+            self.began = time.monotonic()
+            self.running = subprocess.Popen([sys.executable, "-m", "hub", *arguments], stdout=output, stderr=output)
+        wait_for(lambda: "first login" in self.output.read_text(encoding="utf-8"))
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        self.running.send_signal(signal.SIGINT)
+        self.running.wait(20)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    yield running
+    running.stop()
+
+
+def test_the_evening_is_seen_on_the_page(demo: Demo, open_page: Callable[[Installation], Page]) -> None:
+    """Noise, somebody at the water, a held gate, an unknown chip, a silent device: on the page, live, in 90 seconds."""
+    page = open_page(demo)
+    main = page.locator("main")
+
+    missing = dict(SEEN)
+    while missing:
+        assert (time.monotonic() - demo.began) * SPEED < 90 + 15, f"not seen: {missing}"  # 15: start and login
+        text = main.inner_text()
+        missing = {key: title for key, title in missing.items() if title not in text}
+        page.wait_for_timeout(100)
+
+    card = page.locator("main li, main article").filter(has_text="Somebody at the water's edge").first
+    expect(card).to_contain_text(re.compile("Lake siren.*confirmed", re.DOTALL), timeout=20_000)
+    wait_for(lambda: demo.alarms()["device-silent/noise-garage"] == "normal", 60)
+    wait_for(lambda: demo.alarms()["noise-limit/noise-square"] == "normal", 60)
+    assert demo.alarms()["water-presence/radar-lake"] in ("unacked", "returned")
+
+
+def test_acknowledged_on_the_spot(demo: Demo, open_page: Callable[[Installation], Page]) -> None:
+    """One button on the Now page acknowledges; the alarm carries who did."""
+    wait_for(lambda: "water-presence/radar-lake" in demo.alarms(), 60)
+    page = open_page(demo)
+    card = page.locator("main li, main article").filter(has_text="Somebody at the water's edge").first
+
+    card.get_by_role("button", name="I have seen it").click()
+
+    wait_for(lambda: any(line["rule"] == "water-presence" and line["acked"] for line in demo.lines("alarms")))
+    acked = [line for line in demo.lines("alarms") if line["rule"] == "water-presence" and line["acked"]]
+    assert acked[0]["acked_by"] == "admin"
+
+
+def test_every_device_of_the_demo_is_read(demo: Demo) -> None:
+    """At least fourteen devices, and none of them without a reading but a reader that no dog has passed."""
+    wait_for(lambda: "device-silent/noise-garage" in demo.alarms(), 60)
+    with contextlib.closing(open_journal(demo.data)) as db:
+        states = {row["source"]: row["state"] for row in db.execute("SELECT * FROM health WHERE kind = 'device'")}
+
+    assert len(states) >= 14
+    assert {device for device, state in states.items() if state == "unknown"} <= {"chip-north", "chip-east"}
