@@ -9,16 +9,16 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from hub.outcome import Health, Order
-from hub.reading import Quality, Reading, Value
+from hub.outcome import Health, Occurrence, Order
+from hub.reading import Reading, Value
+from hub.rows import hidden, to_reading, to_struct
 
 FILE = "journal.sqlite"
 HISTORY = "history"  # the history writer's name in `cursor`
-T = TypeVar("T", bound=msgspec.Struct)
 
 # Rows beyond this many behind the newest are left to the history store: a chart must not read millions of rows.
 TAIL_ROWS = 200_000
@@ -34,28 +34,11 @@ class JournalUnreadable(Exception):
     """There is no journal, or it cannot be read now. Worth trying again; the text says what SQLite said."""
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """One occurrence of an alarm with what hides it now. `closed`: "" while open."""
+class Happening(Occurrence, frozen=True, kw_only=True):
+    """One occurrence of an alarm, its number, and what hides it now."""
 
     id: int
-    key: str
-    occurrence: int
-    rule: str
-    source: str
-    zone: str
-    severity: str
-    quantity: str
-    raised: int
-    value: Value | None = None
-    peak: Value | None = None
-    limit: float | None = None
-    cleared: int | None = None
-    acked: int | None = None
-    acked_by: str = ""
-    closed: str = ""
-    ended: int | None = None
-    activations: int = 1
-    state: str = ""
+    state: str = ""  # the operator's, while it is the current occurrence
     shelved_until: int | None = None
     hidden: str = ""  # "" | shelved | suppressed | out-of-service
 
@@ -128,7 +111,7 @@ class JournalView:
 
     def health(self) -> dict[str, Health]:
         """Devices and links by id."""
-        return {row["source"]: _struct(Health, row) for row in self.rows("SELECT * FROM health")}
+        return {row["source"]: to_struct(Health, row) for row in self.rows("SELECT * FROM health")}
 
     def counts(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:
         """The rows of a SELECT of names and counts."""
@@ -138,7 +121,7 @@ class JournalView:
         """The last fresh reading of each series, of one device or of all."""
         where, parameters = ("", ()) if device is None else (" WHERE device = ?", (device,))
         rows = self.rows(f"SELECT * FROM latest{where}", parameters)  # noqa: S608  # our own words
-        return {(row["device"], row["quantity"]): _reading(row) for row in rows}
+        return {(row["device"], row["quantity"]): to_reading(row) for row in rows}
 
     def happenings(
         self, where: str = "1", parameters: Sequence[Any] = (), *, limit: int = 500, offset: int = 0
@@ -154,26 +137,26 @@ class JournalView:
     def words(self, key: str, occurrence: int) -> list[Word]:
         """The timeline of one occurrence, oldest first."""
         rows = self.rows("SELECT * FROM flip WHERE key = ? AND occurrence = ? ORDER BY seq", (key, occurrence))
-        return [_struct(Word, row) for row in rows]
+        return [to_struct(Word, row) for row in rows]
 
     def told(self, key: str, occurrence: int) -> list[Told]:
         """What was said about one occurrence, to whom, and what became of it."""
         sql = (
             "SELECT b.* FROM outbox b JOIN flip f ON f.seq = b.flip WHERE f.key = ? AND f.occurrence = ? ORDER BY b.id"
         )
-        return [_struct(Told, row) for row in self.rows(sql, (key, occurrence))]
+        return [to_struct(Told, row) for row in self.rows(sql, (key, occurrence))]
 
     def orders_about(self, target: str, limit: int = 20) -> list[Order]:
         """The newest orders for a device, an alarm or a list."""
         rows = self.rows("SELECT * FROM orders WHERE target = ? ORDER BY id DESC LIMIT ?", (target, limit))
-        return [_struct(Order, row) for row in rows]
+        return [to_struct(Order, row) for row in rows]
 
     def orders_by_token(self, tokens: Iterable[str]) -> dict[str, Order]:
         """Orders by their tokens."""
         wanted = list(tokens)
         marks = ", ".join("?" * len(wanted))
         rows = self.rows(f"SELECT * FROM orders WHERE token IN ({marks})", wanted)  # noqa: S608  # question marks
-        return {row["token"]: _struct(Order, row) for row in rows}
+        return {row["token"]: to_struct(Order, row) for row in rows}
 
     def order_of(self, token: str) -> Order | None:
         """The order with this token."""
@@ -183,7 +166,7 @@ class JournalView:
         """Orders of these kinds issued since, oldest first, of the newest 500."""
         marks = ", ".join("?" * len(kinds))
         sql = f"SELECT * FROM (SELECT * FROM orders ORDER BY id DESC LIMIT 500) WHERE issued >= ? AND kind IN ({marks}) ORDER BY id"  # noqa: E501, S608  # fmt: skip
-        return [_struct(Order, row) for row in self.rows(sql, (since, *kinds))]
+        return [to_struct(Order, row) for row in self.rows(sql, (since, *kinds))]
 
     def not_in_history(
         self, device: str, quantity: str, since: int, *, everything: bool = False
@@ -203,7 +186,7 @@ class JournalView:
         SELECT * FROM reading WHERE seq > (SELECT max(seq) FROM reading) - ? AND device = ? AND quantity = ?
         ORDER BY seq DESC LIMIT ?
         """
-        return [_reading(row) for row in self.rows(sql, (TAIL_ROWS // 4, device, quantity, limit))]
+        return [to_reading(row) for row in self.rows(sql, (TAIL_ROWS // 4, device, quantity, limit))]
 
     def history_lag_ms(self, now: int) -> int:
         """How old the oldest reading is that the history store does not have yet; 0 when it has all."""
@@ -268,30 +251,9 @@ def _only_orders(action: int, first: str | None, _second: str | None, _db: str |
     return sqlite3.SQLITE_DENY
 
 
-def _struct(kind: type[T], row: sqlite3.Row) -> T:
-    fields = {name: row[name] for name in row.keys() if name in kind.__struct_fields__}  # noqa: SIM118  # sqlite3.Row
-    return msgspec.convert(fields, kind, strict=False)
-
-
 def _happening(row: sqlite3.Row) -> Happening:
     """Only the current occurrence of an alarm is hidden by what hides the alarm."""
-    found = _struct(Happening, row)
+    found = to_struct(Happening, row)
     if not row["current"]:
         return found
-    hidden = "shelved" if row["shelved_until"] else ""
-    hidden = "suppressed" if row["suppressed"] not in (None, "[]") else hidden
-    hidden = "out-of-service" if row["out_of_service"] else hidden
-    return msgspec.structs.replace(found, hidden=hidden, state=row["now_state"] or "")
-
-
-def _reading(row: sqlite3.Row) -> Reading:
-    detail = msgspec.json.decode(row["detail"], type=dict[str, str]) if row["detail"] else None
-    return Reading(
-        device=row["device"],
-        quantity=row["quantity"],
-        value=row["value"],
-        ts=row["ts"],
-        rx=row["rx"],
-        quality=Quality(row["quality"]),
-        detail=detail,
-    )
+    return msgspec.structs.replace(found, hidden=hidden(row), state=row["now_state"] or "")

@@ -13,7 +13,8 @@ import msgspec
 
 from firmware_bridge.raw import Redelivery
 from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
-from hub.reading import Fault, Quality, Reading
+from hub.reading import Fault, Reading
+from hub.rows import T, to_reading, to_struct
 from hub.site import Site
 
 FILE = "journal.sqlite"
@@ -94,13 +95,16 @@ class Journal:
     def memory(self) -> Memory:
         """What the core knew. Orders still `requested` are not in it: they come in by `requested_orders`."""
         return Memory(
-            latest=[_reading(row) for row in self.db.execute("SELECT * FROM latest")],
-            health=_structs(Health, self.db.execute("SELECT * FROM health")),
-            alarms=_structs(Alarm, self.db.execute("SELECT * FROM alarm")),
-            occurrences=_structs(Occurrence, self.db.execute("SELECT * FROM occurrence WHERE closed = ''")),
-            orders=_structs(Order, self.db.execute("SELECT * FROM orders WHERE state = ?", (OrderState.SENT,))),
-            entries=_structs(Entry, self.db.execute("SELECT * FROM entry")),
+            latest=[to_reading(row) for row in self.db.execute("SELECT * FROM latest")],
+            health=self._all(Health, "SELECT * FROM health"),
+            alarms=self._all(Alarm, "SELECT * FROM alarm"),
+            occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
+            orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
+            entries=self._all(Entry, "SELECT * FROM entry"),
         )
+
+    def _all(self, kind: type[T], sql: str) -> list[T]:
+        return [to_struct(kind, row) for row in self.db.execute(sql)]
 
     def _claim(self, site_id: str) -> None:
         meta = {row["key"]: row["value"] for row in self.db.execute("SELECT * FROM meta")}
@@ -208,7 +212,7 @@ class Journal:
 def requested_orders(db: sqlite3.Connection, after: int) -> list[Order]:
     """Orders that somebody has put in since order number `after`, oldest first."""
     rows = db.execute("SELECT * FROM orders WHERE id > ? AND state = ? ORDER BY id", (after, OrderState.REQUESTED))
-    return _structs(Order, rows)
+    return [to_struct(Order, row) for row in rows]
 
 
 def put_order(db: sqlite3.Connection, order: Order) -> int:
@@ -243,30 +247,3 @@ def _names(fields: dict[str, Any]) -> str:
 
 def _marks(fields: dict[str, Any]) -> str:
     return ", ".join("?" * len(fields))
-
-
-S = Any  # one of the row structs
-
-
-def _structs(kind: type[S], rows: Iterable[sqlite3.Row]) -> list[S]:
-    """Rows back into structs: JSON columns unpacked, 0 and 1 into booleans where the type says so."""
-    names = set(kind.__struct_fields__)
-    found = []
-    for row in rows:
-        fields = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  # sqlite3.Row
-        if "suppressed" in fields:
-            fields["suppressed"] = msgspec.json.decode(fields["suppressed"])
-        found.append(msgspec.convert(fields, kind, strict=False))
-    return found
-
-
-def _reading(row: sqlite3.Row) -> Reading:
-    return Reading(
-        device=row["device"],
-        quantity=row["quantity"],
-        value=row["value"],
-        ts=row["ts"],
-        rx=row["rx"],
-        quality=Quality(row["quality"]),
-        detail=msgspec.json.decode(row["detail"]) if row["detail"] else None,
-    )

@@ -13,6 +13,7 @@ import msgspec
 from device_profiles import vocabulary
 from device_profiles.door import Refusal
 from hub.journal import FILE, connect
+from hub.rows import hidden
 
 _ALARMS = """
 SELECT o.*, a.state AS now_state, a.occurrence AS now_occurrence, a.shelved_until, a.suppressed, a.out_of_service
@@ -121,11 +122,7 @@ def alarm_lines(db: sqlite3.Connection, since: int = 0, *, open_only: bool = Fal
 
 
 def _state(row: sqlite3.Row) -> str:
-    """What people see: out-of-service > suppressed > shelved > the operator's state; a closed occurrence is normal."""
+    """What people see: a closed occurrence is normal; else what hides the alarm, or the operator's state."""
     if row["closed"] or row["now_occurrence"] != row["occurrence"]:
         return "normal"
-    if row["out_of_service"]:
-        return "out-of-service"
-    if row["suppressed"] != "[]":
-        return "suppressed"
-    return "shelved" if row["shelved_until"] else str(row["now_state"])
+    return hidden(row) or str(row["now_state"])

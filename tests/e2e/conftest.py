@@ -135,23 +135,27 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def log_in(browser: Browser, installation: Installation) -> Page:
+    """A new page of the installation, logged in, in English."""
+    page = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(installation.address)
+    name, password = installation.login
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", password)
+    page.click("form button[type=submit]")
+    page.wait_for_selector("main")
+    return page
+
+
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[[Installation], Page]]:
     """Opens an installation's page, logged in, in English."""
-    contexts = []
+    pages: list[Page] = []
 
     def opened(installation: Installation) -> Page:
-        context = chromium.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(installation.address)
-        name, password = installation.login
-        page.fill("input[name=name]", name)
-        page.fill("input[name=password]", password)
-        page.click("form button[type=submit]")
-        page.wait_for_selector("main")
-        return page
+        pages.append(log_in(chromium, installation))
+        return pages[-1]
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.context.close()

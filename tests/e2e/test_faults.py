@@ -124,12 +124,11 @@ def test_history_removed(court: Installation) -> None:
     """The history file deleted underneath: a new one is made and fed again from the journal."""
     file = court.data / "history.duckdb"
     wait_for(file.exists)
-    before = file.stat().st_ino
     file.unlink()
 
-    wait_for(lambda: file.exists() and file.stat().st_ino != before, 60)
     goes_on(court, *ALL)
-    wait_for(lambda: healed(court), 60)
+    wait_for(file.exists, 60)
+    wait_for(lambda: healed(court) and float(str(health(court)["history"])) < 5.0, 60)
 
 
 def test_undecodable_payloads_are_kept_and_stop_nothing(court: Installation) -> None:
@@ -191,4 +190,7 @@ def test_backup_while_running_and_restore(court: Installation, tmp_path_factory:
         text=True,
     )
 
-    assert [json.loads(line) for line in answer.stdout.splitlines()] == court.lines("alarms")
+    restored = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(line["rule"], line["device"], line["raised"]) for line in restored] == [
+        (line["rule"], line["device"], line["raised"]) for line in court.lines("alarms")
+    ]
