@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Installation
+from tests.e2e.conftest import Installation, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -141,8 +141,9 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """After Ctrl-C no process of the installation is left."""
     installation = Installation(tmp_path, SITE, SCRIPT)
     installation.start()
-    running = [installation.process(name) for name in ("field", "office", "mosquitto", "simulate")]
-    assert all(running)
+    names = ("field", "office", "mosquitto", "simulate")
+    wait_for(lambda: all(installation.process(name) for name in names))
+    running = [installation.process(name) for name in names]
 
     installation.stop()
 
