@@ -56,7 +56,7 @@ def main() -> None:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        sys.exit(error.exit_code)  # 2 for a mistake in the call, 1 else
     except Refusal as error:
         click.echo(f"zhian: {error}", err=True)
         sys.exit(2)

@@ -14,6 +14,7 @@ from firmware_bridge.raw import Link
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.journal import SIREN, Journal
+from hub.reading import Label
 from hub.rules import Rule
 from hub.site import MqttBrokerLink, Site
 from hub.voices import Announcement, Voice, VoiceError
@@ -26,15 +27,26 @@ LOG = logging.getLogger("zhian.announce")
 LOOK_S = 1.0  # how long a voice sleeps when nothing wakes it
 CLAIM_MS = 30_000  # a claim older than this belongs to a hub that died while it spoke
 RETRY_FIRST_S, RETRY_MOST_S = 2.0, 300.0
-GIVE_UP_MS = 24 * 3600 * 1000
+GIVE_UP_TRIES = 300  # about a day; counted, because the clock may be set meanwhile
 AT_ONCE = 20
 
 _CLAIM = """
 UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until WHERE id IN (
-  SELECT id FROM outbox WHERE voice = :voice AND status IN ('pending', 'sending') AND next_try <= :now
-  ORDER BY id LIMIT :most)
+  SELECT b.id FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
+  WHERE b.voice = :voice AND b.status IN ('pending', 'sending')
+    -- a try further ahead than any pause was noted by a clock that has been set back since
+    AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
+    -- of one occurrence, "cleared" never overtakes a "raised" that is still to be said
+    AND NOT EXISTS (
+      SELECT 1 FROM outbox e JOIN flip g ON g.seq = e.flip
+      WHERE e.status IN ('pending', 'sending') AND e.voice = b.voice AND e.id < b.id
+        AND g.key = f.key AND g.occurrence = f.occurrence)
+  ORDER BY b.id LIMIT :most)
 RETURNING id, flip, kind, attempts
 """
+_NOBODY = (
+    "UPDATE outbox SET status = 'failed', detail = ?, done = ? WHERE status IN ('pending', 'sending') AND voice = ?"
+)
 _ABOUT = """
 SELECT f.at, f.key, f.occurrence, f.value, o.rule, o.source, o.zone, o.severity, o.quantity
 FROM flip f JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence WHERE f.seq = ?
@@ -62,6 +74,7 @@ class Announcer:
 
     async def run(self) -> None:
         """Speak until cancelled."""
+        await self._committer.call(self._end_voiceless)
         async with asyncio.TaskGroup() as group:
             for name in self._voices:
                 group.create_task(self._speak(name), name=f"voice {name}")
@@ -73,9 +86,10 @@ class Announcer:
 
     async def _speak(self, name: str) -> None:
         while True:
-            for row in await self._committer.call(lambda journal: self._claim(journal, name)):
-                status, next_try, detail = await self._say(name, row)
-                await self._committer.call(lambda journal: _mark(journal, row["id"], status, next_try, detail))  # noqa: B023
+            while rows := await self._committer.call(lambda journal: self._claim(journal, name)):
+                for row in rows:
+                    status, next_try, detail = await self._say(name, row)
+                    await self._committer.call(lambda journal: _mark(journal, row["id"], status, next_try, detail))  # noqa: B023
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wakes[name].wait()
@@ -85,31 +99,42 @@ class Announcer:
 
     def _claim(self, journal: Journal, voice: str) -> list[sqlite3.Row]:
         now = self._clock.now()
-        found = {"voice": voice, "now": now, "until": now + CLAIM_MS, "most": AT_ONCE}
-        return journal.db.execute(_CLAIM, found).fetchall()
+        longest = int(RETRY_MOST_S * 1000)
+        found = {"voice": voice, "now": now, "until": now + CLAIM_MS, "longest": longest, "most": AT_ONCE}
+        return sorted(journal.db.execute(_CLAIM, found), key=lambda row: int(row["id"]))
+
+    def _end_voiceless(self, journal: Journal) -> None:
+        """What was left for a voice that the site no longer has would wait for ever."""
+        left = journal.db.execute("SELECT DISTINCT voice FROM outbox WHERE status IN ('pending', 'sending')").fetchall()
+        for (voice,) in left:
+            if voice not in self._voices:
+                journal.db.execute(_NOBODY, (f"the site has no voice {voice!r} any more", self._clock.now(), voice))
 
     async def _say(self, name: str, row: sqlite3.Row) -> tuple[str, int, str]:
         """Status, next try and words for the outbox row."""
         about = await self._committer.call(lambda journal: journal.db.execute(_ABOUT, (row["flip"],)).fetchone())
+        if about is None:
+            return "failed", self._clock.now(), "the alarm was forgotten before it could be said"
         announcement = self._announcement(row, about)
-        now = self._clock.now()
         try:
-            return "accepted", now, await self._voices[name].say(announcement)
+            detail = await self._voices[name].say(announcement)
         except VoiceError as error:
             LOG.warning("voice %s could not say %s: %s", name, announcement.id, error.detail)
-            if error.permanent or now - announcement.at > GIVE_UP_MS:
-                return "failed", now, error.detail
+            if error.permanent or row["attempts"] >= GIVE_UP_TRIES:
+                return "failed", self._clock.now(), error.detail
             pause_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (row["attempts"] - 1))
-            return "pending", now + int(pause_s * 1000), error.detail
+            return "pending", self._clock.now() + int(pause_s * 1000), error.detail
+        return "accepted", self._clock.now(), detail
 
     def _announcement(self, row: sqlite3.Row, about: sqlite3.Row) -> Announcement:
         word = vocabulary.find(about["quantity"]) if about["quantity"] else None
+        rule = self._rules.get(about["rule"])  # None: a rule that is gone, whose last word is still to be said
         return Announcement(
             id=f"{self._site.id}-{row['flip']}-{row['kind']}",
             kind=row["kind"],
             site=self._site.id,
             rule=about["rule"],
-            title=self._rules[about["rule"]].title,
+            title=rule.title if rule else Label(zh=about["rule"], en=about["rule"]),
             severity=about["severity"],
             source=about["source"],
             zone=about["zone"],

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from firmware_bridge.raw import Redelivery
 from hub.journal import Journal
@@ -17,7 +17,9 @@ from hub.outcome import Outcome
 
 LOG = logging.getLogger("zhian.journal")
 DISK_FULL_PAUSE_S = 1.0
+_PASSES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)  # primary codes: SQLite's extended ones carry more in bits 8 on
 T = TypeVar("T")
+_Waiting: TypeAlias = "tuple[Outcome, Sequence[Redelivery], int, asyncio.Future[None]]"
 
 
 class Committer:
@@ -27,48 +29,60 @@ class Committer:
         """The journal is used from the committer's thread alone from now on."""
         self._journal = journal
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._waiting: list[tuple[Outcome, Sequence[Redelivery], int, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
+        self._over = False
         self.announced = asyncio.Event()  # set after each transaction that gives the voices something to say
 
     async def commit(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
-        """Return when it is durable."""
+        """Return when it is durable; cancelled when `run` has ended and it never will be."""
         done = asyncio.get_running_loop().create_future()
+        if self._over:
+            done.cancel()
         self._waiting.append((outcome, deliveries, heartbeat, done))
         self._wake.set()
         await done
 
     async def call(self, work: Callable[[Journal], T]) -> T:
-        """Run something short on the journal's thread (the announcer's claims)."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._journal)
+        """Run something short on the journal's thread; again and again while the disk is full or the file locked.
+
+        `work` must leave nothing behind when it fails: it is one transaction, or one statement at a time.
+        """
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._journal)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _PASSES:
+                    raise
+                LOG.error("journal cannot be written (%s): nothing is acknowledged until it can", error)
+                await asyncio.sleep(DISK_FULL_PAUSE_S)
 
     async def run(self) -> None:
         """Write what waits, for ever. Raises sqlite3.Error on a storage fault other than a full disk."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            batch, self._waiting = self._waiting, []
-            await self._write(batch)
-            for *_, done in batch:
-                if not done.done():
-                    done.set_result(None)
-            if any(flip.announce for outcome, *_ in batch for flip in outcome.flips):
-                self.announced.set()
+        batch: list[_Waiting] = []
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+                for *_, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+                if any(flip.announce for outcome, *_ in batch for flip in outcome.flips):
+                    self.announced.set()
+        finally:
+            self._over = True
+            for *_, done in batch + self._waiting:
+                done.cancel()  # nobody waits for ever for what nobody writes
 
     def close(self) -> None:
         """Stop the thread and close the journal."""
         self._thread.submit(self._journal.close)
         self._thread.shutdown()
 
-    async def _write(self, batch: list[tuple[Outcome, Sequence[Redelivery], int, "asyncio.Future[None]"]]) -> None:
+    async def _write(self, batch: list[_Waiting]) -> None:
         outcomes = [outcome for outcome, *_ in batch]
         deliveries = [delivery for _, some, _, _ in batch for delivery in some]
         heartbeat = max(beat for *_, beat, _ in batch)
-        while True:
-            try:
-                return await self.call(lambda journal: journal.write(outcomes, deliveries, heartbeat))
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
-                    raise
-                LOG.error("journal cannot be written (%s): nothing is acknowledged until it can", error)
-                await asyncio.sleep(DISK_FULL_PAUSE_S)
+        await self.call(lambda journal: journal.write(outcomes, deliveries, heartbeat))

@@ -68,9 +68,9 @@ class Field:
                 outcome = self._core.accept(news, self._clock.now())
                 await self._take(outcome, [item for item in fresh if isinstance(item, Arrival)])
 
-    async def _take(self, outcome: Outcome, arrivals: Sequence[Arrival] = ()) -> None:
+    async def _take(self, outcome: Outcome, arrivals: Sequence[Arrival] = (), heartbeat: int = 0) -> None:
         deliveries = [arrival.redelivery for arrival in arrivals if arrival.redelivery]
-        await self._committer.commit(outcome, deliveries)
+        await self._committer.commit(outcome, deliveries, heartbeat)
         for order in outcome.dispatch:
             self._group.create_task(self._send(order), name=f"order {order.id}")
 
@@ -89,10 +89,7 @@ class Field:
     async def _tick(self) -> None:
         while True:
             now = self._clock.now()
-            outcome = self._core.tick(now)
-            await self._committer.commit(outcome, heartbeat=now)
-            for order in outcome.dispatch:
-                self._group.create_task(self._send(order), name=f"order {order.id}")
+            await self._take(self._core.tick(now), heartbeat=now)
             await self._clock.sleep(TICK_S)
 
     async def _inbox(self) -> None:
@@ -109,10 +106,15 @@ class Field:
             reader.close()
 
     async def _send(self, order: Order) -> None:
-        """Send at most once: the journal says `sent` before the first byte leaves."""
+        """Send at most once, and not late: the journal says `sent` before the first byte leaves."""
         device = self._devices[order.target]
-        await self._take(self._core.sent(order.id, self._clock.now()))
+        leaving = self._core.sent(order.id, self._clock.now())
+        await self._take(leaving)
+        if not leaving.orders:
+            return  # it ended while it waited
         try:
+            if self._clock.now() >= order.expires:
+                raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
             await self._links[device.link].send(device.id, self._action(device, order))
         except SendError as error:
             await self._take(self._core.send_failed(order.id, error.kind, error.detail, self._clock.now()))

@@ -6,6 +6,7 @@ The installer writes the file, `zhian check` judges it. What people change while
 import re
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -21,6 +22,7 @@ from hub.site import (
     History,
     ModbusRtuLink,
     ModbusTcpLink,
+    MqttBrokerLink,
     NoiseClass,
     SerialPortLink,
     Site,
@@ -86,6 +88,7 @@ def load_site(path: Path) -> Site:
     _check_names(site, path)
     _check_lines(site, path)
     _check_zones(site, path)
+    _check_voices(site, path)
     return site
 
 
@@ -258,6 +261,36 @@ def _check_zones(site: Site, path: Path) -> None:
                 value=zone.siren.command,
                 right=nearest(zone.siren.command, commands),
             )
+
+
+def _check_voices(site: Site, path: Path) -> None:
+    for at, voice in enumerate(site.voices):
+        key = f"voice[{at}]"
+        if _identifier(voice.id, path, f"{key}.id") == "siren":
+            raise Refusal(
+                path, f"{key}.id", "is the name of the zones' own sirens", value="siren", right="choose another"
+            )
+        if voice.kind == "webhook" and not _is_web_address(voice.url):
+            right = 'as "https://example.org/alarm"'
+            raise Refusal(path, f"{key}.url", "a webhook needs an address", value=voice.url, right=right)
+        if voice.kind == "mqtt" and not any(isinstance(link, MqttBrokerLink) for link in site.links):
+            right = 'add a [[link]] with kind = "mqtt"'
+            raise Refusal(path, f"{key}.kind", "there is no broker to speak to", value="mqtt", right=right)
+        try:
+            voice.topic.format(site="", rule="", source="")
+        except (KeyError, IndexError, ValueError):
+            right = "{site}, {rule} and {source} may stand in it"
+            raise Refusal(
+                path, f"{key}.topic", "has a blank that cannot be filled", value=voice.topic, right=right
+            ) from None
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return url.isascii() and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _unique(entries: list[T], path: Path, key: str) -> dict[str, T]:

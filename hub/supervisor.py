@@ -57,10 +57,13 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
     pause = PAUSE_FIRST_S
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
-        code = await _run_once(child)
+        try:
+            how = _how(await _run_once(child))
+        except OSError as error:  # no such program, no memory, too many processes: that may pass
+            how = f"cannot be started: {error}"
         lived = asyncio.get_running_loop().time() - started
         pause = PAUSE_FIRST_S if lived > SETTLED_S else min(PAUSE_MOST_S, pause * 2)
-        LOG.warning("%s ended (%s) after %.0f s; starting it again in %.1f s", child.name, _how(code), lived, pause)
+        LOG.warning("%s ended (%s) after %.0f s; starting it again in %.1f s", child.name, how, lived, pause)
         await asyncio.sleep(pause)
 
 

@@ -34,14 +34,19 @@ ENDED |= {OrderState.EXPIRED, OrderState.UNKNOWN}
 def readings_command(device: str, since: float, data: Path, as_json: bool) -> None:
     """Print the readings of DEVICE, oldest first."""
     from hub.history.door import older_readings  # DuckDB, which the other commands need not load
+    from hub.history.store import StoreError
 
     now = Clock.from_environment().now()
     start = now - int(since * 1000)
     with open_journal(data) as db:
         _require_device(db, device, data)
+        db.execute("BEGIN")  # one view of the journal, whatever is pruned meanwhile
         kept = first_kept(db, now)
         if kept.rx > start:
-            print_lines(older_readings(data, device, start, now + 1, kept.seq), as_json=as_json)
+            try:
+                print_lines(older_readings(data, device, start, now + 1, kept), as_json=as_json)
+            except StoreError as error:
+                raise click.ClickException(f"older readings cannot be had now: {error}") from None
         print_lines(journal_readings(db, device, start), as_json=as_json)
 
 

@@ -1,11 +1,13 @@
 """The history's small door for the command line: while the office process holds the store, it answers here.
 
-A Unix socket in the data folder, for the folder's owner alone: one JSON line asks, JSON lines answer. Reads only.
+A Unix socket in the data folder, for the folder's owner alone: one JSON line asks, JSON lines answer, the last of them
+a text, empty when all was said. Reads only.
 """
 
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -16,10 +18,12 @@ import msgspec
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore, Row, StoreError
-from hub.query import ReadingLine, reading_line
+from hub.query import Kept, ReadingLine, reading_line
 
+LOG = logging.getLogger("zhian.history")
 SOCKET = "history.sock"
 AT_ONCE = 2_000
+PATIENCE_S = 60.0  # how long the command line waits for the next line
 LIMIT = 64 * 1024
 
 
@@ -32,36 +36,65 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 async def serve(store: HistoryStore, data: Path) -> None:
-    """Answer until cancelled."""
+    """Answer until cancelled; a door that cannot be opened is logged, and does without."""
     path = data / SOCKET
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108  # a socket that a killed process left behind
-    before = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(lambda r, w: _answer(store, r, w), path, limit=LIMIT)
-    finally:
-        os.umask(before)
+        door = _bind(path)
+    except OSError as error:  # a path longer than a socket's may be (107 bytes), for one
+        LOG.warning("%s: %s; the command line sees the journal alone while this runs", path, error)
+        return
+    server = await asyncio.start_unix_server(lambda r, w: _answer(store, r, w), sock=door, limit=LIMIT)
     async with server:
         await server.serve_forever()
 
 
-def older_readings(data: Path, device: str, since: int, until: int, first_kept: int) -> Iterator[ReadingLine]:
-    """Readings that the journal has forgotten (seq < `first_kept`): from the office process, or from the file."""
+def older_readings(data: Path, device: str, since: int, until: int, first_kept: Kept) -> Iterator[ReadingLine]:
+    """Readings that the journal has forgotten (before `first_kept`): from the office process, or from the file.
+
+    StoreError when they cannot be had, or not all of them: half an answer never looks like a whole one.
+    """
     ask = Ask(device, since, until)
     rows = _from_office(data / SOCKET, ask)
     if rows is None:
         rows = _from_file(data / "history.duckdb", ask)
-    return (reading_line(msgspec.structs.asdict(row)) for row in rows if row.seq < first_kept)
+    return (
+        reading_line(msgspec.structs.asdict(row)) for row in rows if row.seq < first_kept.seq or row.rx < first_kept.rx
+    )
+
+
+def _bind(path: Path) -> socket.socket:
+    """A socket of mode 0600. Set before it has a name (Linux keeps it): the umask would be every thread's."""
+    path.unlink(missing_ok=True)  # what a killed process left behind
+    door = socket.socket(socket.AF_UNIX)
+    try:
+        os.fchmod(door.fileno(), 0o600)
+        door.bind(str(path))
+    except OSError:
+        door.close()
+        raise
+    return door
 
 
 async def _answer(store: HistoryStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError, StoreError, msgspec.MsgspecError, ValueError):
+    try:
+        with contextlib.suppress(ConnectionError):
+            writer.write(msgspec.json.encode(await _tell(store, reader, writer)) + b"\n")
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    """Write what was asked for; returns the last line, a text: what went wrong, or nothing. Rows are objects."""
+    try:
         ask = msgspec.json.decode(await reader.readline(), type=Ask)
         rows = store.readings(ask.device, ask.since, ask.until)
         while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, AT_ONCE))):
             writer.write(msgspec.json.Encoder().encode_lines(page))
             await writer.drain()
-    writer.close()
+    except (StoreError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _from_office(path: Path, ask: Ask) -> Iterator[Row] | None:
@@ -71,14 +104,25 @@ def _from_office(path: Path, ask: Ask) -> Iterator[Row] | None:
     except OSError:
         door.close()
         return None
-    door.sendall(msgspec.json.encode(ask) + b"\n")
-    return _lines(door)
+    return _lines(door, ask)
 
 
-def _lines(door: socket.socket) -> Iterator[Row]:
-    with door, door.makefile("rb") as lines:
-        for line in lines:
-            yield msgspec.json.decode(line, type=Row)
+def _lines(door: socket.socket, ask: Ask) -> Iterator[Row]:
+    door.settimeout(PATIENCE_S)
+    try:
+        with door, door.makefile("rb") as lines:
+            door.sendall(msgspec.json.encode(ask) + b"\n")
+            for line in lines:
+                said = msgspec.json.decode(line, type=Row | str)
+                if not isinstance(said, str):
+                    yield said
+                elif said:
+                    raise StoreError(said)
+                else:
+                    return
+    except OSError as error:
+        raise StoreError(f"{SOCKET}: {error}") from error
+    raise StoreError(f"{SOCKET}: the answer broke off")
 
 
 def _from_file(path: Path, ask: Ask) -> Iterator[Row]:

@@ -10,7 +10,8 @@ from hub.outcome import Order
 from hub.site import Site
 from hub.voices import Announcement, VoiceError
 
-EXPIRES_MS = 10_000  # a siren that sounds later than this says something that is no longer so
+EXPIRES_MS = 10_000
+LATE_MS = 60_000  # a siren that sounds for an alarm older than this says something that may no longer be so
 
 
 class SirenVoice:
@@ -27,6 +28,8 @@ class SirenVoice:
         if zone is None or zone.siren is None:
             raise VoiceError(f"zone {announcement.zone or '-'} has no siren any more", permanent=True)
         siren, now = zone.siren, self._clock.now()
+        if now - announcement.at > LATE_MS:
+            raise VoiceError(f"the alarm was {(now - announcement.at) // 1000} s old", permanent=True)
         order = Order(
             id=0,
             token=f"siren/{announcement.id}",

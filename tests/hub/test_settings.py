@@ -136,3 +136,33 @@ def test_spans_that_are_none(span: str) -> None:
     """What is no span is refused, never guessed."""
     with pytest.raises(ValueError, match=span or "^$"):
         parse_span(span)
+
+
+VOICES = [
+    ('id = "siren"\nkind = "log"', "voice[0].id", "siren", "choose another"),
+    ('id = "Duty Room"\nkind = "log"', "voice[0].id", "Duty Room", "lower case"),
+    ('id = "a"\nkind = "webhook"\nurl = "file:///etc/passwd"', "voice[0].url", "file:///etc/passwd", "https://"),
+    ('id = "a"\nkind = "webhook"', "voice[0].url", "", "https://"),
+    ('id = "a"\nkind = "mqtt"\ntopic = "{zone}/x"', "voice[0].topic", "{zone}/x", "{source}"),
+]
+
+
+@pytest.mark.parametrize(("voice", "key", "value", "hint"), VOICES, ids=[row[1] + "=" + row[2] for row in VOICES])
+def test_a_voice_that_could_not_speak_is_refused(tmp_path: Path, voice: str, key: str, value: str, hint: str) -> None:
+    """A voice that would fail at the first alarm is named when the file is read."""
+    path = write(tmp_path, f"{GOOD}\n[[voice]]\n{voice}\n")
+
+    with pytest.raises(Refusal) as refusal:
+        load_site(path)
+
+    assert refusal.value.key == key
+    assert value in str(refusal.value)
+    assert hint in str(refusal.value)
+
+
+def test_an_mqtt_voice_needs_a_broker(tmp_path: Path) -> None:
+    """Without an MQTT link there is nobody to publish to."""
+    path = write(tmp_path, GOOD[: GOOD.index('[[link]]\nid = "mqtt"')] + '[[voice]]\nid = "a"\nkind = "mqtt"\n')
+
+    with pytest.raises(Refusal, match=r"voice\[0\]\.kind = 'mqtt': there is no broker"):
+        load_site(path)

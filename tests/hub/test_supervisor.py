@@ -70,6 +70,29 @@ async def test_a_child_that_ignores_term_is_killed(tmp_path: Path, monkeypatch: 
     assert not alive(number)
 
 
+async def test_a_program_that_is_not_there_stops_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A child that cannot be started is tried again, in words; the others run, and stop ends them all."""
+    monkeypatch.setattr(supervisor, "PAUSE_FIRST_S", 0.02)
+    log, stop, program = tmp_path / "log", asyncio.Event(), tmp_path / "program"
+    missing = Child(name="missing", argv=[str(program), str(tmp_path / "other")])
+    running = asyncio.create_task(supervise([a_child(log), missing], stop))
+
+    (number,) = await numbers(log, 1)
+    async with asyncio.timeout(20):
+        while caplog.text.count("missing ended (cannot be started") < 2:
+            await asyncio.sleep(0.02)
+    program.write_text(f"#!{sys.executable}\n{WRITES_ITS_NUMBER}\n")
+    program.chmod(0o700)
+    (other,) = await numbers(tmp_path / "other", 1)
+    stop.set()
+    await running
+
+    assert not alive(number)
+    assert not alive(other)
+
+
 PARENT = """
 import asyncio, sys
 from hub.supervisor import Child, supervise
