@@ -28,25 +28,28 @@ LOG = logging.getLogger("zhian.office")
 RETRY_S = 2.0
 
 
-async def serve_office(site: Site, site_path: Path, data: Path, listener: socket.socket, *, demo: bool) -> None:
-    """Run until SIGTERM. `demo`: the first login gets a new password at each start, for nobody wrote down the last."""
+async def serve_office(
+    site: Site, site_path: Path, data: Path, listener: socket.socket, *, demo: bool, https: bool
+) -> None:
+    """Run until SIGTERM; whatever else ends a part of it ends all, and the supervisor starts anew.
+
+    `demo`: the first login gets a new password at each start, for nobody wrote down the last. `https`: the page is
+    reached by TLS only.
+    """
     clock = Clock.from_environment()
     store = await _store(site, data, clock)
-    shipper = Shipper(data / FILE, store, clock)
-    app = create_app(site, data, clock, history=store)
+    app = create_app(site, data, clock, history=store, secure_cookies=https)
     password = renew_login(data, clock) if demo else first_login(data, clock)
     agenda = Agenda(site, clock, standard_jobs(store, data, site_path), failed=_job_failed)
-    beside = [
-        asyncio.create_task(shipper.run(), name="history"),
-        asyncio.create_task(door.serve(store, data), name="door"),
-    ]
     try:
-        _welcome(site, listener, password)
-        await serve(asgi_app(app), listener)
+        async with asyncio.TaskGroup() as group:
+            shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
+            answering = group.create_task(door.serve(store, data), name="door")
+            _welcome(site, listener, password)
+            await serve(asgi_app(app), listener)
+            shipping.cancel()
+            answering.cancel()
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         agenda.close()
         store.close()
 

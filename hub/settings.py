@@ -76,7 +76,7 @@ def load_site(path: Path) -> Site:
         timezone=_timezone(file.site.timezone, path),
         noise_class=str(file.site.noise_class),  # type: ignore[arg-type]  # the door checked the choices
         night=_span(file.site.night, path, "site.night"),
-        plan=file.site.plan,
+        plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
         voices=tuple(_unique(file.voice, path, "voice").values()),

@@ -52,7 +52,9 @@ def demo_command(host: str, port: int | None, data: Path | None, speed: float) -
             name="devices", argv=zhian("simulate", str(site_path), "--data", str(folder)), environment=environment
         )
         chosen = _free_port(host, DEFAULT_PORT) if port is None else port
-        asyncio.run(run_site(site_path, folder, host, chosen, [devices], environment=environment, demo=True))
+        asyncio.run(
+            run_site(site_path, folder, host, chosen, [devices], environment=environment, office_flags=["--demo"])
+        )
 
 
 @click.command("simulate")

@@ -37,10 +37,11 @@ DEFAULT_PORT = 8080
 @DATA
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the dashboard; 0.0.0.0 = all.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the dashboard; 0 takes a free one.")
-def run_command(site: Path, data: Path, host: str, port: int) -> None:
+@click.option("--https", is_flag=True, help="The page is reached by HTTPS only, behind a proxy: cookies say Secure.")
+def run_command(site: Path, data: Path, host: str, port: int, https: bool) -> None:
     """Run a site: the hub, its dashboard and, where the site names no broker, a mosquitto."""
     configure_log()
-    asyncio.run(run_site(site, data, host, port))
+    asyncio.run(run_site(site, data, host, port, office_flags=["--https"] if https else []))
 
 
 async def run_site(
@@ -51,7 +52,7 @@ async def run_site(
     more: Sequence[Child] = (),
     *,
     environment: Mapping[str, str] = {},  # only read
-    demo: bool = False,
+    office_flags: Sequence[str] = (),
 ) -> None:
     """Run until Ctrl-C or SIGTERM. `more` are further processes (the demo's simulated devices)."""
     site = load_site(site_path)
@@ -59,7 +60,7 @@ async def run_site(
     with lock(data), listening_socket(host, port) as listener:
         _prepare_journal(site, site_path, data)
         arguments = (str(site_path), "--data", str(data))
-        office = (*arguments, "--listener", str(listener.fileno()), *(["--demo"] if demo else []))
+        office = (*arguments, "--listener", str(listener.fileno()), *office_flags)
         children = [
             *(_broker(site, data)),
             *more,
@@ -109,12 +110,13 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 @DATA
 @click.option("--listener", type=int, required=True, help="File descriptor of the listening socket.")
 @click.option("--demo", is_flag=True, help="Make a new first login at each start.")
-def office_command(site: Path, data: Path, listener: int, demo: bool) -> None:
+@click.option("--https", is_flag=True, help="Cookies say Secure.")
+def office_command(site: Path, data: Path, listener: int, demo: bool, https: bool) -> None:
     """The office process: dashboard, users, history."""
     from hub.office import serve_office  # a web server, which the field process need not load
 
     configure_log()
-    uvloop.run(serve_office(load_site(site), site, data, socket.socket(fileno=listener), demo=demo))
+    uvloop.run(serve_office(load_site(site), site, data, socket.socket(fileno=listener), demo=demo, https=https))
 
 
 def configure_log() -> None:

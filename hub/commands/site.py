@@ -31,6 +31,10 @@ def check_command(site: Path, as_json: bool) -> None:
     checked = load_site(site)
     rules = load_rules(checked, site)
     _check_ports(checked, site)
+    if checked.plan and not Path(checked.plan).is_file():
+        raise Refusal(
+            site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
+        )
     warnings = crowded(checked, site)
     counts = {
         "links": len(checked.links),

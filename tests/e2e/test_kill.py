@@ -96,13 +96,13 @@ def publish(court: Court, first: int, stop: threading.Event) -> int:
     return number
 
 
-async def killed_while_publishing(court: Court) -> tuple[int, int]:
-    """Numbers [first, last) were published while the hub was killed KILLS times."""
+async def killed_while_publishing(court: Court, kills: int = KILLS) -> tuple[int, int]:
+    """Numbers [first, last) were published while the hub was killed so many times."""
     stop, first = threading.Event(), time.time_ns() // 1_000_000 - 3_600_000
     hub = court.hub()
     await asyncio.sleep(1.5)
     publishing = asyncio.create_task(asyncio.to_thread(publish, court, first, stop))
-    for _ in range(KILLS):
+    for _ in range(kills):
         await asyncio.sleep(random.uniform(0.6, 1.4))
         hub.kill()
         await asyncio.to_thread(hub.wait)
@@ -134,6 +134,19 @@ async def test_none_missing_none_twice(tmp_path: Path) -> None:
     counted = court.counted()
 
     assert last - first > KILLS * 0.5 * RATE
+    assert [number for number in range(first, last) if number not in counted] == []
+    assert [number for number, times in counted.items() if times > 1] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_a_hundred_kills(tmp_path: Path) -> None:
+    """The same, a hundred times: with 0 losses in 100 kills, less than 3 % of kills lose anything (95 % sure)."""
+    court = Court(tmp_path, "after")
+    with court.broker():
+        first, last = await killed_while_publishing(court, 100)
+    counted = court.counted()
+
     assert [number for number in range(first, last) if number not in counted] == []
     assert [number for number, times in counted.items() if times > 1] == []
 
