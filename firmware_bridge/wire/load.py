@@ -5,12 +5,13 @@ which all answer at once: silent units, which cost their time-outs, and commands
 """
 
 import heapq
+import math
 from collections.abc import Sequence
 
 import msgspec
 
 from device_profiles.types import ModbusLink, ModbusProfile
-from firmware_bridge.wire.modbus import Request
+from firmware_bridge.wire.modbus import DOUBLE_S, Request
 from firmware_bridge.wire.plan import RtuTiming, TcpTiming, Timing, one_by_one, plan
 from hub.site import Device, ModbusRtuLink, ModbusTcpLink
 
@@ -21,7 +22,7 @@ _POLLS, _MOST_POLLS = 50, 20_000  # of each device, and of all together: enough 
 class DeviceLoad(msgspec.Struct, frozen=True):
     """What one device is asked each `every` seconds; `ms` belongs to `requests`; `read_every` (s) is what becomes true.
 
-    `single_ms` is what it would take to read each quantity by itself.
+    `wait_ms` is what the bus waits between them, `single_ms` what it would take to read each quantity by itself.
     """
 
     device: str
@@ -29,6 +30,7 @@ class DeviceLoad(msgspec.Struct, frozen=True):
     every: float
     requests: tuple[Request, ...]
     ms: tuple[float, ...]
+    wait_ms: float
     single_ms: float
     read_every: float
 
@@ -36,6 +38,11 @@ class DeviceLoad(msgspec.Struct, frozen=True):
     def cycle_ms(self) -> float:
         """All its requests once."""
         return sum(self.ms)
+
+    @property
+    def poll_ms(self) -> float:
+        """How long nobody else gets a turn."""
+        return self.cycle_ms + self.wait_ms
 
     @property
     def late(self) -> bool:
@@ -56,6 +63,11 @@ class LinkLoad(msgspec.Struct, frozen=True):
         return sum(device.cycle_ms for device in self.devices)
 
     @property
+    def wait_ms(self) -> float:
+        """What the bus waits in a cycle, beyond what the requests cost."""
+        return sum(device.wait_ms for device in self.devices)
+
+    @property
     def single_ms(self) -> float:
         """Every device once, each quantity by itself."""
         return sum(device.single_ms for device in self.devices)
@@ -68,7 +80,7 @@ class LinkLoad(msgspec.Struct, frozen=True):
     @property
     def load(self) -> float:
         """The part of the time in which the line is busy: 1 is full, more cannot be kept."""
-        return sum(device.cycle_ms / (1000 * device.every) for device in self.devices)
+        return sum(device.poll_ms / (1000 * device.every) for device in self.devices)
 
 
 def timing_of(link: ModbusRtuLink | ModbusTcpLink) -> Timing:
@@ -82,7 +94,7 @@ def link_load(link: ModbusRtuLink | ModbusTcpLink) -> LinkLoad:
     """The link's load. ValueError names the device whose profile has no plan; TypeError: it is no Modbus device."""
     timing = timing_of(link)
     devices = [_device_load(device, timing) for device in link.devices]
-    paces = read_every([(device.every, device.cycle_ms / 1000) for device in devices])
+    paces = read_every([(device.every, device.poll_ms / 1000) for device in devices])
     return LinkLoad(
         link.id,
         timing,
@@ -121,6 +133,18 @@ def read_every(devices: Sequence[tuple[float, float]]) -> list[float]:
     return [_average(times, every) for times, (every, _) in zip(asked, devices, strict=True)]
 
 
+def _waits_ms(requests: Sequence[Request], ms: Sequence[float]) -> float:
+    """Before a question whose answer would have the shape of an earlier one, the bus waits out a copy of that."""
+    now = waited = 0.0
+    ended: dict[tuple[int, int, int], float] = {}
+    for request, takes in zip(requests, ms, strict=True):
+        pause = max(0.0, ended.get(request.shape, -math.inf) + 1000 * DOUBLE_S - now)
+        waited += pause
+        now += pause + takes
+        ended[request.shape] = now
+    return waited
+
+
 def _average(times: list[float], every: float) -> float:
     return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else every
 
@@ -133,12 +157,14 @@ def _device_load(device: Device, timing: Timing) -> DeviceLoad:
         requests = plan(device.profile, unit, timing, latency)
     except ValueError as error:
         raise ValueError(f"{device.id}: {error}") from error
+    ms = tuple(timing.ms(request, latency) for request in requests)
     return DeviceLoad(
         device=device.id,
         unit=unit,
         every=device.options.every,
         requests=requests,
-        ms=tuple(timing.ms(request, latency) for request in requests),
+        ms=ms,
+        wait_ms=_waits_ms(requests, ms) if isinstance(timing, RtuTiming) else 0.0,
         single_ms=sum(timing.ms(request, latency) for request in one_by_one(device.profile, unit)),
         read_every=device.options.every,
     )

@@ -23,13 +23,14 @@ ModbusLine = ModbusRtuLink | ModbusTcpLink
 
 
 class LinkLine(msgspec.Struct, frozen=True, tag_field="kind", tag="link"):
-    """One line, as `zhian plan --json` prints it: ms of one cycle, `load` 1 = full, `gain` = single_ms / cycle_ms."""
+    """One line, as `zhian plan --json` prints it: ms of one cycle, `load` 1 = full (waits too), `gain` = single / cycle."""
 
     link: str
     line: str
     devices: int
     requests: int
     cycle_ms: float
+    wait_ms: float
     single_ms: float
     gain: float
     load: float
@@ -44,6 +45,7 @@ class DeviceLine(msgspec.Struct, frozen=True, tag_field="kind", tag="device"):
     every: float
     read_every: float
     cycle_ms: float
+    wait_ms: float
     single_ms: float
 
 
@@ -105,6 +107,7 @@ def _lines(load: LinkLoad) -> Iterator[LinkLine | DeviceLine | RequestLine]:
         devices=len(load.devices),
         requests=sum(len(device.requests) for device in load.devices),
         cycle_ms=round(load.cycle_ms, 3),
+        wait_ms=round(load.wait_ms, 3),
         single_ms=round(load.single_ms, 3),
         gain=round(load.gain, 3),
         load=round(load.load, 4),
@@ -117,6 +120,7 @@ def _lines(load: LinkLoad) -> Iterator[LinkLine | DeviceLine | RequestLine]:
             every=device.every,
             read_every=round(device.read_every, 3),
             cycle_ms=round(device.cycle_ms, 3),
+            wait_ms=round(device.wait_ms, 3),
             single_ms=round(device.single_ms, 3),
         )
         for ask, ms in zip(device.requests, device.ms, strict=True):
@@ -131,6 +135,8 @@ def _texts(load: LinkLoad) -> Iterator[str]:
         for ask, ms in zip(device.requests, device.ms, strict=True):
             what = f"function {ask.function}  {ask.table} {ask.address}  count {ask.count}"
             yield f"  {device.device:20} unit {device.unit:<3}  {what}  {ms:.1f} ms"
+    if load.wait_ms:
+        yield f"  and {load.wait_ms:.0f} ms of waiting between questions that only their address tells apart"
     if load.devices:
         yield f"  one by one a cycle would take {load.single_ms:.0f} ms: {load.gain:.1f} times as long"
 

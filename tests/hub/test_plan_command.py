@@ -90,15 +90,15 @@ def test_plan_of_the_demo_in_json(run: Run, demo: Path) -> None:
     assert (code, error) == (0, "")
     assert lines(out, "link") == [
         {"kind": "link", "link": "rs485-yard", "line": "9600 8N1", "devices": 3, "requests": 3}
-        | {"cycle_ms": 128.75, "single_ms": 128.75, "gain": 1.0, "load": 0.1288},
+        | {"cycle_ms": 128.75, "wait_ms": 0.0, "single_ms": 128.75, "gain": 1.0, "load": 0.1288},
         {"kind": "link", "link": "rs485-lake", "line": "19200 8N1", "devices": 1, "requests": 1}
-        | {"cycle_ms": 34.583, "single_ms": 69.167, "gain": 2.0, "load": 0.0346},
+        | {"cycle_ms": 34.583, "wait_ms": 0.0, "single_ms": 69.167, "gain": 2.0, "load": 0.0346},
         {"kind": "link", "link": "relay-cabinet", "line": "TCP", "devices": 1, "requests": 1}
-        | {"cycle_ms": 20.0, "single_ms": 160.0, "gain": 8.0, "load": 0.04},
+        | {"cycle_ms": 20.0, "wait_ms": 0.0, "single_ms": 160.0, "gain": 8.0, "load": 0.04},
     ]
     assert lines(out, "device")[-1] == (
         {"kind": "device", "link": "relay-cabinet", "device": "yard-relay", "unit": 1, "every": 0.5, "read_every": 0.5}
-        | {"cycle_ms": 20.0, "single_ms": 160.0}
+        | {"cycle_ms": 20.0, "wait_ms": 0.0, "single_ms": 160.0}
     )
     assert lines(out, "request")[3] == (
         {"kind": "request", "link": "rs485-lake", "device": "level-lake", "unit": 1, "function": 3, "table": "holding"}
@@ -135,6 +135,20 @@ def test_plan_says_who_will_be_late(run: Run, bus: Callable[..., Path]) -> None:
     assert code == 0
     assert "129 % full at 1 s: a cycle takes 1288 ms; noise-" in out
     assert "will be read every 1.3 s (and 29 more are late)" in out
+
+
+def test_plan_counts_what_the_hub_waits(run: Run, bus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two reads of one length from one unit: 50 ms between them are no bus time, but nobody else's either."""
+    meter = load.find(METER, file="", key="")
+    assert isinstance(meter, ModbusProfile)
+    reading = {"near": RegisterField(address=0), "far": RegisterField(address=500)}
+    monkeypatch.setattr(load, "profiles", lambda: {METER: msgspec.structs.replace(meter, reading=reading)})
+    path = bus(5)
+
+    (link,) = lines(run("plan", path, "--json")[1], "link")
+    assert (link["cycle_ms"], link["wait_ms"], link["load"]) == (429.167, 250.0, 0.6792)
+    assert "and 250 ms of waiting" in run("plan", path)[1]
+    assert lines(run("plan", bus(5, line=TCP), "--json")[1], "link")[0]["wait_ms"] == 0.0
 
 
 def test_plan_without_modbus(run: Run, bus: Callable[..., Path]) -> None:

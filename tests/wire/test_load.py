@@ -77,6 +77,25 @@ def test_thirty_units_of_ten_registers() -> None:
     assert together.cycle_ms == pytest.approx(30 * 67.917, abs=0.1)
     assert (round(together.gain, 1), round(apart.cycle_ms / together.cycle_ms, 1)) == (6.3, 1.5)
     assert together.load == pytest.approx(0.509, abs=0.001)
+    assert apart.load == pytest.approx(30 * (0.1025 + 0.05) / 4, abs=0.001)
+
+
+def test_what_the_bus_waits_counts_as_load() -> None:
+    """50 ms from an answer to a question of the same shape, less what was asked in between; others do not wait."""
+    meter = profiles.find(METER, file="", key="")
+    assert isinstance(meter, ModbusProfile)
+
+    def waits(*spans: tuple[int, str]) -> float:
+        reading = {f"r{at}": RegisterField(address=at, type=kind) for at, kind in spans}  # type: ignore[arg-type]  # text
+        profile = msgspec.structs.replace(meter, reading=reading)
+        (unit,) = link_load(rtu(msgspec.structs.replace(device(1), profile=profile))).devices
+        assert unit.poll_ms == unit.cycle_ms + unit.wait_ms
+        return unit.wait_ms
+
+    assert waits((0, "u16"), (10, "u32")) == 0
+    assert waits((0, "u16"), (10, "u16")) == pytest.approx(50)
+    assert waits((0, "u16"), (10, "u16"), (20, "u16")) == pytest.approx(100)
+    assert waits((0, "u16"), (10, "u32"), (20, "u16")) == pytest.approx(50 - 45.0)
 
 
 def test_who_has_no_plan_is_named() -> None:
