@@ -23,7 +23,7 @@ ModbusLine = ModbusRtuLink | ModbusTcpLink
 
 
 class LinkLine(msgspec.Struct, frozen=True, tag_field="kind", tag="link"):
-    """One line, as `zhian plan --json` prints it: ms of one cycle, `load` 1 = full (waits too), `gain` = single / cycle."""
+    """One line, as `zhian plan --json` prints: ms of a cycle, `load` 1 = full (with waits), `gain` = single / cycle."""
 
     link: str
     line: str
