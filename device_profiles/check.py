@@ -8,6 +8,8 @@ from pathlib import Path
 from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest
 from device_profiles.types import (
+    BIT_TABLES,
+    TABLES,
     FrameField,
     JsonField,
     ModbusProfile,
@@ -28,6 +30,8 @@ def check(profile: Profile, path: Path) -> None:
     _check_commands(profile, path)
     _check_samples(profile, path)
     _check_bytes(profile, path)
+    if isinstance(profile, ModbusProfile):
+        _check_reads(profile, path)
 
 
 def _check_header(profile: Profile, path: Path) -> None:
@@ -186,6 +190,29 @@ def _check_bytes(profile: Profile, path: Path) -> None:
             raise Refusal(path, key, "not hexadecimal bytes", value=text, right='as "01 03 00 00"') from None
     if isinstance(profile, SerialProfile) and not bytes.fromhex(profile.frame.start):
         raise Refusal(path, "frame.start", "a frame begins with a mark", value="", right='as "02"')
-    if isinstance(profile, ModbusProfile) and profile.min_registers > profile.max_registers:
+
+
+def _check_reads(profile: ModbusProfile, path: Path) -> None:
+    """There is a read for each field: short enough, and of nothing that no read may touch."""
+    if profile.min_registers > profile.max_registers:
         right = f"at most max_registers = {profile.max_registers}"
         raise Refusal(path, "min_registers", "is more than may be read", value=profile.min_registers, right=right)
+    for key, listed in (("forbidden", profile.forbidden), ("read_to_clear", profile.read_to_clear)):
+        for table, (first, last) in [(name, pair) for name in TABLES for pair in listed.ranges(name)]:
+            if first <= last:
+                continue
+            value, right = f"[{first}, {last}]", f"write [{last}, {first}]"
+            raise Refusal(path, f"{key}.{table}", "ends before it begins", value=value, right=right)
+    for name, field in profile.reading.items():
+        _check_addresses(field, profile, path, f"reading.{name}.address")
+
+
+def _check_addresses(field: RegisterField, profile: ModbusProfile, path: Path, key: str) -> None:
+    long = field.table not in BIT_TABLES and len(field.addresses) > profile.max_registers
+    if long or field.addresses.stop > 0x10000:
+        right = f"{len(field.addresses)} addresses; max_registers = {profile.max_registers}, the last one is 65535"
+        raise Refusal(path, key, "is not read whole", value=field.address, right=right)
+    for first, last in profile.forbidden.ranges(field.table):
+        if first < field.addresses.stop and field.address <= last:
+            right = f"forbidden.{field.table} has [{first}, {last}]"
+            raise Refusal(path, key, "no read may touch it", value=field.address, right=right)

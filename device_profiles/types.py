@@ -4,7 +4,7 @@ Data says where a value stands on the wire; the named codecs of `firmware_bridge
 Hexadecimal strings may hold blanks: "01 03 00 00".
 """
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -17,7 +17,13 @@ Unit: TypeAlias = Annotated[
     int, Meta(ge=1, le=247)
 ]  # 0 is broadcast, 248 to 255 are reserved (Modbus over serial line V1.02, 2.2)
 Address: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Baud: TypeAlias = Annotated[int, Meta(ge=1)]
+Table: TypeAlias = Literal["coil", "discrete", "holding", "input"]
 Raw: TypeAlias = int | str | bool
+
+TABLES: tuple[Table, ...] = get_args(Table)
+BIT_TABLES = frozenset({"coil", "discrete"})
+_BYTES = {"u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,14 +34,18 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ModbusLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus"):
-    """A unit that is asked. Times in seconds; `silent_after` = so long without a good answer is silence."""
+    """A unit that is asked. Times in seconds; `silent_after` = so long without a good answer is silence.
+
+    `latency` = how long the device usually thinks before it answers: read plan and load of the line count with it.
+    """
 
     unit: Unit = 1
-    baud: int = 9600
+    baud: Baud = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
     every: Positive = 1.0
     timeout: Positive = 0.5
+    latency: Positive = 0.02
     silent_after: Positive = 10.0
 
 
@@ -79,12 +89,19 @@ class _Field(_Strict, frozen=True, kw_only=True):
 class RegisterField(_Field, frozen=True, kw_only=True):
     """In Modbus registers from `address`; `byte` skips bytes inside them; `count` n makes relay_1 ... relay_n."""
 
-    table: Literal["holding", "input", "coil", "discrete"] = "holding"
+    table: Table = "holding"
     address: Address
     type: Literal["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bit"] = "u16"
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
     byte: int = 0
     count: Annotated[int, Meta(ge=1, le=64)] = 1
+
+    @property
+    def addresses(self) -> range:
+        """All that must be read for it: registers, or bits in a coil or discrete table."""
+        if self.table in BIT_TABLES or self.type == "bit":
+            return range(self.address, self.address + 1 + self.byte // 2)
+        return range(self.address, self.address + (self.byte + _BYTES[self.type] + 1) // 2)
 
 
 class HexText(_Strict, frozen=True, kw_only=True):
@@ -229,14 +246,38 @@ class _Profile(_Strict, frozen=True, kw_only=True):
     caveats: list[str] = []
 
 
+class AddressRanges(_Strict, frozen=True, kw_only=True):
+    """Addresses by table, as [first, last] ranges, both inclusive."""
+
+    holding: list[tuple[Address, Address]] = []
+    input: list[tuple[Address, Address]] = []
+    coil: list[tuple[Address, Address]] = []
+    discrete: list[tuple[Address, Address]] = []
+
+    def ranges(self, table: Table) -> list[tuple[Address, Address]]:
+        """Those of one table."""
+        return {"holding": self.holding, "input": self.input, "coil": self.coil, "discrete": self.discrete}[table]
+
+    def addresses(self, table: Table) -> frozenset[int]:
+        """Every single address of one table."""
+        return frozenset(address for first, last in self.ranges(table) for address in range(first, last + 1))
+
+
 class ModbusProfile(_Profile, frozen=True, kw_only=True):
-    """A product that is asked over Modbus, for `min_registers` to `max_registers` registers at a time."""
+    """A product that is asked over Modbus, for `min_registers` to `max_registers` registers at a time.
+
+    `gaps` = what stands between the fields: "unknown" is never read; "readable" may be read where one long read is
+    cheaper than two. `forbidden` no read may touch; `read_to_clear` only one that wants it, and once.
+    """
 
     link: ModbusLink
     reading: dict[str, RegisterField]
     command: dict[str, ModbusCommand] = {}
     max_registers: Annotated[int, Meta(ge=1, le=125)] = 125
     min_registers: Annotated[int, Meta(ge=1, le=125)] = 1  # some devices answer so many, whatever they are asked
+    gaps: Literal["unknown", "readable"] = "unknown"  # readable only by the maker's table: one bad address refuses all
+    forbidden: AddressRanges = AddressRanges()
+    read_to_clear: AddressRanges = AddressRanges()
     KIND: ClassVar[str] = "modbus"
 
 

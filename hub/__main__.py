@@ -11,6 +11,7 @@ from hub.journal import JournalError
 # Each command's file is imported when it is called, so that `zhian decode` does not wait for a web server.
 COMMANDS = {
     "check": "hub.commands.site",
+    "plan": "hub.commands.plan",
     "profiles": "hub.commands.site",
     "decode": "hub.commands.site",
     "run": "hub.commands.run",

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from device_profiles.types import LinkOptions, Profile
+from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
 
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
@@ -85,7 +85,7 @@ class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", ta
     """An RS-485 line; its devices share port, baud, parity and stop bits."""
 
     port: str
-    baud: int = 9600
+    baud: Baud = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
 

@@ -14,8 +14,9 @@ from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.modbus_lines import Line, RtuLine, TcpLine
 from firmware_bridge.links.ports import PortError, open_port, open_tcp
 from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, Write
+from firmware_bridge.wire.load import first_due, next_due, timing_of
 from firmware_bridge.wire.modbus import Request
-from firmware_bridge.wire.plan import plan
+from firmware_bridge.wire.plan import Timing, plan
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
 from hub.site import Device, ModbusRtuLink, ModbusTcpLink
@@ -23,7 +24,6 @@ from hub.site import Device, ModbusRtuLink, ModbusTcpLink
 _MOST_WAITING = 16  # commands; more than that on one cable is a mistake of the sender's
 _PORT_RETRY_S = 2.0  # a replugged adapter is back within 5 s
 _TCP_RETRY_S = 10.0
-_SPREAD_S = 2.0  # the first polls are spread over so much of the clock at most: nobody is silent because of it
 _DEAD_FIRST_S, _DEAD_MOST_S = 1.0, 30.0  # pauses of a unit that does not answer, in seconds of the clock
 
 
@@ -34,7 +34,8 @@ class ModbusBus:
         """Opens nothing yet."""
         self.id = link.id
         self._link, self._clock = link, clock
-        self._units = {device.id: _Unit(device) for device in link.devices}
+        timing = timing_of(link)
+        self._units = {device.id: _Unit(device, timing) for device in link.devices}
         self._line: Line | None = None
         self._known = (LinkState.DOWN, "")
         self._news: list[LinkChange] = []
@@ -151,7 +152,7 @@ class ModbusBus:
             return
         now = self._clock.monotonic()
         for index, unit in enumerate(self._units.values()):
-            unit.start(now + min(unit.every, _SPREAD_S) * index / len(self._units))
+            unit.start(now + first_due(unit.every, index, len(self._units)))
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
@@ -194,12 +195,12 @@ class ModbusBus:
 class _Unit:
     """One device of the line: what it is asked, and when again."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, timing: Timing) -> None:
         if not isinstance(device.profile, ModbusProfile) or not isinstance(device.options, ModbusLink):
             raise TypeError(f"{device.id} is not a Modbus device")
         self.id, self.number = device.id, device.options.unit
         self.every, self.timeout = device.options.every, device.options.timeout
-        self.requests = plan(device.profile, self.number)
+        self.requests = plan(device.profile, self.number, timing, device.options.latency)
         self._dead = Backoff(_DEAD_FIRST_S, _DEAD_MOST_S, jitter=0.0)
         self.due = 0.0
 
@@ -210,9 +211,7 @@ class _Unit:
 
     def beat(self, now: float) -> None:
         """It is asked now, and will be again at the next beat; beats that were missed are skipped."""
-        self.due += self.every
-        if self.due <= now:
-            self.due += self.every * ((now - self.due) // self.every + 1)
+        self.due = next_due(self.due, self.every, now)
 
     def alive(self) -> None:
         """All was answered."""

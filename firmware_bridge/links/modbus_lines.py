@@ -10,6 +10,7 @@ from typing import Protocol
 from firmware_bridge.links.ports import Port, PortError
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.wire.modbus import (
+    DOUBLE_S,
     Request,
     bus_time_ms,
     read_rtu,
@@ -22,7 +23,6 @@ from firmware_bridge.wire.modbus import (
 from hub.reading import FaultKind
 
 _MOST_NOISE_S = 5.0  # so long we wait for a chattering line to fall silent before we say so
-_DOUBLE_S = 0.05
 _CERTAIN = frozenset({FaultKind.REFUSED, FaultKind.BUSY})  # whole answers: nothing more is to come
 
 
@@ -63,7 +63,7 @@ class RtuLine:
             self._doubtful = isinstance(answer, Trouble) and answer.kind not in _CERTAIN
         finally:
             self._ended = self._port.now()
-            self._told[_shape(request)] = request, self._ended
+            self._told[request.shape] = request, self._ended
         return answer
 
     def check(self) -> None:
@@ -93,8 +93,8 @@ class RtuLine:
 
     async def _no_double(self, request: Request) -> None:
         """Radio bridges repeat frames: give a second copy of the last answer time to show up, if it would fit here."""
-        last, ended = self._told.get(_shape(request), (request, 0.0))
-        left = ended + _DOUBLE_S - self._port.now()
+        last, ended = self._told.get(request.shape, (request, 0.0))
+        left = ended + DOUBLE_S - self._port.now()
         if last != request and left > 0 and await self._port.read(left):
             self._doubtful = True
 
@@ -110,11 +110,6 @@ class RtuLine:
                 break
         answer = read_rtu(request, data)
         return answer if answer is not None else unfinished_rtu(request, data)
-
-
-def _shape(request: Request) -> tuple[int, int, int]:
-    """All that an RTU answer to a read says of its question: not the address."""
-    return request.unit, request.function, request.expected_rtu_length
 
 
 class TcpLine:

@@ -46,7 +46,8 @@ _READS: dict[int, tuple[str, type[ModbusPDU]]] = {
 class Units:
     """The devices of `link`, served on `host`:`port` (0 = a free one) or on the pty master `fd`, while entered.
 
-    A value that was never set answers exception 02. `clock` times the pulses that a board ends by itself.
+    A value that was never set answers exception 02; what a plan reads along unwanted is 0. `clock` times the pulses
+    that a board ends by itself.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class _Unit:
             raise TypeError(f"{device_id} is not a Modbus device")
         self.id, self.number, self.profile = device_id, options.unit, profile
         self.values: dict[str, Value] = {}
-        self.memory: dict[str, dict[int, int]] = {}
+        self.memory = encode.filler(profile)
         self.silent = False
 
 

@@ -15,6 +15,7 @@ from device_profiles.types import (
     MqttProfile,
     RegisterField,
     SerialProfile,
+    Table,
 )
 from device_profiles.types import Raw as Word
 from firmware_bridge.wire import framing, jsonpath, numbers
@@ -45,6 +46,22 @@ def memory(profile: ModbusProfile, values: Mapping[str, Value]) -> dict[str, dic
         addresses = {at // 2 for at in places} | (set(range(first, last + 1)) if profile.min_registers > 1 else set())
         tables[table] = {at: places.get(2 * at, 0) << 8 | places.get(2 * at + 1, 0) for at in sorted(addresses)}
     return tables
+
+
+def filler(profile: ModbusProfile) -> dict[str, dict[int, int]]:
+    """table -> address -> 0 for what a plan may read along unwanted: readable gaps, and what min_registers adds."""
+    tables: dict[Table, set[int]] = {}
+    for field in profile.reading.values():
+        tables.setdefault(field.table, set()).update(field.addresses)
+    return {table: dict.fromkeys(_along(profile, table, wanted), 0) for table, wanted in tables.items()}
+
+
+def _along(profile: ModbusProfile, table: Table, wanted: set[int]) -> list[int]:
+    reach = 0 if table in _BIT_TABLES else profile.min_registers - 1
+    near = {at for middle in wanted for at in range(middle - reach, middle + reach + 1)}
+    between = set(range(min(wanted), max(wanted))) if profile.gaps == "readable" else set()
+    never = profile.forbidden.addresses(table) | profile.read_to_clear.addresses(table)
+    return sorted(at for at in (near | between) - wanted - never if 0 <= at <= 0xFFFF)
 
 
 def frame(profile: SerialProfile, values: Mapping[str, Value]) -> bytes:

@@ -14,6 +14,7 @@ from hub.reading import FaultKind
 MAX_REGISTERS = 125  # of one read, Application Protocol V1.1b3 6.3 and 6.4
 MAX_BITS = 2000  # of one read, 6.1 and 6.2
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 5: "coil", 6: "holding"}
+DOUBLE_S = 0.05  # so long after an answer a radio bridge may send a second copy of it
 READ_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 _EXCEPTIONS = {
@@ -66,6 +67,11 @@ class Request(msgspec.Struct, frozen=True):
     def expected_rtu_length(self) -> int:
         """Bytes of the good RTU answer, CRC included."""
         return 8 if self.function not in _READS else 5 + self._data_length
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """All that an RTU answer to a read says of its question: not the address."""
+        return self.unit, self.function, self.expected_rtu_length
 
     @property
     def _data_length(self) -> int:

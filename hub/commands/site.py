@@ -16,6 +16,7 @@ from firmware_bridge.wire.modbus import Request, read_rtu
 from firmware_bridge.wire.plan import plan
 from hub.clock import Clock
 from hub.commands.options import JSON, SITE, print_lines
+from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules import load_rules
 from hub.settings import load_site
@@ -26,7 +27,7 @@ from hub.site import ModbusRtuLink, SerialPortLink, Site
 @SITE
 @JSON
 def check_command(site: Path, as_json: bool) -> None:
-    """Judge a site file: keys, profiles, unit ids, zones, rules, ports. Exit 2 names what is wrong."""
+    """Judge a site file: keys, profiles, unit ids, zones, rules, ports, load of lines. Exit 2 names what is wrong."""
     checked = load_site(site)
     rules = load_rules(checked, site)
     _check_ports(checked, site)
@@ -34,6 +35,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
+    warnings = crowded(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -41,11 +43,13 @@ def check_command(site: Path, as_json: bool) -> None:
         "rules": len(rules),
     }
     if as_json:
-        sys.stdout.write(msgspec.json.encode({"site": checked.id, **counts}).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode({"site": checked.id, **counts, "warnings": warnings}).decode() + "\n")
     else:
         click.echo(
             f"{site}: {checked.name.zh} / {checked.name.en}: " + ", ".join(f"{n} {word}" for word, n in counts.items())
         )
+        for warning in warnings:
+            click.echo(f"warning: {warning}")
 
 
 class ProfileLine(msgspec.Struct, frozen=True):

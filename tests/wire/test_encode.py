@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from device_profiles.load import profiles
 from device_profiles.types import (
+    AddressRanges,
     FrameField,
     HexText,
     JsonField,
@@ -69,6 +70,20 @@ def test_neighbours_in_one_register_do_not_overwrite_each_other(degrees: int, le
     values: dict[str, Value] = {"water_temperature": float(degrees), "water_level": level / 1000}
     assert len(encode.memory(probe, values)["holding"]) == 4
     assert _read(probe, _answer(probe, values)) == values
+
+
+def test_what_is_read_along_is_zero_and_never_what_no_read_may_touch() -> None:
+    """A simulated unit answers for readable gaps and for the least it sends, and refuses the rest."""
+    meter = msgspec.structs.replace(
+        _modbus("noise/generic-rs485"),
+        reading={"laeq": RegisterField(address=1), "lafmax": RegisterField(address=8)},
+        forbidden=AddressRanges(holding=[(3, 4)]),
+        read_to_clear=AddressRanges(holding=[(6, 6)]),
+    )
+    assert encode.filler(meter) == {"holding": {}}
+    assert set(encode.filler(msgspec.structs.replace(meter, gaps="readable"))["holding"]) == {2, 5, 7}
+    assert set(encode.filler(msgspec.structs.replace(meter, min_registers=3))["holding"]) == {0, 2, 7, 9, 10}
+    assert encode.filler(_modbus("relay/waveshare-8ch")) == {"coil": {}}
 
 
 @given(st.dictionaries(st.integers(1, 8), st.sampled_from(["on", "off"]), min_size=1))

@@ -190,6 +190,23 @@ async def test_one_port_speaks_unasked(rtu: Rtu, run: Run, device: MakeDevice) -
     assert heard.troubles() == []
 
 
+@pytest.mark.parametrize(("baud", "asked"), [(115200, {(1, 101)}), (9600, {(1, 2), (100, 2)})])
+async def test_the_line_decides_what_is_asked(
+    cable: Cable, run: Run, device: MakeDevice, baud: int, asked: set[tuple[int, int]]
+) -> None:
+    """A readable gap of 97 registers is read along at 115200 baud and on TCP, and not at 9600."""
+    meter = device("meter", 1)
+    readable = msgspec.structs.replace(meter, profile=msgspec.structs.replace(meter.profile, gaps="readable"))
+    link = cable.link(readable)
+    if isinstance(link, ModbusRtuLink):
+        link = msgspec.structs.replace(link, baud=baud)
+    heard = run(link)
+    await heard.until(lambda: len(heard.values()) >= 4)
+    assert heard.all_true()
+    wanted = {(1, 101)} if cable.kind == "tcp" else asked
+    assert {(request.address, request.count) for request in cable.script.asked} == wanted
+
+
 async def test_against_pymodbus_server(run: Run, device: MakeDevice) -> None:
     """An independent server's values are read, its refusals named, its registers written."""
     words = [SimData(1, values=[0x0101, 0x0102], datatype=DataType.REGISTERS)]

@@ -6,10 +6,11 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from device_profiles import load
-from device_profiles.types import ModbusLink, ModbusProfile
+from device_profiles.types import ModbusLink, ModbusProfile, RegisterField
 from firmware_bridge.raw import Arrival, Registers, SendError, Write
 from firmware_bridge.simulate.modbus_units import Units
 from firmware_bridge.wire import orders
@@ -65,6 +66,19 @@ async def test_every_profile_over_tcp(profile: str, run: Run, fast: Clock) -> No
         for want in samples:
             units.set(device.id, want)
             await heard.until(lambda want=want: want.items() <= readings(heard, profile).items())  # type: ignore[misc]
+
+
+async def test_a_readable_gap_is_read_along(run: Run, fast: Clock) -> None:
+    """Both ends agree on it: the bus asks once for all, and the unit answers 0 where nothing is known to stand."""
+    fields = {"laeq": RegisterField(address=0), "lafmax": RegisterField(address=9)}
+    meter = msgspec.structs.replace(MODBUS["noise/generic-rs485"], reading=fields, gaps="readable")
+    device = msgspec.structs.replace(made("noise/generic-rs485"), profile=meter)
+    async with Units(ModbusTcpLink(id="bus", host="127.0.0.1", devices=Devices([device])), fast) as units:
+        units.set(device.id, {"laeq": 61.0, "lafmax": 77.0})
+        heard = run(tcp(units, device))
+        await heard.until(lambda: len(heard.values()) >= 2)
+    assert heard.values()[0] == Registers("holding", 0, 10, b"\0\x3d" + bytes(16) + b"\0\x4d")
+    assert heard.values()[0] == heard.values()[1]
 
 
 async def test_a_line_of_three(run: Run, fast: Clock, tmp_path: Path) -> None:
