@@ -142,9 +142,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     installation = Installation(tmp_path, SITE, SCRIPT)
     installation.start()
     names = ("field", "office", "mosquitto", "simulate")
-    wait_for(lambda: all(installation.process(name) for name in names))
-    running = [installation.process(name) for name in names]
-
-    installation.stop()
+    try:
+        wait_for(lambda: all(installation.process(name) for name in names))
+        running = [installation.process(name) for name in names]
+    finally:
+        installation.stop()
 
     assert [number for number in running if Path(f"/proc/{number}").exists()] == []
