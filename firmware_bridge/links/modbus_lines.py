@@ -48,8 +48,8 @@ class RtuLine:
         self._baud, self._parity, self._stop_bits = baud, parity, stop_bits
         self._gap = silence_ms(baud, parity, stop_bits) / 1000
         self._doubtful = False
-        self._ended = port.now()
-        self._told: dict[tuple[int, int, int], tuple[Request, float]] = {}  # shape -> the last such question, its end
+        self._owed = port.now()  # until then the last question may still be answered in time
+        self._told: dict[tuple[int, int, int], float] = {}  # shape -> when the last such question ended
 
     async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
         """As Line says; `timeout` is the unit's own time, the frames' time on the wire is added."""
@@ -57,13 +57,14 @@ class RtuLine:
             detail = "the line does not fall silent: something talks unasked (second master? wrong baud?)"
             return Trouble(FaultKind.MISMATCH, detail)
         self._doubtful = True  # also when this task is cancelled before the answer is there
+        on_wire = bus_time_ms(request, self._baud, self._parity, self._stop_bits, latency_ms=0) / 1000
+        self._owed = self._port.now() + timeout + on_wire
         try:
             self._port.write(request.rtu())
-            answer = await self._answer(request, timeout)
+            answer = await self._answer(request)
             self._doubtful = isinstance(answer, Trouble) and answer.kind not in _CERTAIN
         finally:
-            self._ended = self._port.now()
-            self._told[request.shape] = request, self._ended
+            self._told[request.shape] = self._port.now()
         return answer
 
     def check(self) -> None:
@@ -79,10 +80,10 @@ class RtuLine:
         """Wait until nothing of an earlier question can come any more; False when the line is never quiet."""
         self.check()
         await self._no_double(request)
-        patience = self._port.now() + max(_MOST_NOISE_S, 2 * self._quiet)
+        patience = max(self._owed, self._port.now()) + max(_MOST_NOISE_S, 2 * self._quiet)
         while self._doubtful:
             self._port.drain_input()
-            left = max(self._ended, self._port.last_byte()) + self._quiet - self._port.now()
+            left = max(self._owed, self._port.last_byte()) + self._quiet - self._port.now()
             if left <= 0:
                 self._doubtful = False
             elif self._port.now() > patience:
@@ -92,17 +93,17 @@ class RtuLine:
         return True
 
     async def _no_double(self, request: Request) -> None:
-        """Radio bridges repeat frames: give a second copy of the last answer time to show up, if it would fit here."""
-        last, ended = self._told.get(request.shape, (request, 0.0))
-        left = ended + DOUBLE_S - self._port.now()
-        if last != request and left > 0 and await self._port.read(left):
+        """Radio bridges repeat frames: give a second copy of an answer that would fit here time to show up.
+
+        Also one to the same question: taken for the new answer, it would leave that one to come later.
+        """
+        left = self._told.get(request.shape, float("-inf")) + DOUBLE_S - self._port.now()
+        if left > 0 and await self._port.read(left):
             self._doubtful = True
 
-    async def _answer(self, request: Request, timeout: float) -> Registers | Trouble:
-        on_wire = bus_time_ms(request, self._baud, self._parity, self._stop_bits, latency_ms=0) / 1000
-        deadline = self._port.now() + timeout + on_wire
+    async def _answer(self, request: Request) -> Registers | Trouble:
         data = b""
-        while (left := deadline - self._port.now()) > 0:
+        while (left := self._owed - self._port.now()) > 0:
             data += await self._port.read(left)
             if read_rtu(request, data) is not None:
                 # what follows within t3.5 belongs to the same frame, and makes it wrong
