@@ -39,7 +39,7 @@ max_packet_size 131072
 max_keepalive 120
 set_tcp_nodelay true
 log_dest stderr
-log_timestamp_format %Y-%m-%d %H:%M:%S mosquitto:
+log_timestamp_format %Y-%m-%d %H:%M:%S mosquitto
 log_type error
 log_type warning
 user {user}

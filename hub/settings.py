@@ -33,6 +33,7 @@ from hub.site import (
 )
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LISTEN = re.compile(r"[^\s:]+:([1-9]\d{0,4})")
 _SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
 
@@ -122,6 +123,9 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
     devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
+    if isinstance(link, MqttBrokerLink) and not _LISTEN.fullmatch(link.listen):
+        right = 'an address and a port, as "127.0.0.1:1883"'
+        raise Refusal(path, f"{key}.listen", "nobody can listen there", value=link.listen, right=right)
     if isinstance(link, SerialPortLink) and len(devices) != 1:
         raise Refusal(path, f"{key}.device", "a serial port carries one device", value=len(devices))
     return msgspec.structs.replace(link, devices=devices)

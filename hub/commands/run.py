@@ -155,9 +155,23 @@ def lock(data: Path) -> IO[str]:
 
 def _broker(site: Site, data: Path) -> list[Child]:
     own = [link for link in site.links if isinstance(link, MqttBrokerLink) and not link.url]
+    for link in own:
+        _check_free(link)
     return [
         Child(name="mosquitto", argv=[broker.executable(), "-c", str(broker.prepare(site, link, data))]) for link in own
     ]
+
+
+def _check_free(link: MqttBrokerLink) -> None:
+    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log."""
+    host, _, port = link.listen.rpartition(":")
+    try:
+        socket.create_server((host, int(port))).close()
+    except (OSError, OverflowError) as error:
+        right = (
+            "stop what listens there (systemctl disable --now mosquitto), give another `listen`, or a broker's `url`"
+        )
+        raise Refusal(f"link {link.id}", "listen", f"cannot be used: {error}", value=link.listen, right=right) from None
 
 
 def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from dashboard.users import ROLES, add_user, list_users, set_password
-from hub.commands.options import DATA
+from hub.commands.options import DATA, JSON, print_lines
 
 
 @click.group("user")
@@ -30,9 +31,16 @@ def user_passwd(name: str, data: Path) -> None:
     click.echo(f"{name}: {set_password(data, name)}")
 
 
+class UserLine(msgspec.Struct, frozen=True):
+    """One user, as `zhian user list --json` prints it."""
+
+    name: str
+    role: str
+
+
 @user_command.command("list")
 @DATA
-def user_list(data: Path) -> None:
+@JSON
+def user_list(data: Path, as_json: bool) -> None:
     """Print all users with their roles."""
-    for name, role in list_users(data):
-        click.echo(f"{name}  {role}")
+    print_lines((UserLine(name, role) for name, role in list_users(data)), as_json=as_json)

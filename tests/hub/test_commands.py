@@ -1,6 +1,7 @@
 """The command line's contract: exit codes, JSON lines, and messages that name file, key, value and the right word."""
 
 import json
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,33 @@ def test_a_broken_profile_is_named(run: Run, tmp_path: Path) -> None:
     assert code == 2
     assert f"{path}: reading.laqe" in error
     assert 'did you mean "laeq"?' in error
+
+
+def test_users(run: Run, tmp_path: Path) -> None:
+    """A user is added with a password that is told once; the list has names and roles; mistakes exit with 2."""
+    data = str(tmp_path)
+
+    code, out, _ = run("user", "add", "wang", "--role", "manager", "--data", data)
+    assert code == 0
+    assert len(out.split()[-1]) >= 16
+
+    _, out, _ = run("user", "list", "--json", "--data", data)
+    assert json.loads(out) == {"name": "wang", "role": "manager"}
+    assert run("user", "add", "wang", "--role", "manager", "--data", data)[0] == 2
+    assert run("user", "add", "li", "--role", "king", "--data", data)[0] == 2
+    assert run("user", "passwd", "nobody", "--data", data)[0] == 2
+
+
+def test_a_port_that_is_taken_is_named(run: Run, tmp_path: Path) -> None:
+    """A broker of Debian's own on our port: named at the start, with what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = example(tmp_path, **{'listen = "0.0.0.0:1883"': f'listen = "127.0.0.1:{port}"'})
+        code, _, error = run("run", str(path), "--data", str(tmp_path / "data"), "--port", "0")
+
+    assert code == 2
+    assert f"127.0.0.1:{port}" in error
+    assert "systemctl disable" in error
 
 
 def test_profiles_prints_json_lines(run: Run) -> None:

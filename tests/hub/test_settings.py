@@ -94,6 +94,7 @@ MISTAKES = [
     (NOISE, 'profile = "noise/generic-rs458"', "link[0].device[0].profile", "rs458", 'did you mean "noise/'),
     (NOISE, 'profile = "gate/json-mqtt"', "link[0].device[0].profile", "gate/json-mqtt", "noise/generic-rs485"),
     ("unit = 4", "unit = 3", "link[0].device[1].unit", "3", "1 is free"),
+    ('kind = "mqtt"', 'kind = "mqtt"\nlisten = "1883"', "link[2].listen", "1883", "127.0.0.1:1883"),
     ("unit = 4", "unit = 300", "link[0].device[1].unit", "300", ""),
     ("unit = 4", "unti = 4", "link[0].device[1].unti", "4", 'did you mean "unit"'),
     ("unit = 4", "unit = 4\n  baud = 9600", "link[0].device[1].baud", "", "all devices of one line share it"),
