@@ -1,0 +1,170 @@
+"""Speeds of a serial line, and hosts of a network, tried one after the other for somebody who answers.
+
+It opens the cable itself: whoever calls sees to it that nobody else holds it. Nothing is written to any device.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from device_profiles.load import profiles
+from device_profiles.types import SerialProfile
+from firmware_bridge.links.modbus_lines import RtuLine, TcpLine
+from firmware_bridge.links.ports import PortError, open_port, open_tcp
+from firmware_bridge.links.survey import FIRST_FUNCTIONS, Event, Found, Odd, Where, answer_s, survey
+from firmware_bridge.raw import Frame
+from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.framing import Framer
+from firmware_bridge.wire.match import Guess, Verdict
+from hub.reading import Fault, FaultKind, Reading
+
+MOST_HOSTS = 1022  # of a /22
+TCP_ANSWER_S = 0.3
+CONNECT_S = 1.0
+LISTEN_S = 0.6  # before anything is asked: six reports of a radar
+_QUIET_S = 0.02  # after a silent unit: its late answer is told apart by its number
+_AT_ONCE = 32  # hosts
+_ROOM = 64  # events that wait for the asker
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """How a serial line is set."""
+
+    baud: int
+    parity: str = "N"
+    stop_bits: int = 1
+
+    def __str__(self) -> str:
+        """As an installer writes it."""
+        return f"{self.baud} 8{self.parity}{self.stop_bits}"
+
+
+# The most usual first: what makers of RS-485 sensors deliver, then what installers set.
+USUAL = tuple(
+    Setting(*each)
+    for each in (
+        (9600,), (4800,), (19200,), (38400,), (115200,), (9600, "E"), (9600, "N", 2), (19200, "E"), (19200, "N", 2),
+        (2400,), (57600,), (4800, "E"), (9600, "O"), (38400, "E"), (115200, "E"), (19200, "O"), (1200,), (14400,),
+    )
+)  # fmt: skip
+Name: TypeAlias = Callable[[Setting], Where]
+
+
+def settings(first: Setting) -> list[Setting]:
+    """All that are tried, each once, beginning with `first`."""
+    return list(dict.fromkeys((first, *USUAL)))
+
+
+async def speeds(path: str, tried: Sequence[Setting], where: Where) -> AsyncIterator[Event]:
+    """Try settings until one finds somebody: registers at all of them first, then coils. Raises PortError."""
+    for round_ in range(len(FIRST_FUNCTIONS)):
+        for setting in tried:
+            found = False
+            async with contextlib.aclosing(
+                _at(path, setting, where, FIRST_FUNCTIONS[round_:], listen=not round_)
+            ) as at:
+                async for event in at:
+                    found = found or isinstance(event, Found)
+                    yield event
+            if found:
+                return
+
+
+async def _at(
+    path: str, setting: Setting, where: Where, functions: Sequence[int], *, listen: bool
+) -> AsyncIterator[Event]:
+    here = msgspec.structs.replace(
+        where, name=str(setting), baud=setting.baud, timeout=where.timeout or answer_s(setting.baud)
+    )
+    if listen and (speaker := await listened(path, setting, LISTEN_S)):
+        yield speaker
+        if isinstance(speaker, Found):
+            return
+    port = await open_port(path, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
+    with contextlib.closing(port):
+        line = RtuLine(port, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits, quiet=_QUIET_S)
+        async with contextlib.aclosing(survey(line.ask, here, functions)) as events:
+            async for event in events:
+                yield event
+
+
+async def listened(path: str, setting: Setting, seconds: float) -> Found | Odd | None:
+    """Who speaks by itself on this line: a device of the library, somebody else, or nobody. Raises PortError."""
+    port = await open_port(path, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
+    data = b""
+    with contextlib.closing(port):
+        until = port.now() + seconds
+        while (left := until - port.now()) > 0:
+            data += await port.read(left)
+    fitting = [guess for profile in profiles().values() if (guess := _spoken(profile, data))]
+    if fitting:
+        return Found(where=str(setting), unit=0, guesses=fitting, note="it speaks by itself: a link of kind serial")
+    if len(data) > 8:
+        detail = f"{len(data)} bytes came unasked: another speed, a second master, or a device of no profile"
+        return Odd(where=str(setting), unit=0, fault=FaultKind.MALFORMED, detail=detail)
+    return None
+
+
+def _spoken(profile: object, data: bytes) -> Guess | None:
+    """The profile, when whole good frames of it are in these bytes."""
+    if not isinstance(profile, SerialProfile):
+        return None
+    framer = Framer(profile.frame)
+    said = [word for raw in framer.feed(data) if isinstance(raw, Frame) for word in decode("", profile, raw, 0)]
+    values = {word.quantity: word.value for word in said if isinstance(word, Reading)}
+    if not values:
+        return None
+    doubt = any(isinstance(word, Fault) for word in said)
+    verdict = Verdict.POSSIBLE if doubt else Verdict.LIKELY
+    return Guess(profile=profile.id, verdict=verdict, bits=0.0, values=values)
+
+
+def hosts_of(text: str) -> list[str]:
+    """The hosts of "192.168.1.0/28", or the one of "192.168.1.7". Raises ValueError: what is wrong, and what is right."""
+    network = ipaddress.ip_network(text, strict=False)
+    if network.num_addresses > MOST_HOSTS + 2:
+        raise ValueError(f"{network.num_addresses} addresses are more than /22 has: name a smaller part of the network")
+    return [str(host) for host in network.hosts()]
+
+
+async def network(hosts: Iterable[str], port: int, where: Where) -> AsyncIterator[Event]:
+    """Survey every host that lets us connect, 32 at a time."""
+    events: asyncio.Queue[Event | None] = asyncio.Queue(_ROOM)
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(host: str) -> None:
+        async with places:
+            with contextlib.suppress(PortError):  # nobody there, or gone again: the next
+                async with contextlib.aclosing(host_survey(host, port, where)) as found:
+                    async for event in found:
+                        await events.put(event)
+
+    async def every() -> None:
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(one(host))
+        await events.put(None)
+
+    asking = asyncio.create_task(every())
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        await asking
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+
+
+async def host_survey(host: str, port: int, where: Where) -> AsyncIterator[Event]:
+    """One Modbus TCP host. Raises PortError when nobody listens there."""
+    here = msgspec.structs.replace(where, name=f"{host}:{port}", timeout=where.timeout or TCP_ANSWER_S)
+    connection = await open_tcp(host, port, timeout=CONNECT_S)
+    with contextlib.closing(connection):
+        async with contextlib.aclosing(survey(TcpLine(connection).ask, here)) as events:
+            async for event in events:
+                yield event
