@@ -44,6 +44,16 @@ class Field:
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
         self._group: asyncio.TaskGroup
 
+    @property
+    def site(self) -> Site:
+        """What it was made from."""
+        return self._site
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """By id."""
+        return self._links
+
     async def run(self) -> None:
         """Carry until cancelled. Raises (an ExceptionGroup) when a part fails for good: the supervisor starts anew."""
         try:

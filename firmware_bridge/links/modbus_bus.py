@@ -44,7 +44,7 @@ class ModbusBus:
         self._retry, self._retry_in = Backoff(most=retry), 0.0
         self._turn = asyncio.Lock()
         self._waiting = 0
-        self.tap = Tap()
+        self.tap = Tap(link.id)
         self._lent = ""  # why somebody else has the cable
         self._wake = asyncio.Event()
         self._closed = False

@@ -65,7 +65,7 @@ class MqttSession:
         self._down_because: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        self.tap = Tap()
+        self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
         """Start connecting; the broker need not be there yet."""

@@ -40,7 +40,7 @@ class SerialPort:
         self._down_because: str | None = None
         self._failed = False
         self._begun = False
-        self.tap = Tap()
+        self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
         """The port need not be there yet."""

@@ -4,7 +4,7 @@ It asks through whatever it is given, and never writes. Speeds and hosts are tri
 judged by `wire.match`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -13,7 +13,7 @@ from device_profiles.load import profiles
 from device_profiles.types import ModbusProfile
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.wire.match import Guess, Verdict, block, judge, questions, rank, same_everywhere
-from firmware_bridge.wire.modbus import Request, crc16
+from firmware_bridge.wire.modbus import Identification, Request, crc16
 from hub.reading import FaultKind
 
 Ask: TypeAlias = Callable[[Request, float], Awaitable[Registers | Trouble]]
@@ -26,7 +26,7 @@ _PROGRESS_EVERY = 8
 class Where(msgspec.Struct, frozen=True, kw_only=True):
     """One line to survey. `baud` 0 is TCP. `known`: unit -> device id of the site; `taken`: ids not to propose.
 
-    `timeout`: s that a unit has to begin its answer.
+    `timeout`: s that a unit has to begin its answer. `link_block`: the [[link]] table of this line.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     baud: int = 0
     known: Mapping[int, str] = {}
     taken: tuple[str, ...] = ()
+    link_block: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="progress"):
@@ -69,6 +70,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="f
     device: str = ""
     note: str = ""
     block: str = ""
+    link_block: str = ""
 
 
 Event: TypeAlias = Progress | Odd | Found
@@ -79,7 +81,7 @@ def answer_s(baud: int) -> float:
     return 0.06 + 40 * 10 / baud
 
 
-async def survey(ask: Ask, where: Where, functions: Sequence[int] = FIRST_FUNCTIONS) -> AsyncIterator[Event]:
+async def survey(ask: Ask, where: Where, functions: Sequence[int] = FIRST_FUNCTIONS) -> AsyncGenerator[Event, None]:
     """All units that answer. Further functions are tried only where the first found somebody. Raises PortError."""
     present: dict[int, Registers | Trouble] = {}
     for function in functions:
@@ -104,6 +106,9 @@ async def survey(ask: Ask, where: Where, functions: Sequence[int] = FIRST_FUNCTI
 
 async def identify(ask: Ask, where: Where, unit: int, note: str = "") -> Found:
     """What this unit is: every Modbus profile's own questions, each asked once. Raises PortError."""
+    identity = Identification(unit)
+    while identity.question is not None:
+        identity.take(await ask(identity.question, PATIENT * where.timeout))
     answers: dict[Request, Registers | Trouble] = {}
     guesses = []
     for profile in profiles().values():
@@ -116,11 +121,13 @@ async def identify(ask: Ask, where: Where, unit: int, note: str = "") -> Found:
     return Found(
         where=where.name,
         unit=unit,
+        identity=identity.texts,
         guesses=fitting,
         unlikely={guess.profile: guess.why for guess in guesses if guess.verdict is Verdict.UNLIKELY},
         device=device,
         note=note,
         block=block(fitting[0].profile, unit, where.taken) if propose else "",
+        link_block=where.link_block,
     )
 
 

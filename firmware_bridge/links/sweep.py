@@ -6,8 +6,9 @@ It opens the cable itself: whoever calls sees to it that nobody else holds it. N
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TypeAlias
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,7 +16,7 @@ from device_profiles.load import profiles
 from device_profiles.types import SerialProfile
 from firmware_bridge.links.modbus_lines import RtuLine, TcpLine
 from firmware_bridge.links.ports import PortError, open_port, open_tcp
-from firmware_bridge.links.survey import FIRST_FUNCTIONS, Event, Found, Odd, Where, answer_s, survey
+from firmware_bridge.links.survey import FIRST_FUNCTIONS, Event, Found, Odd, Progress, Where, answer_s, survey
 from firmware_bridge.raw import Frame
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.framing import Framer
@@ -42,6 +43,12 @@ class Setting(msgspec.Struct, frozen=True):
         """As an installer writes it."""
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
 
+    def block(self, path: str) -> str:
+        """The [[link]] table of such a line, to paste into site.toml."""
+        text = f'[[link]]\nid = "{_id(path)}"\nkind = "modbus-rtu"\nport = "{path}"\nbaud = {self.baud}\n'
+        text += f'parity = "{self.parity}"\n' if self.parity != "N" else ""
+        return text + (f"stop_bits = {self.stop_bits}\n" if self.stop_bits != 1 else "") + "\n"
+
 
 # The most usual first: what makers of RS-485 sensors deliver, then what installers set.
 USUAL = tuple(
@@ -59,7 +66,7 @@ def settings(first: Setting) -> list[Setting]:
     return list(dict.fromkeys((first, *USUAL)))
 
 
-async def speeds(path: str, tried: Sequence[Setting], where: Where) -> AsyncIterator[Event]:
+async def speeds(path: str, tried: Sequence[Setting], where: Where) -> AsyncGenerator[Event, None]:
     """Try settings until one finds somebody: registers at all of them first, then coils. Raises PortError."""
     for round_ in range(len(FIRST_FUNCTIONS)):
         for setting in tried:
@@ -76,9 +83,13 @@ async def speeds(path: str, tried: Sequence[Setting], where: Where) -> AsyncIter
 
 async def _at(
     path: str, setting: Setting, where: Where, functions: Sequence[int], *, listen: bool
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     here = msgspec.structs.replace(
-        where, name=str(setting), baud=setting.baud, timeout=where.timeout or answer_s(setting.baud)
+        where,
+        name=str(setting),
+        baud=setting.baud,
+        timeout=where.timeout or answer_s(setting.baud),
+        link_block=setting.block(path),
     )
     if listen and (speaker := await listened(path, setting, LISTEN_S)):
         yield speaker
@@ -90,6 +101,18 @@ async def _at(
         async with contextlib.aclosing(survey(line.ask, here, functions)) as events:
             async for event in events:
                 yield event
+
+
+async def everywhere(path: str, seconds: float) -> AsyncGenerator[Event, None]:
+    """Listen at the speeds of all serial profiles, then at the usual ones, until a device is understood."""
+    own = [profile.link for profile in profiles().values() if isinstance(profile, SerialProfile)]
+    tried = list(dict.fromkeys([*(Setting(each.baud, each.parity, each.stop_bits) for each in own), *USUAL]))
+    for done, setting in enumerate(tried):
+        yield Progress(where=str(setting), done=done, of=len(tried), found=0)
+        if speaker := await listened(path, setting, seconds):
+            yield speaker
+            if isinstance(speaker, Found):
+                return
 
 
 async def listened(path: str, setting: Setting, seconds: float) -> Found | Odd | None:
@@ -124,16 +147,16 @@ def _spoken(profile: object, data: bytes) -> Guess | None:
 
 
 def hosts_of(text: str) -> list[str]:
-    """The hosts of "192.168.1.0/28", or the one of "192.168.1.7". Raises ValueError: what is wrong, and what is right."""
+    """The hosts of "192.168.1.0/28", or the one of "192.168.1.7". Raises ValueError, in clear words."""
     network = ipaddress.ip_network(text, strict=False)
     if network.num_addresses > MOST_HOSTS + 2:
         raise ValueError(f"{network.num_addresses} addresses are more than /22 has: name a smaller part of the network")
     return [str(host) for host in network.hosts()]
 
 
-async def network(hosts: Iterable[str], port: int, where: Where) -> AsyncIterator[Event]:
+async def network(hosts: Iterable[str], port: int, where: Where) -> AsyncGenerator[Event, None]:
     """Survey every host that lets us connect, 32 at a time."""
-    events: asyncio.Queue[Event | None] = asyncio.Queue(_ROOM)
+    events: asyncio.Queue[Event] = asyncio.Queue(_ROOM)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(host: str) -> None:
@@ -143,16 +166,16 @@ async def network(hosts: Iterable[str], port: int, where: Where) -> AsyncIterato
                     async for event in found:
                         await events.put(event)
 
-    async def every() -> None:
-        async with asyncio.TaskGroup() as group:
-            for host in hosts:
-                group.create_task(one(host))
-        await events.put(None)
-
-    asking = asyncio.create_task(every())
+    asking = asyncio.gather(*map(one, hosts))
     try:
-        while (event := await events.get()) is not None:
-            yield event
+        while not (asking.done() and events.empty()):
+            next_one = asyncio.create_task(events.get())
+            waited: set[asyncio.Future[Any]] = {next_one, asking}  # Any: an event, or nothing
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if next_one.done():
+                yield next_one.result()
+            else:
+                next_one.cancel()
         await asking
     finally:
         asking.cancel()
@@ -160,11 +183,18 @@ async def network(hosts: Iterable[str], port: int, where: Where) -> AsyncIterato
             await asking
 
 
-async def host_survey(host: str, port: int, where: Where) -> AsyncIterator[Event]:
+async def host_survey(host: str, port: int, where: Where) -> AsyncGenerator[Event, None]:
     """One Modbus TCP host. Raises PortError when nobody listens there."""
-    here = msgspec.structs.replace(where, name=f"{host}:{port}", timeout=where.timeout or TCP_ANSWER_S)
+    name = f"{host}:{port}"
+    block = f'[[link]]\nid = "{_id(host)}"\nkind = "modbus-tcp"\nhost = "{host}"\nport = {port}\n\n'
+    here = msgspec.structs.replace(where, name=name, timeout=where.timeout or TCP_ANSWER_S, link_block=block)
     connection = await open_tcp(host, port, timeout=CONNECT_S)
     with contextlib.closing(connection):
         async with contextlib.aclosing(survey(TcpLine(connection).ask, here)) as events:
             async for event in events:
                 yield event
+
+
+def _id(text: str) -> str:
+    """An id of the site file out of a port's or a host's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.rpartition("/")[2].lower()).strip("-") or "line"

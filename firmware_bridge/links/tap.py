@@ -7,7 +7,7 @@ that is too slow loses what it has no room for, and is told how many: the cable 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     at: int
+    link: str = ""
     asked: bytes = b""
     came: bytes = b""
     device: str = ""
@@ -62,8 +63,9 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Tap:
     """The place at a link where others may listen."""
 
-    def __init__(self) -> None:
+    def __init__(self, link: str) -> None:
         """Nobody listens yet."""
+        self._link = link
         self._ears: list[_Ear] = []
         self._out, self._in, self._stray = bytearray(), bytearray(), b""
 
@@ -71,20 +73,10 @@ class Tap:
         """True while somebody listens."""
         return bool(self._ears)
 
-    @contextlib.contextmanager
-    def listen(self, room: int = ROOM) -> Iterator[AsyncIterator[Heard]]:
-        """All that is heard from now on, for ever; at most `room` exchanges wait."""
-        ear = _Ear(room)
-        self._ears.append(ear)
-        try:
-            yield ear
-        finally:
-            self._ears.remove(ear)
-
     def say(self, heard: Heard) -> None:
         """Tell everybody; never waits."""
         for ear in self._ears:
-            ear.take(heard)
+            ear.take(replace(heard, link=self._link))
 
     def on(self, port: Port) -> Port:
         """The same port, whose bytes are heard too."""
@@ -136,6 +128,30 @@ class Tap:
             self.say(Heard(at=at, asked=action.payload, topic=action.topic, device=device))
         elif isinstance(action, bytes):
             self.say(Heard(at=at, asked=action, device=device))
+
+
+@contextlib.contextmanager
+def listen(taps: Iterable[Tap], room: int = ROOM) -> Iterator[AsyncIterator[Heard]]:
+    """All that is heard at these places from now on, for ever; at most `room` exchanges wait."""
+    ear, places = _Ear(room), list(taps)
+    for tap in places:
+        tap._ears.append(ear)
+    try:
+        yield ear
+    finally:
+        for tap in places:
+            tap._ears.remove(ear)
+
+
+async def for_a_while(heard: AsyncIterator[Heard], seconds: float) -> AsyncGenerator[Heard, None]:
+    """What is heard within so many real seconds; 0: for ever."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds if seconds else None
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(heard), None if until is None else until - loop.time())
+        except (TimeoutError, StopAsyncIteration):
+            return
 
 
 class _Ear:

@@ -46,7 +46,11 @@ def ways(data: bytes, *, expect: float | None = None, quantity: str = "") -> lis
     score = _scorer(expect, quantity)
     found = [
         Way(
-            type=kind, order=order, scale=scale, value=value, score=round(score(value) * _simple(kind, order, scale), 4)
+            type=kind,
+            order=order,
+            scale=scale,
+            value=value,
+            score=round(score(kind, value) * _simple(kind, order, scale), 4),
         )
         for kind, order, scale, value in _all(data)
     ]

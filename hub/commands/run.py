@@ -16,7 +16,7 @@ import uvloop
 
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
-from firmware_bridge.links.mqtt_session import MqttSession
+from firmware_bridge.links.mqtt_session import SESSION_EXPIRY_S, MqttSession
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Link
 from hub import broker
@@ -26,6 +26,7 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
+from hub.lending import Lending
 from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
@@ -96,7 +97,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
     gc.freeze()  # what stands for years need not be looked through again and again
-    links = [_link(site, link, data, clock) for link in site.links]
+    links = [open_link(site, link, data, clock) for link in site.links]
     field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -112,7 +113,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 
 def _handlers(field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {}
+    return {**Lending(field).handlers}
 
 
 @click.command("office", hidden=True)
@@ -184,17 +185,18 @@ def _check_free(link: MqttBrokerLink) -> None:
         raise Refusal(f"link {link.id}", "listen", f"cannot be used: {error}", value=link.listen, right=right) from None
 
 
-def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
+def open_link(site: Site, link: SiteLink, data: Path, clock: Clock, *, guest: bool = False) -> Link:
+    """The link of this kind, which opens its cable when it is entered. A `guest` leaves no session at a broker."""
     match link:
         case ModbusRtuLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)
         case MqttBrokerLink():
-            return _session(site, link, data, clock)
+            return _session(site, link, data, clock, guest=guest)
 
 
-def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttSession:
+def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock, *, guest: bool) -> MqttSession:
     password = broker.credentials(data).get(broker.HUB, "")
     if link.url:
         password = Path(link.password_file).read_text(encoding="utf-8").strip() if link.password_file else ""
@@ -206,5 +208,6 @@ def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> Mqtt
         url=link.url or f"mqtt://{link.listen}",
         username=link.username if link.url else broker.HUB,
         password=password,
-        client_id=f"zhian-{site.id}-{link.id}",
+        client_id=f"zhian-{site.id}-{link.id}" + (f"-guest-{os.getpid()}" if guest else ""),
+        session_expiry=0 if guest else SESSION_EXPIRY_S,
     )
