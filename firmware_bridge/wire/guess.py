@@ -107,7 +107,7 @@ def _scorer(expect: float | None, quantity: str) -> Callable[[str, float], float
     """How well a value of a type fits what is known, 0 to 1."""
     limits = None
     if quantity:
-        limits = vocabulary.require(quantity, file="--quantity", key="").quantity.range
+        limits = vocabulary.require(quantity, file="zhian probe", key="--quantity").quantity.range
 
     def score(kind: str, value: float) -> float:
         if limits is not None and not limits[0] <= value <= limits[1]:
