@@ -28,6 +28,7 @@ TCP_ANSWER_S = 0.3
 CONNECT_S = 1.0
 LISTEN_S = 0.6  # before anything is asked: six reports of a radar
 _QUIET_S = 0.02  # after a silent unit: its late answer is told apart by its number
+_MOST_HEARD = 4096  # bytes: a device of the library would have shown itself
 _AT_ONCE = 32  # hosts
 _ROOM = 64  # events that wait for the asker
 
@@ -121,11 +122,11 @@ async def listened(path: str, setting: Setting, seconds: float) -> Found | Odd |
     data = b""
     with contextlib.closing(port):
         until = port.now() + seconds
-        while (left := until - port.now()) > 0:
+        while (left := until - port.now()) > 0 and len(data) < _MOST_HEARD:
             data += await port.read(left)
-    fitting = [guess for profile in profiles().values() if (guess := _spoken(profile, data))]
-    if fitting:
-        return Found(where=str(setting), unit=0, guesses=fitting, note="it speaks by itself: a link of kind serial")
+            if fitting := [guess for profile in profiles().values() if (guess := _spoken(profile, data))]:
+                note = "it speaks by itself: a link of kind serial"
+                return Found(where=str(setting), unit=0, guesses=fitting, note=note)
     if len(data) > 8:
         detail = f"{len(data)} bytes came unasked: another speed, a second master, or a device of no profile"
         return Odd(where=str(setting), unit=0, fault=FaultKind.MALFORMED, detail=detail)
