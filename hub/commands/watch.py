@@ -60,8 +60,8 @@ def watch_command(reach: Reach, link: str, as_json: bool) -> None:
     ages: dict[tuple[str, str, int], int] = {}
     try:
         for heard in heard_on(reach):
-            line = _line(heard, ages)
-            click.echo(msgspec.json.encode(line) if as_json else "\n".join(_texts(line, colour=coloured())))
+            line = line_of(heard, ages)
+            click.echo(msgspec.json.encode(line) if as_json else "\n".join(texts_of(line, colour=coloured())))
     except KeyboardInterrupt:
         pass  # the way to end it
 
@@ -120,7 +120,7 @@ async def _carry(cable: Link) -> None:
             pass
 
 
-def _line(heard: Heard, ages: dict[tuple[str, str, int], int]) -> Line:
+def line_of(heard: Heard, ages: dict[tuple[str, str, int], int]) -> Line:
     """Decoded where the profile is known."""
     speaker = heard.link, heard.device, heard.unit
     before = ages.get(speaker)
@@ -149,7 +149,7 @@ def _line(heard: Heard, ages: dict[tuple[str, str, int], int]) -> Line:
     )
 
 
-def _texts(line: Line, *, colour: bool) -> Iterator[str]:
+def texts_of(line: Line, *, colour: bool) -> Iterator[str]:
     """For people: when, who, out and in, and what it means. A fault is red, and is named in words anyway."""
     if line.lost:
         yield _red(f"{line.lost} lines were lost here: this watcher is too slow", colour=colour)
