@@ -1,18 +1,20 @@
 """Scan, probe, watch and capture as an electrician calls them: with no hub, and while a hub runs on the same cables."""
 
-import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from device_profiles.load import ROOT, load
+from hub.__main__ import main
 from hub.control import ask
 from tests.e2e.conftest import Installation, wait_for
 from tests.e2e.test_transports import SITE
@@ -81,7 +83,7 @@ def best(found: list[dict[str, object]]) -> dict[int, str]:
 
 def test_a_scan_without_a_hub_finds_exactly_the_line(bare: Installation) -> None:
     """The site's units, each with its own profile and name, and nobody else."""
-    found = scanned(bare, "line", "--units", "1-12")
+    found = scanned(bare, "line", "--units", "1-3,8-10")
 
     assert best(found) == LINE
     assert [each["device"] for each in found] == ["meter-line", "meter-two", "relay-line"]
@@ -129,62 +131,87 @@ def test_probe_watch_and_capture_without_a_hub(bare: Installation) -> None:
     assert 30.0 <= probed["ways"][0]["value"] <= 130.0
     assert (probed["ways"][0]["type"], probed["ways"][0]["scale"]) == ("u16", 0.1)
 
-    captured = call(bare, "capture", "wire", "--seconds", "1.5")
+    captured = call(bare, "capture", "wire", "--seconds", "0.7")
     assert captured.returncode == 0, captured.stderr
     assert captured.stdout.startswith("# water/hlk-ld2410\n\n[[sample]]\n")
 
-    lines = watched(bare, "line", seconds=3.0)
-    assert {line.get("device") for line in lines if line.get("readings")} >= {"meter-line", "meter-two"}
+    with Watching(bare, "line") as watching:
+        watching.until(lambda _: watching.readers >= {"meter-line", "meter-two", "relay-line"})
 
 
-def watched(yard: Installation, *arguments: str, seconds: float) -> list[dict[str, object]]:
-    """Lines of `watch` until Ctrl-C after a while, which ends it well."""
-    command = [sys.executable, "-m", "hub", "watch", *arguments, "--json", "--data", str(yard.data)]
-    process = subprocess.Popen([*command, "--site", str(yard.site)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout as output:
-        lines = [json.loads(output.readline())]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        process.send_signal(signal.SIGINT)
-        lines += [json.loads(line) for line in output]
-    assert process.wait(20) == 0
-    return lines
+class Watching:
+    """`zhian watch --json` while it is entered; Ctrl-C ends it, and ends it well."""
+
+    def __init__(self, yard: Installation, *arguments: str) -> None:
+        command = [sys.executable, "-m", "hub", "watch", *arguments, "--json", "--data", str(yard.data)]
+        self._process = subprocess.Popen([*command, "--site", str(yard.site)], stdout=subprocess.PIPE, text=True)
+        self.lines: list[dict[str, object]] = []
+
+    def __enter__(self) -> Self:
+        self.until(lambda lines: lines)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            self.lines += [json.loads(line) for line in output]
+        assert self._process.wait(20) == 0
+
+    def until(self, enough: Callable[[list[dict[str, object]]], object]) -> None:
+        """Read on until it is."""
+        assert self._process.stdout is not None
+        while not enough(self.lines):
+            line = self._process.stdout.readline()
+            assert line, "the watcher ended"
+            self.lines.append(json.loads(line))
+
+    @property
+    def readers(self) -> set[object]:
+        """Who was read."""
+        return {line["device"] for line in self.lines if line.get("readings") and line["came"]}
 
 
-def test_mistakes_are_named_and_exit_2(bare: Installation) -> None:
+MISTAKES = [
+    (("scan", "lin"), 'did you mean "line"?'),
+    (("scan",), "name a LINK"),
+    (("scan", "line", "--port", "/dev/x"), "name a LINK"),
+    (("scan", "line", "--units", "0-300"), "write 1-247"),
+    (("scan", "--hosts", "10.0.0.0/8"), "more than /22"),
+    (("scan", "mqtt"), "is a broker"),
+    (("probe", "line", "1", "holdings", "0"), "holding, input"),
+    (("probe", "line", "1", "holding"), "LINK UNIT TABLE ADDRESS"),
+    (("probe", "line", "1", "holding", "0", "--quantity", "nois"), "not a quantity"),
+    (("probe", "wire", "1", "holding", "0"), "is no Modbus line"),
+    (("watch",), "no hub runs here"),
+    (("watch", "mqtt"), "start `zhian run` first"),
+    (("capture", "--host", "127.0.0.1:1"), "one hears only what one asks for"),
+    (("capture", "line", "--host", "127.0.0.1:x"), "write HOST or HOST:PORT"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "right"), MISTAKES, ids=[" ".join(row[0]) for row in MISTAKES])
+def test_mistakes_are_named_and_exit_2(
+    bare: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    right: str,
+) -> None:
     """A wrong link, unit, table, network or quantity says what would be right."""
-    for arguments, right in [
-        (("scan", "lin"), 'did you mean "line"?'),
-        (("scan",), "name a LINK"),
-        (("scan", "line", "--port", "/dev/x"), "name a LINK"),
-        (("scan", "line", "--units", "0-300"), "write 1-247"),
-        (("scan", "--hosts", "10.0.0.0/8"), "more than /22"),
-        (("probe", "line", "1", "holdings", "0"), "holding, input"),
-        (("probe", "line", "1", "holding"), "LINK UNIT TABLE ADDRESS"),
-        (("probe", "line", "1", "holding", "0", "--quantity", "nois"), "not a quantity"),
-        (("watch", "mqtt"), "start `zhian run` first"),
-        (("scan", "mqtt"), "is a broker"),
-    ]:
-        done = call(bare, *arguments)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert right in done.stderr
+    monkeypatch.setattr("sys.argv", ["zhian", *arguments, "--site", str(bare.site), "--data", str(bare.data)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert right in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_scan_through_the_hub_misses_no_poll(running: Installation) -> None:
     """At the present setting the hub goes on polling between the questions: the units are found, no fault is made."""
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "hub", "watch", "line", "--json", "--data", str(running.data)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert watching.stdout is not None
-    with watching.stdout as output:
-        output.readline()
+    with Watching(running, "line") as watching:
         found = scanned(running, "line", "--units", "1-3,9")
-        watching.send_signal(signal.SIGINT)
-        lines = [json.loads(line) for line in output]
-    assert watching.wait(20) == 0
+    lines = watching.lines
 
     assert best(found) == LINE
     polls = [line for line in lines if line.get("device") == "meter-line" and line.get("readings")]
@@ -227,18 +254,18 @@ def test_a_scan_with_speeds_finds_the_line_and_returns_it(running: Installation)
 
 def test_watch_of_a_running_hub_shows_every_transport(running: Installation) -> None:
     """Without a link all cables are seen, decoded, with the bytes that crossed them."""
-    lines = watched(running, seconds=4.0)
+    with Watching(running) as watching:
+        running.zhian("order", "gate-mqtt", "open", "--reason", "test")
+        watching.until(lambda _: watching.readers >= {"meter-line", "meter-net", "radar-wire", "gate-mqtt"})
 
-    assert {line["link"] for line in lines} == {"line", "net", "wire", "mqtt"}
-    good = [line for line in lines if line.get("readings")]
-    assert {line["device"] for line in good} >= {"meter-line", "meter-net", "radar-wire"}
-    assert all(line["came"] for line in good)
+    orders = [line for line in watching.lines if line["link"] == "mqtt" and line.get("asked")]
+    assert [json.loads(str(line["asked"]))["do"] for line in orders] == ["open"]
 
 
 def test_captures_of_a_running_hub_pass_the_door(running: Installation, tmp_path: Path) -> None:
     """Blocks written from live traffic, appended to the product's file, make a profile that loads."""
     out = tmp_path / "samples.toml"
-    done = call(running, "capture", "line", "--device", "meter-two", "--seconds", "2.5", "--out", str(out))
+    done = call(running, "capture", "line", "--device", "meter-two", "--seconds", "1.5", "--out", str(out))
     assert done.returncode == 0, done.stderr
     path = tmp_path / "noise" / "generic-rs485.toml"
     path.parent.mkdir()
@@ -261,8 +288,6 @@ def test_a_link_that_nobody_can_ask_is_refused_by_the_hub(running: Installation)
 
 def test_a_hub_that_starts_is_not_passed_by(tmp_path: Path, bare: Installation) -> None:
     """While the data folder is held and nobody answers yet, no second master opens the cable."""
-    import fcntl
-
     data = tmp_path / "data"
     data.mkdir()
     with (data / "lock").open("w") as held:
