@@ -4,7 +4,9 @@ The hub stays the only master: a scan asks in turn with the polls, or has the li
 nothing and writes nothing; whatever is asked for ends when the asker hangs up.
 """
 
+import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Protocol, TypeVar
 
@@ -24,6 +26,8 @@ from hub.control import Handler, Refused, Said
 from hub.site import ModbusRtuLink, Site, SiteLink
 
 LENT = "line lent for a scan"
+BURST, MOST_A_SECOND = 50, 500  # lines to a watcher: telling more would cost the alarm path its time
+LOOK_S = 5.0  # how often a watcher's links are looked for: one that is gone would be silent for ever
 READ_S = 1.0  # so long may a unit take that somebody asks by hand
 T = TypeVar("T")
 
@@ -120,9 +124,17 @@ class Lending:
     async def _watch(self, arguments: Said) -> AsyncIterator[Said]:
         wanted = _parsed(arguments, Watch)
         chosen = [self._link(wanted.link)] if wanted.link else list(self._holder.links.values())
+        left, told = wanted.seconds or math.inf, 0
         with listen(tap for link in chosen if (tap := tap_of(link)) is not None) as heard:
-            async for exchange in for_a_while(heard, wanted.seconds):
-                yield msgspec.to_builtins(named(exchange, self._holder.site))
+            while left > 0:
+                async for exchange in for_a_while(heard, min(left, LOOK_S)):
+                    yield msgspec.to_builtins(named(exchange, self._holder.site))
+                    told += 1
+                    if told % BURST == 0:
+                        await asyncio.sleep(BURST / MOST_A_SECOND)
+                left -= LOOK_S
+                if any(self._holder.links.get(link.id) is not link for link in chosen):
+                    raise Refused("the site was loaded anew: watch again", mistake=False)
 
     def _link(self, name: str) -> Link:
         if name not in self._holder.links:

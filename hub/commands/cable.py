@@ -177,6 +177,7 @@ def _spoken() -> Iterator[None]:
     except Refused as error:
         raise (_Mistake if error.mistake else click.ClickException)(error.words) from error
     except PortError as error:
-        raise click.ClickException(error.detail) from error
+        held = "; if that is the hub, name its LINK instead of --port" if "another program" in error.detail else ""
+        raise click.ClickException(error.detail + held) from error
     except TimeoutError as error:
         raise click.ClickException("the running hub does not answer") from error
