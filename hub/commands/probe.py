@@ -3,21 +3,18 @@
 For a device without a profile: compare with its display at two different values, and write down what fits both.
 """
 
-import contextlib
 from collections.abc import AsyncGenerator
 
 import click
 import msgspec
 
 from device_profiles.types import BIT_TABLES, TABLES
-from firmware_bridge.links.modbus_lines import Line, RtuLine, TcpLine
-from firmware_bridge.links.ports import open_port, open_tcp
 from firmware_bridge.wire.guess import Way, bits, block, ways
-from hub.commands.cable import Reach, reaches, stepped
+from hub.commands.cable import Reach, asking, reaches, stepped
 from hub.commands.options import JSON
 from hub.control import Refused
-from hub.lending import READ_S, Answer, Read, read
-from hub.site import ModbusRtuLink, ModbusTcpLink, SiteLink
+from hub.lending import Answer, Read, read
+from hub.site import SiteLink
 
 BITS, REGISTERS = 16, 4
 PATIENCE_S = 60.0
@@ -93,16 +90,5 @@ def _one(reach: Reach, wanted: Read) -> Answer:
 
 
 async def _here(link: SiteLink, wanted: Read) -> AsyncGenerator[Answer, None]:
-    line = await opened(link)
-    with contextlib.closing(line):
-        yield await read(line.ask, wanted)
-
-
-async def opened(link: SiteLink) -> Line:
-    """The Modbus line, opened here. Raises PortError, Refused."""
-    if isinstance(link, ModbusTcpLink):
-        return TcpLine(await open_tcp(link.host, link.port))
-    if not isinstance(link, ModbusRtuLink):
-        raise Refused(f"{link.id} is no Modbus line: nobody can be asked there")
-    port = await open_port(link.port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits)
-    return RtuLine(port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits, quiet=READ_S)
+    async with asking(link) as ask:
+        yield await read(ask, wanted)

@@ -3,22 +3,23 @@
 It asks and never writes. Through the running hub it asks in turn with the polls, or has the line lent for other speeds.
 """
 
+import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 
 import click
 import msgspec
 
 from device_profiles import load, vocabulary
 from firmware_bridge.links import sweep
-from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where
+from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where, survey
 from firmware_bridge.wire.match import Guess
-from hub.commands.cable import UNITS, Reach, Units, reaches, stepped
+from hub.commands.cable import UNITS, Reach, Units, asking, reaches, stepped
 from hub.commands.options import JSON
 from hub.control import Refused
 from hub.lending import Scan, place
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, SerialPortLink
+from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, SiteLink
 
 LISTEN_S = 5.0  # at each speed; hold a chip at the reader meanwhile
 PATIENCE_S = 120.0  # between two signs of life of the hub that scans for us
@@ -66,11 +67,20 @@ def _here(reach: Reach, wanted: Scan) -> Iterator[Event]:
         case ModbusRtuLink():
             first = sweep.Setting(link.baud, link.parity, link.stop_bits)
             return stepped(sweep.speeds(link.port, sweep.settings(first), _usual(where, wanted)))
-        case ModbusTcpLink():
+        case ModbusTcpLink() if reach.by_hand:
             return stepped(sweep.host_survey(link.host, link.port, where))
         case SerialPortLink():
             return stepped(sweep.everywhere(link.port, LISTEN_S))
-    raise Refused(f"{link.id} is a broker: `zhian watch {link.id}` shows who speaks there")
+        case MqttBrokerLink():
+            raise Refused(f"{link.id} is a broker: `zhian watch {link.id}` shows who speaks there")
+    return stepped(_as_it_is(link, where))
+
+
+async def _as_it_is(link: SiteLink, where: Where) -> AsyncGenerator[Event, None]:
+    """A kind of line that has one setting only."""
+    async with asking(link) as ask, contextlib.aclosing(survey(ask, where)) as events:
+        async for event in events:
+            yield event
 
 
 def _usual(where: Where, wanted: Scan) -> Where:
