@@ -91,17 +91,33 @@ async def survey(ask: Ask, where: Where, functions: Sequence[int] = FIRST_FUNCTI
         for done, unit in enumerate(silent):
             if done % _PROGRESS_EVERY == 0:
                 yield Progress(where=where.name, done=done, of=len(silent), found=len(present))
-            answer = await ask(Request(unit, function, 0), where.timeout)
+            last = done + 1 == len(silent)
+            answer = await ask(Request(unit, function, 0), where.timeout * (PATIENT if last else 1.0))
             if is_there(unit, answer):
                 present[unit] = answer
             elif isinstance(answer, Trouble) and answer.kind is not FaultKind.NO_ANSWER and not _absent(answer):
-                yield Odd(where=where.name, unit=unit, fault=answer.kind, detail=answer.detail)
+                slow = await _patiently(ask, silent[max(0, done - 2) : done + 1], function, where.timeout, present)
+                if not slow:
+                    yield Odd(where=where.name, unit=unit, fault=answer.kind, detail=answer.detail)
             if len(present) == done + 1 == 8 and same_everywhere(list(present.values())):
                 yield await identify(ask, where, where.units[0], note="it answers to every unit number")
                 return
         yield Progress(where=where.name, done=len(silent), of=len(silent), found=len(present))
     for unit in sorted(present):
         yield await identify(ask, where, unit)
+
+
+async def _patiently(
+    ask: Ask, units: Sequence[int], function: int, timeout: float, present: dict[int, Registers | Trouble]
+) -> bool:
+    """What came may have been the late answer of a unit before: ask them again, and wait longer. True: it was."""
+    heard = False
+    for unit in units:
+        if unit not in present:
+            answer = await ask(Request(unit, function, 0), PATIENT * timeout)
+            if is_there(unit, answer):
+                present[unit], heard = answer, True
+    return heard
 
 
 async def identify(ask: Ask, where: Where, unit: int, note: str = "") -> Found:

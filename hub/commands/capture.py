@@ -4,6 +4,7 @@ From the running hub or from the cable itself. What a profile can prove is writt
 said, and left out.
 """
 
+import contextlib
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,21 +39,26 @@ def capture_command(reach: Reach, link: str, device: str, seconds: float, out: P
     samples: dict[str, list[Sample]] = {}
     left_out: Counter[str] = Counter()
     masks = Masks()
-    for heard in heard_on(reach, seconds):
-        if heard.state or (device and heard.device != device):
-            continue
-        profile = load.profiles().get(heard.profile)
-        try:
-            if profile is None:
-                raise capture.Unfit("of no device of the site")
-            kept = samples.setdefault(heard.profile, [])
-            if len(kept) < MOST and (found := sample(profile, heard, masks)) not in kept:
-                kept.append(found)
-        except capture.Unfit as error:
-            left_out[f"{heard.device or heard.link}: {error}"] += 1
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what there is by now
+        for heard in heard_on(reach, seconds):
+            if heard.state or (device and heard.device != device):
+                continue
+            try:
+                _keep(heard, samples, masks)
+            except capture.Unfit as error:
+                left_out[f"{heard.device or heard.link}: {error}"] += 1
     _write(samples, out)
     for why, count in left_out.most_common():
         click.echo(f"left out {count} of {why}", err=True)
+
+
+def _keep(heard: Heard, samples: dict[str, list[Sample]], masks: Masks) -> None:
+    profile = load.profiles().get(heard.profile)
+    if profile is None:
+        raise capture.Unfit("of no device of the site")
+    kept = samples.setdefault(heard.profile, [])
+    if len(kept) < MOST and (found := sample(profile, heard, masks)) not in kept:
+        kept.append(found)
 
 
 def sample(profile: Profile, heard: Heard, masks: Masks) -> Sample:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from device_profiles import load, vocabulary
+from device_profiles.door import Refusal
 from firmware_bridge.links import sweep
 from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where, survey
 from firmware_bridge.wire.match import Guess
@@ -106,9 +107,10 @@ def _hosts(reach: Reach, hosts: str, port: int, units: tuple[int, ...], timeout:
 
 def line_of(reach: Reach) -> str:
     """How the site file sets this line, as `Found.where` says it; empty where there is no site file at hand."""
-    if not reach.site.exists():
+    try:
+        link = reach.open()[1]
+    except Refusal:
         return ""
-    link = reach.open()[1]
     return str(sweep.Setting(link.baud, link.parity, link.stop_bits)) if isinstance(link, ModbusRtuLink) else ""
 
 

@@ -127,6 +127,28 @@ async def test_leaving_in_the_middle_lets_go_of_the_port(line: Path) -> None:
     (await open_port(str(line), baud=9600, parity="N", stop_bits=1)).close()
 
 
+async def test_a_slow_unit_is_found_all_the_same(tmp_path: Path) -> None:
+    """An answer that comes while the next unit is asked is nobody's value, and brings the slow unit to light."""
+    loop = asyncio.get_running_loop()
+    with Tty(tmp_path / "line") as tty:
+
+        def heard() -> None:
+            asked = Request.from_rtu(tty.read())
+            slow = bytes([asked.unit, 3, 2, 0x02, 0x2D])
+            if (asked.unit, asked.function, asked.count) == (3, 3, 1):
+                loop.call_later(0.3, tty.write, slow + crc16(slow))
+
+        loop.add_reader(tty.fd, heard)
+        port = await open_port(str(tmp_path / "line"), baud=115200, parity="N", stop_bits=1)
+        with contextlib.closing(port):
+            rtu = RtuLine(port, baud=115200, parity="N", stop_bits=1, quiet=0.02)
+            line = Where(name="line", units=(2, 3, 4, 5), timeout=0.2)
+            events = await all_of(survey(rtu.ask, line, [3]))
+        loop.remove_reader(tty.fd)
+
+    assert {unit: likely(event) for unit, event in found(events).items()} == {3: ["noise/generic-rs485"]}
+
+
 @pytest.fixture
 async def gateway() -> AsyncIterator[int]:
     """The port of a TCP gateway with the units of YARD; it says of others that they do not answer."""
