@@ -60,7 +60,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 def polled(yard: Installation) -> bool:
     """The running hub reads the line."""
-    heard = list(ask(yard.data, "watch", {"link": "line", "seconds": 1.5}, timeout=20))
+    heard = list(ask(yard.data, "watch", {"link": "line", "seconds": 1.1}, timeout=20))
     return bool(heard) and all("fault" not in each and "state" not in each for each in heard)
 
 
