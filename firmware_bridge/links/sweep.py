@@ -7,27 +7,28 @@ import asyncio
 import contextlib
 import ipaddress
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
 from device_profiles.load import profiles
 from device_profiles.types import SerialProfile
-from firmware_bridge.links.modbus_lines import RtuLine, TcpLine
-from firmware_bridge.links.ports import PortError, open_port, open_tcp
-from firmware_bridge.links.survey import FIRST_FUNCTIONS, Event, Found, Odd, Progress, Where, answer_s, survey
+from firmware_bridge.links.modbus_bus import ModbusBus
+from firmware_bridge.links.ports import PortError, open_port
+from firmware_bridge.links.survey import FIRST_FUNCTIONS, Ask, Event, Found, Odd, Progress, Where, answer_s, survey
 from firmware_bridge.raw import Frame
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.match import Guess, Verdict
-from hub.reading import Fault, FaultKind, Reading
+from hub.clock import Clock
+from hub.reading import Fault, FaultKind, LinkChange, LinkState, Reading
+from hub.site import Devices, ModbusRtuLink, ModbusTcpLink
 
 MOST_HOSTS = 1022  # of a /22
 TCP_ANSWER_S = 0.3
-CONNECT_S = 1.0
+OPEN_S, CONNECT_S = 5.0, 1.0  # a line that is named; a host that may not be there
 LISTEN_S = 0.6  # before anything is asked: six reports of a radar
-_QUIET_S = 0.02  # after a silent unit: its late answer is told apart by its number
 _MOST_HEARD = 4096  # bytes: a device of the library would have shown itself
 _AT_ONCE = 32  # hosts
 _ROOM = 64  # events that wait for the asker
@@ -43,6 +44,11 @@ class Setting(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """As an installer writes it."""
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
+
+    def link(self, path: str) -> ModbusRtuLink:
+        """A line of this setting on this port."""
+        known = {"kind": "modbus-rtu", "id": "line", "port": path, **msgspec.to_builtins(self)}
+        return msgspec.convert(known, ModbusRtuLink)
 
     def block(self, path: str) -> str:
         """The [[link]] table of such a line, to paste into site.toml."""
@@ -60,6 +66,21 @@ USUAL = tuple(
     )
 )  # fmt: skip
 Name: TypeAlias = Callable[[Setting], Where]
+
+
+@contextlib.asynccontextmanager
+async def asking(link: ModbusRtuLink | ModbusTcpLink, patience: float = OPEN_S) -> AsyncIterator[Ask]:
+    """This line, opened here within `patience` s, and how to ask on it; nobody is polled. Raises PortError."""
+    async with ModbusBus(msgspec.structs.replace(link, devices=Devices()), Clock()) as bus:
+        try:
+            async with asyncio.timeout(patience):
+                news = await anext(aiter(bus))
+        except TimeoutError:
+            raise PortError(f"{link.id}: no answer within {patience:g} s") from None
+        for change in news:
+            if isinstance(change, LinkChange) and change.state is LinkState.DOWN:
+                raise PortError(change.detail)
+        yield bus.ask
 
 
 def settings(first: Setting) -> list[Setting]:
@@ -96,12 +117,9 @@ async def _at(
         yield speaker
         if isinstance(speaker, Found):
             return
-    port = await open_port(path, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
-    with contextlib.closing(port):
-        line = RtuLine(port, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits, quiet=_QUIET_S)
-        async with contextlib.aclosing(survey(line.ask, here, functions)) as events:
-            async for event in events:
-                yield event
+    async with asking(setting.link(path)) as ask, contextlib.aclosing(survey(ask, here, functions)) as events:
+        async for event in events:
+            yield event
 
 
 async def everywhere(path: str, seconds: float) -> AsyncGenerator[Event, None]:
@@ -189,11 +207,10 @@ async def host_survey(host: str, port: int, where: Where) -> AsyncGenerator[Even
     name = f"{host}:{port}"
     block = f'[[link]]\nid = "{_id(host)}"\nkind = "modbus-tcp"\nhost = "{host}"\nport = {port}\n\n'
     here = msgspec.structs.replace(where, name=name, timeout=where.timeout or TCP_ANSWER_S, link_block=block)
-    connection = await open_tcp(host, port, timeout=CONNECT_S)
-    with contextlib.closing(connection):
-        async with contextlib.aclosing(survey(TcpLine(connection).ask, here)) as events:
-            async for event in events:
-                yield event
+    link = ModbusTcpLink(id=name, host=host, port=port)
+    async with asking(link, CONNECT_S) as ask, contextlib.aclosing(survey(ask, here)) as events:
+        async for event in events:
+            yield event
 
 
 def _id(text: str) -> str:

@@ -9,7 +9,7 @@ import fcntl
 import functools
 import itertools
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,14 +17,12 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from firmware_bridge.links.modbus_bus import ModbusBus
+from firmware_bridge.links import sweep
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.survey import Ask
-from hub.clock import Clock
 from hub.control import NotRunning, Refused, Said, ask
-from hub.reading import LinkChange, LinkState
 from hub.settings import load_site
-from hub.site import Devices, ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])  # Any: a command's own arguments
@@ -158,18 +156,13 @@ def stepped(events: AsyncGenerator[T, None]) -> Iterator[T]:
             runner.run(end())
 
 
-@contextlib.asynccontextmanager
-async def asking(link: SiteLink) -> AsyncIterator[Ask]:
-    """Any kind of Modbus line, opened here, and how to ask on it. Raises PortError, Refused."""
+def asking(link: SiteLink) -> contextlib.AbstractAsyncContextManager[Ask]:
+    """Any kind of Modbus line, opened here, and how to ask on it. Raises Refused; PortError when it is entered."""
     if isinstance(link, SerialPortLink | MqttBrokerLink):
         raise Refused(
             f"{link.id} is no Modbus line: nobody can be asked there; `zhian watch {link.id}` shows what it says"
         )
-    async with ModbusBus(msgspec.structs.replace(link, devices=Devices()), Clock()) as bus:
-        for change in await anext(aiter(bus)):
-            if isinstance(change, LinkChange) and change.state is LinkState.DOWN:
-                raise PortError(change.detail)
-        yield bus.ask
+    return sweep.asking(link)
 
 
 def _host(text: str) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import termios
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from pymodbus.pdu import ModbusPDU
@@ -13,10 +13,9 @@ from pymodbus.pdu import ModbusPDU
 from device_profiles.load import profiles
 from device_profiles.types import ModbusLink
 from firmware_bridge.links import sweep
-from firmware_bridge.links.modbus_lines import RtuLine
 from firmware_bridge.links.ports import PortError, open_port
 from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where, answer_s, is_there, survey
-from firmware_bridge.links.sweep import Setting, host_survey, hosts_of, listened, network, settings, speeds
+from firmware_bridge.links.sweep import Setting, asking, host_survey, hosts_of, listened, network, settings, speeds
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.simulate.modbus_units import Units
 from firmware_bridge.simulate.tty import Tty
@@ -56,10 +55,10 @@ class Picky(Units):
     tty: Tty
     baud = termios.B19200
 
-    def answer(self, request: ModbusPDU, *, gateway: bool) -> ModbusPDU | None:
+    def answer(self, request: ModbusPDU, **more: Any) -> ModbusPDU | None:  # Any: as the units themselves
         if termios.tcgetattr(self.tty.fd)[5] != self.baud:
             return None
-        return super().answer(request, gateway=gateway)
+        return super().answer(request, **more)
 
 
 @pytest.fixture
@@ -98,10 +97,8 @@ def likely(event: Found) -> list[str]:
 
 async def test_exactly_those_who_are_there(line: Path) -> None:
     """Each unit of a mixed line is found once, with its own profile alone, its values, and a block to paste."""
-    port = await open_port(str(line), baud=19200, parity="N", stop_bits=1)
-    with contextlib.closing(port):
-        rtu = RtuLine(port, baud=19200, parity="N", stop_bits=1, quiet=0.02)
-        events = await all_of(survey(rtu.ask, where(range(1, 8), known={2: "noise-east"})))
+    async with asking(Setting(19200).link(str(line))) as ask:
+        events = await all_of(survey(ask, where(range(1, 8), known={2: "noise-east"})))
     seen = found(events)
 
     assert {unit: likely(event) for unit, event in seen.items()} == {unit: [name] for unit, (name, _) in YARD.items()}
@@ -147,11 +144,9 @@ async def test_a_slow_unit_is_found_all_the_same(tmp_path: Path) -> None:
                 loop.call_later(0.3 if known else 0.0, tty.write, answer + crc16(answer))
 
         loop.add_reader(tty.fd, heard)
-        port = await open_port(str(tmp_path / "line"), baud=115200, parity="N", stop_bits=1)
-        with contextlib.closing(port):
-            rtu = RtuLine(port, baud=115200, parity="N", stop_bits=1, quiet=0.02)
+        async with asking(Setting(115200).link(str(tmp_path / "line"))) as ask:
             line = Where(name="line", units=(2, 3, 4, 5), timeout=0.2)
-            events = await all_of(survey(rtu.ask, line, [3]))
+            events = await all_of(survey(ask, line, [3]))
         loop.remove_reader(tty.fd)
 
     assert {unit: likely(event) for unit, event in found(events).items()} == {3: ["noise/generic-rs485"]}
