@@ -148,15 +148,28 @@ class Watching:
         self.lines: list[dict[str, object]] = []
 
     def __enter__(self) -> Self:
-        self.until(lambda lines: lines)
+        try:
+            self.until(lambda lines: lines)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)
+        rest, code = self._end()
+        assert code == 0, rest
+        self.lines += [json.loads(line) for line in rest]
+
+    def _end(self) -> tuple[list[str], int]:
+        """What it still says, and how it ended."""
         assert self._process.stdout is not None
         with self._process.stdout as output:
-            self.lines += [json.loads(line) for line in output]
-        assert self._process.wait(20) == 0
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+            return output.readlines(), self._process.wait(20)
 
     def until(self, enough: Callable[[list[dict[str, object]]], object]) -> None:
         """Read on until it is."""
