@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from firmware_bridge.links.ports import Port
 from firmware_bridge.raw import Action, Alive, Arrival, Frame, Message, Publish, Raw, Registers, Trouble
-from firmware_bridge.wire.modbus import Request
+from firmware_bridge.wire.modbus import READ_FUNCTION, Request, crc16
 from hub.reading import FaultKind, LinkChange
 
 ROOM = 500  # exchanges that wait for one listener; more than that are lost, and counted
@@ -97,15 +97,15 @@ class Tap:
         self._in.clear()
 
     def answered(self, request: Request, answer: Registers | Trouble, at: int, took: float) -> None:
-        """The Modbus exchange is over, `took` s long."""
+        """The Modbus exchange is over, `took` s long. Where no port was heard, it is told as RTU frames."""
         if self._stray:
             self.say(Heard(at=at, came=self._stray, fault=FaultKind.MISMATCH, detail="came unasked"))
         trouble = answer if isinstance(answer, Trouble) else None
         self.say(
             Heard(
                 at=at,
-                asked=bytes(self._out),
-                came=bytes(self._in),
+                asked=bytes(self._out) or request.rtu(),
+                came=bytes(self._in) or _as_rtu(request, answer),
                 unit=request.unit,
                 took_ms=round(1000 * took, 1),
                 request=request,
@@ -208,6 +208,16 @@ class _TappedPort:
         if data and self._tap:
             self._tap.came(data)
         return data
+
+
+def _as_rtu(request: Request, answer: Registers | Trouble) -> bytes:
+    """The frame that a serial line would have carried; what came of a trouble; empty for the echo of a write."""
+    if isinstance(answer, Trouble):
+        return answer.payload or b""
+    if request.function not in READ_FUNCTION.values():
+        return b""
+    body = bytes([request.unit, request.function, len(answer.data)]) + answer.data
+    return body + crc16(body)
 
 
 def _arrival(item: Arrival) -> Heard:

@@ -96,7 +96,17 @@ async def test_nobody_listens_nothing_is_kept() -> None:
         told = await anext(heard)
 
     assert port.written == ASK
-    assert (told.asked, told.came) == (b"", b"")
+    assert told.came == b""
+
+
+async def test_a_line_without_a_port_of_ours_is_heard_as_rtu() -> None:
+    """Where questions overlap on one connection, an exchange is shown as the frames that a serial line would carry."""
+    tap = Tap("net")
+    with listen([tap]) as heard:
+        tap.answered(Request(1, 3, 0), Registers("holding", 0, 1, ANSWER[3:5]), 7, 0.02)
+        told = await anext(heard)
+
+    assert (told.asked, told.came) == (ASK, ANSWER)
 
 
 @pytest.mark.parametrize(
