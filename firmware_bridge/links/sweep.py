@@ -23,7 +23,7 @@ from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.match import Guess, Verdict
 from hub.clock import Clock
 from hub.reading import Fault, FaultKind, LinkChange, LinkState, Reading
-from hub.site import Devices, ModbusRtuLink, ModbusTcpLink
+from hub.site import Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 MOST_HOSTS = 1022  # of a /22
 TCP_ANSWER_S = 0.3
@@ -69,7 +69,7 @@ Name: TypeAlias = Callable[[Setting], Where]
 
 
 @contextlib.asynccontextmanager
-async def asking(link: ModbusRtuLink | ModbusTcpLink, patience: float = OPEN_S) -> AsyncIterator[Ask]:
+async def asking(link: ModbusLine, patience: float = OPEN_S) -> AsyncIterator[Ask]:
     """This line, opened here within `patience` s, and how to ask on it; nobody is polled. Raises PortError."""
     async with ModbusBus(msgspec.structs.replace(link, devices=Devices()), Clock()) as bus:
         try:

@@ -29,7 +29,16 @@ from hub.journal import FILE, Journal
 from hub.lending import Lending
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import (
+    ModbusAsciiLink,
+    ModbusRtuLink,
+    ModbusRtuOverTcpLink,
+    ModbusTcpLink,
+    MqttBrokerLink,
+    SerialPortLink,
+    Site,
+    SiteLink,
+)
 from hub.supervisor import Child, stop_on_signals, supervise, zhian
 
 DEFAULT_PORT = 8080
@@ -188,7 +197,7 @@ def _check_free(link: MqttBrokerLink) -> None:
 def open_link(site: Site, link: SiteLink, data: Path, clock: Clock, *, guest: bool = False) -> Link:
     """The link of this kind, which opens its cable when it is entered. A `guest` leaves no session at a broker."""
     match link:
-        case ModbusRtuLink() | ModbusTcpLink():
+        case ModbusRtuLink() | ModbusAsciiLink() | ModbusRtuOverTcpLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)
