@@ -21,6 +21,7 @@ from firmware_bridge.raw import Link
 from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE
+from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
@@ -94,15 +95,22 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
     links = [_link(site, link, data, clock) for link in site.links]
+    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    running = asyncio.create_task(Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock).run())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not running.done():
-        running.cancel()
-    await asyncio.gather(running, return_exceptions=stop.is_set())
+    async with Control(data, _handlers(field)):
+        running = asyncio.create_task(field.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=stop.is_set())
+
+
+def _handlers(field: Field) -> dict[str, Handler]:
+    """What the command line may ask of the running field process: a word, and what answers it."""
+    return {}
 
 
 @click.command("office", hidden=True)
