@@ -15,6 +15,7 @@ COMMANDS = {
     "profiles": "hub.commands.site",
     "decode": "hub.commands.site",
     "run": "hub.commands.run",
+    "reload": "hub.commands.reload",
     "field": "hub.commands.run",
     "office": "hub.commands.run",
     "demo": "hub.commands.demo",

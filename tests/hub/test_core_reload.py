@@ -111,7 +111,7 @@ def told(yard: Yard) -> object:
         return not key.endswith(("gate-9", "more"))
 
     return (
-        [flip for flip in yard.kept.flips if old(flip.key)],
+        {key: [flip for flip in yard.kept.flips if flip.key == key] for key in filter(old, yard.kept.alarms)},
         {key: occurrence for key, occurrence in yard.kept.occurrences.items() if old(key[0])},
         yard.kept.orders,
         {source: (row.state, row.faults, row.since) for source, row in yard.kept.health.items() if old(source)},
