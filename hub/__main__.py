@@ -23,6 +23,7 @@ COMMANDS = {
     "readings": "hub.commands.data",
     "alarms": "hub.commands.data",
     "order": "hub.commands.data",
+    "device": "hub.commands.device",
     "dog": "hub.commands.data",
     "quarantine": "hub.commands.data",
     "backup": "hub.commands.data",

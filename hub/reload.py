@@ -91,7 +91,7 @@ class Reloader:
 
     async def _reload(self) -> Change:
         async with self._lock:
-            site, rules = await asyncio.to_thread(_read, self._path)
+            site, rules = await asyncio.to_thread(read_site, self._path)
             change = difference((self._site, self._rules), (site, rules))
             self._check(site)
             await asyncio.to_thread(self._tell_broker, site)
@@ -172,7 +172,8 @@ def _same_file(meant: str, runs: Path) -> None:
         raise Refused(f"the running hub was started with {runs.absolute()}, not with {meant}; right: edit that file")
 
 
-def _read(path: Path) -> tuple[Site, tuple[Rule, ...]]:
+def read_site(path: Path) -> tuple[Site, tuple[Rule, ...]]:
+    """Site and rules as the files are now. Raises Refusal."""
     profiles.cache_clear()  # a profile may be new, or mended
     site = load_site(path)
     return site, load_rules(site, path)

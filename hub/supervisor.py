@@ -153,6 +153,7 @@ def _die_with(parent: int) -> Callable[[], None]:
     library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def ask() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the child says otherwise: a reload must not kill it
         if library is not None:
             library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:

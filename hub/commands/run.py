@@ -26,7 +26,7 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
-from hub.reload import Reloader, last_reload
+from hub.reload import Reloader, last_reload, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
@@ -76,16 +76,16 @@ async def run_site(
         stop, keeper = asyncio.Event(), Keeper()
         stop_on_signals(stop)
         on_hangup(stop, lambda: keeper.signal("field", signal.SIGHUP))
-        following = asyncio.create_task(_follow(keeper, site, site_path, data, ours))
+        following = asyncio.create_task(_follow(keeper, site_path, data, ours))
         try:
             await supervise([*_brokers(site, data), *ours], stop, keeper)
         finally:
             following.cancel()
 
 
-async def _follow(keeper: Keeper, site: Site, site_path: Path, data: Path, ours: Sequence[Child]) -> None:
+async def _follow(keeper: Keeper, site_path: Path, data: Path, ours: Sequence[Child]) -> None:
     """When the field process has reloaded: the brokers of the new file, and an office that knows it, in its place."""
-    before = last_reload(data, "")
+    before, was = last_reload(data, ""), read_site(site_path)
     while True:
         await asyncio.sleep(LOOK_S)
         now = last_reload(data, before)
@@ -93,13 +93,15 @@ async def _follow(keeper: Keeper, site: Site, site_path: Path, data: Path, ours:
             continue
         before = now
         try:
-            site, was = load_site(site_path), site
-            brokers = _brokers(site, data)
+            fresh = read_site(site_path)
+            brokers = _brokers(fresh[0], data)
         except Refusal as error:  # edited again since: the next reload will tell
             LOG.error("the office goes on with the old file: %s", error)
             continue
-        listens = [[link.listen for link in broker.own(each)] for each in (was, site)]
-        again = {"office"} if listens[0] == listens[1] else {"office", "mosquitto"}
+        again = {"office"} if fresh != was else set()
+        if [link.listen for link in broker.own(fresh[0])] != [link.listen for link in broker.own(was[0])]:
+            again.add("mosquitto")
+        was = fresh
         await keeper.renew([*brokers, *ours], again)
 
 
