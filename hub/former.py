@@ -80,6 +80,7 @@ class Former:
             return Series(watch, gauge=gauge)
         series.ages = watch.silent_after if gauge else 0
         series.known = series.known and watch.heard is not None
+        series.calm_until = 0  # the rules that were asked may be other ones now
         return series
 
     def instance(self, fresh: Instance, zone: Zone | None, place: str) -> Instance:

@@ -266,8 +266,7 @@ def test_a_topic_that_opens_others_is_refused(tmp_path: Path, topic: str) -> Non
 SETTINGS = {
     "allow_anonymous": "false",
     "persistence": "true",
-    "autosave_on_changes": "true",
-    "autosave_interval": "100",
+    "autosave_interval": "1",
     "persistent_client_expiration": "14d",
     "max_inflight_messages": "0",
     "max_queued_messages": "0",
