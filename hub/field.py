@@ -67,9 +67,15 @@ class Field:
     async def rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
         """Go on with another site file; the journal keeps `note` as what was reloaded last.
 
-        `links`: those of ours that go on without letting go of their cables, and new ones, not entered yet.
+        `links`: those of ours that go on without letting go of their cables, and new ones, not entered yet. A failure
+        within ends the process: nothing is to go on that was changed by half.
         """
         await self._begun.wait()
+        changing = self._group.create_task(self._rebind(site, rules, links, note), name="reload")
+        await asyncio.wait([changing])
+        changing.result()
+
+    async def _rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
         await self._close([link for name, link in self._links.items() if links.get(name) is not link])
         fresh = [link for name, link in links.items() if name not in self._links]
         # From here to the first await nobody else runs: a list of news is read by the old file or by the new one.

@@ -60,26 +60,31 @@ class Reloader:
         self._site, self._rules = site, rules
         self._path, self._data, self._field, self._make, self._clock = path, data, field, make, clock
         self._lock = asyncio.Lock()
-        self._alone: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Change]] = set()
 
     async def answer(self, arguments: Said) -> AsyncIterator[Said]:
         """The door's handler: what changed, as one answer. `site`: the file that the asker means, or nothing."""
         _same_file(str(arguments.get("site", "")), self._path)
         try:
-            change = await self.reload()
+            change = await asyncio.shield(self._start())  # an asker who hangs up leaves nothing half done
         except Refusal as error:
             raise Refused(str(error)) from None
         yield msgspec.to_builtins(change)
 
     def on_signal(self) -> None:
         """SIGHUP: nobody waits for an answer, so the log has it."""
-        task = asyncio.create_task(self._reload_alone(), name="reload")
-        self._alone.add(task)
-        task.add_done_callback(self._alone.discard)
+        self._start()
 
-    async def _reload_alone(self) -> None:
-        with contextlib.suppress(Refusal):  # it is in the log
-            await self.reload()
+    def _start(self) -> asyncio.Task[Change]:
+        task = asyncio.create_task(self.reload(), name="reload")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Change]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: a Refusal is in the log, and all else ends the process
 
     async def reload(self) -> Change:
         """Read the file and go on with it. Raises Refusal, and then nothing has changed."""
