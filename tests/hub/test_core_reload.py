@@ -178,6 +178,14 @@ def test_an_edited_limit_resets_no_alarm(yard: Yard) -> None:
     assert (yard.state(NOISE), yard.told(NOISE)) == ("normal", ["raised", "cleared"])
 
 
+def test_a_calm_value_is_judged_by_the_new_limit(yard: Yard) -> None:
+    """What raised no question under the old limit does under the new one, though it has not changed since."""
+    yard.wait(5, ("noise-1", "laeq", 45.0))
+    reload(yard, rules=edited(yard.rules, "noise-limit", plus=-20.0))
+    yard.wait(31, ("noise-1", "laeq", 45.0))
+    assert yard.state(NOISE) == "unacked"
+
+
 def test_a_delay_that_is_running_goes_on_under_the_new_rule(yard: Yard) -> None:
     """20 of 30 seconds have passed; with 25 there are 5 left, and none is counted twice."""
     yard.wait(21, ("noise-1", "laeq", 75.0))

@@ -12,7 +12,10 @@ from firmware_bridge.raw import Message
 from hub.site import Devices, MqttBrokerLink, Site, Voice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from firmware_bridge.raw import Arrival
+    from hub.site import Device
     from tests.hub.field.conftest import Brake, Hub
 
 
@@ -157,7 +160,7 @@ async def test_new_voices_speak_and_old_ones_fall_silent(hub: Hub, site: Site) -
 async def test_a_reload_that_fails_within_ends_the_process(hub: Hub, site: Site) -> None:
     """Half a change is no state to go on from: the supervisor starts the process anew, with the new file."""
 
-    def broken(_: object) -> None:
+    def broken(devices: Iterable[Device]) -> None:
         raise RuntimeError("the test's own")
 
     async with hub.running():
