@@ -67,6 +67,10 @@ class RtuLine:
             self._told[request.shape] = self._port.now()
         return answer
 
+    def wait_longer(self, quiet: float) -> None:
+        """Another unit may be slower. Never shorter: one that is gone may still answer."""
+        self._quiet = max(self._quiet, quiet)
+
     def check(self) -> None:
         """As Line says."""
         if self._port.drain_input():
