@@ -41,8 +41,10 @@ class MqttSession:
         password: str = "",
         client_id: str,
         keep_alive: float = KEEP_ALIVE_S,
+        house: bool = True,
+        elsewhere: Iterable[Device] = (),
     ) -> None:
-        """`url`: mqtt://host:port or mqtts://host:port. Raises ValueError when it is not one."""
+        """`url`: mqtt://host:port or mqtts://host:port. Raises ValueError when it is not one. The rest: see Routes."""
         self.id = link.id
         self._link, self._clock = link, clock
         self._host, self._port, self._tls = _address(url)
@@ -53,8 +55,8 @@ class MqttSession:
             keep_alive=keep_alive,
             session_expiry=SESSION_EXPIRY_S,
         )
-        self._site_id = site_id
-        self._routes = Routes(devices, site_id)
+        self._site_id, self._house = site_id, house
+        self._routes = Routes(devices, site_id, house=house, elsewhere=elsewhere)
         self._held: set[str] = set()  # filters that the session at the broker has
         self._carrying: asyncio.Task[None] | None = None
         self._backoff = Backoff(0.5, 10.0)
@@ -102,9 +104,9 @@ class MqttSession:
             await self._wake.wait()
         raise StopAsyncIteration
 
-    def carry(self, devices: Iterable[Device]) -> None:
+    def carry(self, devices: Iterable[Device], elsewhere: Iterable[Device] = ()) -> None:
         """Subscribe to what is new and leave what is gone, on the same connection; others do not notice."""
-        self._routes = Routes(devices, self._site_id)
+        self._routes = Routes(devices, self._site_id, house=self._house, elsewhere=elsewhere)
         if self._connection is not None and not self._connection.ended.done():
             self._carrying = asyncio.create_task(self._resubscribe(self._connection), name=f"mqtt {self.id} filters")
 
@@ -221,7 +223,7 @@ class MqttSession:
         packet_ids = [delivery.packet_id for delivery in deliveries if delivery.packet_id]
         if packet_ids:
             self._unacknowledged = (self._connection, packet_ids)
-        return [*self._routes.arrivals(self.id, deliveries)]
+        return [*self._routes.arrivals(self._hello.client_id, deliveries)]  # packet ids are the session's own
 
     def _acknowledge(self) -> None:
         """Only on the connection that brought them: another one gives the same ids to other messages."""

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +17,7 @@ import uvloop
 
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
+from firmware_bridge.links.mqtt_lanes import MqttLanes
 from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Link
@@ -30,7 +31,7 @@ from hub.journal import FILE, Journal
 from hub.reload import Reloader, last_reload, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import Device, ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
 from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 
 LOG = logging.getLogger("zhian.run")
@@ -214,17 +215,23 @@ def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
             return _session(site, link, data, clock)
 
 
-def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttSession:
+def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttLanes:
     password = broker.credentials(data).get(broker.HUB, "")
     if link.url:
         password = Path(link.password_file).read_text(encoding="utf-8").strip() if link.password_file else ""
-    return MqttSession(
-        link,
-        link.devices,
-        site.id,
-        clock,
-        url=link.url or f"mqtt://{link.listen}",
-        username=link.username if link.url else broker.HUB,
-        password=password,
-        client_id=f"zhian-{site.id}-{link.id}",
-    )
+
+    def lane(devices: Iterable[Device], elsewhere: Iterable[Device], *, urgent: bool) -> MqttSession:
+        return MqttSession(
+            link,
+            devices,
+            site.id,
+            clock,
+            url=link.url or f"mqtt://{link.listen}",
+            username=link.username if link.url else broker.HUB,
+            password=password,
+            client_id=f"zhian-{site.id}-{link.id}" + ("-urgent" if urgent else ""),
+            house=not urgent,
+            elsewhere=elsewhere,
+        )
+
+    return MqttLanes(link.devices, lane)
