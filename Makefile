@@ -12,6 +12,7 @@ help:
 	@echo "make install  only make $(BIN)/zhian"
 	@echo "make check    format, lint, types, import contracts"
 	@echo "make soak     the long tests"
+	@echo "make bench    the figures of docs/benchmarks.md, on this machine"
 	@echo "make bench    measure this machine"
 
 install: $(VENV)/.runtime
@@ -35,6 +36,10 @@ check: $(VENV)/.development
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: $(VENV)/.runtime
+	@deploy/setup.sh demo-programs
+	@for name in ingest alarm modbus; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
 
 soak: $(VENV)/.development
 	@deploy/setup.sh test-programs

@@ -8,13 +8,14 @@ import tempfile
 import time
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import msgspec
 
 from firmware_bridge import simulate
 from hub.bench.blast import Blast, connect, publish
 from hub.bench.court import Court, Process, court, free_port
-from hub.bench.ingest import LATENCY_RATE, quantile
+from hub.bench.ingest import LATENCY_RATE, QUANTITIES, drained, quantile
 from hub.bind import Bound
 from hub.clock import Clock
 from hub.rules import load_rules
@@ -56,6 +57,7 @@ class Figures(msgspec.Struct, frozen=True):
     """Milliseconds from the press to the durable alarm, and from there to the siren's confirmed sound.
 
     `background_per_s`: other messages meanwhile. `rule_us`: processor time of one evaluation of one alarm.
+    `burst_*`: one press while `burst_messages` come as fast as the broker takes them, and the memory of hub and broker.
     """
 
     alarms: int
@@ -66,13 +68,19 @@ class Figures(msgspec.Struct, frozen=True):
     flip_to_siren_p99_ms: float
     sirens_confirmed: int
     rule_us: float
+    burst_messages: int
+    burst_per_s: float
+    burst_to_flip_ms: float
+    burst_drained_s: float
+    burst_hub_rss_mb: float
+    burst_broker_rss_mb: float
 
 
 def measure(seconds: float, seed: int) -> Figures:
     """`seed` changes nothing: nothing here is random."""
     posts = int(seconds * PRESSES_PER_S)
     relay = Template(_RELAY).substitute(relay=free_port())
-    more = "".join(_POST.format(at=at, zone=at % SIRENS + 1) for at in range(posts)) + relay
+    more = "".join(_POST.format(at=at, zone=at % SIRENS + 1) for at in range(posts + 1)) + relay
     more += "".join(_LAKE.format(zone=zone + 1) for zone in range(SIRENS))
     with tempfile.TemporaryDirectory(prefix="zhian-bench-") as name:
         board = _board(Path(name), relay)
@@ -80,6 +88,7 @@ def measure(seconds: float, seed: int) -> Figures:
             with court(METERS, more) as running:
                 background, waits = _press(running, posts, seconds)
                 sirens = _sirens(running)
+                burst = _burst(running, int(LATENCY_RATE * seconds), f"post-{posts:04d}")
         finally:
             board.stop()
     return Figures(
@@ -91,6 +100,7 @@ def measure(seconds: float, seed: int) -> Figures:
         flip_to_siren_p99_ms=round(quantile(sirens, 0.99), 2),
         sirens_confirmed=len(sirens),
         rule_us=round(_rule_us(), 3),
+        **burst,
     )
 
 
@@ -125,6 +135,38 @@ def _press(running: Court, posts: int, seconds: float) -> tuple[float, list[floa
     line.close()
     blast.close()
     return others / seconds, waits
+
+
+def _burst(running: Court, messages: int, post: str) -> dict[str, Any]:  # Any: fields of Figures
+    """Everything at once, and in the midst of it somebody presses."""
+    blast = Blast(running.port, running.password, running.meters)
+    line = connect(running.port, "presser", running.password)
+    first, sent, began = running.durable(), 0, time.monotonic()
+    while sent < messages // 2:
+        sent += len(blast.burst())
+    line.sendall(publish(f"bench/{post}/up", b'{"ts":%d,"sos":"pressed"}' % Clock().now(), 1))
+    pressed, waited = time.monotonic(), float("inf")
+    while sent < messages or (waited == float("inf") and time.monotonic() - pressed < SETTLE_S):
+        if sent < messages:
+            sent += len(blast.burst())
+        if waited == float("inf") and running.db.execute(_RAISED, (f"sos/{post}",)).fetchone()[0]:
+            waited = (time.monotonic() - pressed) * 1000
+    spent = time.monotonic() - began
+    memory = (running.field.rss_mb(), running.broker.rss_mb())
+    drained(running, first + sent * QUANTITIES + 1)
+    blast.close()
+    line.close()
+    return {
+        "burst_messages": sent,
+        "burst_per_s": round(sent / spent, 1),
+        "burst_to_flip_ms": round(waited, 1),
+        "burst_drained_s": round(time.monotonic() - began, 2),
+        "burst_hub_rss_mb": round(max(memory[0], running.field.rss_mb()), 1),
+        "burst_broker_rss_mb": round(max(memory[1], running.broker.rss_mb()), 1),
+    }
+
+
+_RAISED = "SELECT count(*) FROM flip WHERE key = ? AND event = 'raised'"
 
 
 def _sirens(running: Court) -> list[float]:

@@ -60,11 +60,11 @@ def measure(seconds: float, seed: int) -> Figures:
         blast = Blast(running.port, running.password, running.meters)
         flood = _flood(running, blast, seconds)
         lost, duplicates = _audit(running, blast)
-        reached, waits = latencies(running, blast, max(2.0, seconds / 6))
+        reached, waits = latencies(running, blast, max(1.0, seconds / 6))
         blast.close()
     with court(DEVICES) as quiet:
         quiet.field.stop()
-        others = rates(quiet, max(2.0, seconds / 12))
+        others = rates(quiet, max(1.0, seconds / 12))
     now = Clock().now()
     counts = (100, 1000) if seconds < SHORT_S else (100, 1000, 10_000, 100_000)
     paths = {f"{count}": round(sum(asyncio.run(stages(count, now)).values()), 2) for count in counts}
