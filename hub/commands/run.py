@@ -27,7 +27,16 @@ from hub.field import Field
 from hub.journal import FILE, Journal
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import (
+    ModbusAsciiLink,
+    ModbusRtuLink,
+    ModbusRtuOverTcpLink,
+    ModbusTcpLink,
+    MqttBrokerLink,
+    SerialPortLink,
+    Site,
+    SiteLink,
+)
 from hub.supervisor import Child, stop_on_signals, supervise, zhian
 
 DEFAULT_PORT = 8080
@@ -178,7 +187,7 @@ def _check_free(link: MqttBrokerLink) -> None:
 
 def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
     match link:
-        case ModbusRtuLink() | ModbusTcpLink():
+        case ModbusRtuLink() | ModbusAsciiLink() | ModbusRtuOverTcpLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)

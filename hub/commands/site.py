@@ -20,7 +20,7 @@ from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, SerialPortLink, Site
+from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
 
 @click.command("check")
@@ -159,6 +159,6 @@ def _check_ports(site: Site, path: Path) -> None:
     by_id = Path("/dev/serial/by-id")
     there = [str(port) for port in by_id.iterdir()] if by_id.is_dir() else []
     for at, link in enumerate(site.links):
-        if isinstance(link, ModbusRtuLink | SerialPortLink) and not Path(link.port).exists():
+        if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and not Path(link.port).exists():
             right = nearest(link.port, there) if there else "no serial adapter is plugged in"
             raise Refusal(path, f"link[{at}].port", "there is no such port", value=link.port, right=right)

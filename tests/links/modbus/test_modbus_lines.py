@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.links.modbus_lines import Line, RtuLine
+from firmware_bridge.links.modbus_lines import Line, SerialLine, rtu
 from firmware_bridge.links.ports import Port
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.wire.modbus import Request, crc16
@@ -229,11 +229,11 @@ class Gullible:
 
 
 def strict(port: Port) -> Line:
-    return RtuLine(port, baud=9600, parity="N", stop_bits=1, quiet=QUIET)
+    return SerialLine(port, rtu(9600, "N", 1), quiet=QUIET)
 
 
 def impatient(port: Port) -> Line:
-    return RtuLine(port, baud=9600, parity="N", stop_bits=1, quiet=0.0)
+    return SerialLine(port, rtu(9600, "N", 1), quiet=0.0)
 
 
 def wrong_values(history: list[Step], make: Callable[[Port], Line] = strict) -> int:
