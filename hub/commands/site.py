@@ -35,7 +35,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site)
+    warnings = crowded(checked, site) + _weak_lines(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -152,6 +152,16 @@ def _modbus_answer(profile: ModbusProfile, data: bytes, ask: bytes) -> Raw:
         read_rtu(request, data) or Trouble(FaultKind.INCOMPLETE, "the answer breaks off") for request in requests
     ]
     return next((answer for answer in answers if isinstance(answer, Registers)), answers[0])
+
+
+def _weak_lines(site: Site, path: Path) -> list[str]:
+    """Modbus ASCII without parity: two damaged characters may cancel out in its checksum, and give a wrong value."""
+    why = 'two damaged characters may give a wrong value; right would be "E" or "O", or kind modbus-rtu'
+    return [
+        f"{path}: link[{at}].parity = {link.parity!r}: {why}"
+        for at, link in enumerate(site.links)
+        if isinstance(link, ModbusAsciiLink) and link.parity == "N"
+    ]
 
 
 def _check_ports(site: Site, path: Path) -> None:
