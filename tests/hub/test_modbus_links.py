@@ -150,3 +150,14 @@ def test_check_warns_of_a_line_without_parity(write: Write) -> None:
     (warning,) = json.loads(done.stdout)["warnings"]
     assert "link[0].parity = 'N'" in warning
     assert "modbus-rtu" in warning
+
+
+def test_the_manual_s_example(tmp_path: Path) -> None:
+    """The links that docs/modbus.md shows are a site."""
+    page = (Path(__file__).parents[2] / "docs" / "modbus.md").read_text(encoding="utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    path = tmp_path / "site.toml"
+    path.write_text(SITE[: SITE.index("[[link]]")] + shown, encoding="utf-8")
+    far, old = load_site(path).links
+    assert isinstance(far, ModbusRtuOverTcpLink)
+    assert isinstance(old, ModbusAsciiLink)

@@ -7,6 +7,9 @@ import pytest
 from device_profiles.door import Refusal
 from device_profiles.load import load
 from device_profiles.types import ModbusProfile
+from firmware_bridge.raw import Registers
+from firmware_bridge.wire.decode import decode
+from hub.reading import Reading
 
 GOOD = """
 profile = 1
@@ -159,3 +162,16 @@ def test_nan_is_a_word_of_floats(tmp_path: Path, absent: str) -> None:
     """A float may say that it has no value by any NaN."""
     text = GOOD.replace('type = "u32"', 'type = "f32"').replace("[0xFFFFFFFF]", absent)
     assert "nan" in loaded(tmp_path, text).reading["laeq"].absent
+
+
+def test_the_manual_s_example(tmp_path: Path) -> None:
+    """The fields that docs/profiles.md shows pass the door, and mean what stands beside them."""
+    page = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    shown = page[page.index("[reading.relay]") :].partition("```")[0]
+    head, _, rest = GOOD.partition("[reading.relay]")
+    samples = rest[rest.index("[[sample]]") : rest.index('[[sample]]\nname = "a bit"')]
+    profile = loaded(tmp_path, head + shown + samples)
+    answer = Registers("holding", 0, 5, bytes.fromhex("0005 504F 4E45 0012 3456"))
+    said = {word.quantity: word.value for word in decode("d", profile, answer, 0) if isinstance(word, Reading)}
+    relays = {"relay_1": "on", "relay_2": "off", "relay_3": "on", "relay_4": "off"}
+    assert said == {**relays, "gate": "open", "energy": 1234.56}
