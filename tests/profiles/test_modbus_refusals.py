@@ -107,6 +107,7 @@ def test_channels_of_long_numbers(tmp_path: Path) -> None:
 
 
 BROKEN = [
+    ("bits = [0, 0]", "bits = [0, 0]\nbyte = -1", "reading.relay_1.byte", "0 or more"),
     ("bits = [0, 0]", "bits = [1, 0]", "reading.relay_1.bits", "first <= last < 16"),
     ("bits = [0, 0]", "bits = [13, 13]", "reading.relay_4.bits", "first <= last < 16"),
     ("bits = [0, 0]", 'bits = [0, 0]\ntype = "i16"', "reading.relay_1.bits", "type u8, u16, u32 or u64"),

@@ -236,3 +236,5 @@ def test_what_cannot_be_written() -> None:
         registers.write(RegisterField(address=0, bits=(0, 1)), 4, b"\0\0")
     with pytest.raises(ValueError, match="is not a number"):
         registers.write(RegisterField(address=0), "OPEN", b"\0\0")
+    with pytest.raises(ValueError, match="is not one of open, closed"):
+        encode.memory(profile(gate=TEXT), {"gate": "stuck"})
