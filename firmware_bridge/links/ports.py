@@ -263,7 +263,7 @@ class _Tcp(_Buffered, asyncio.Protocol):
         self._transport.write(data)
 
     def undelivered(self) -> int:
-        if self._lost is not None:
+        if self._transport.is_closing():
             return 0
         sent = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
         return self._transport.get_write_buffer_size() + int.from_bytes(sent, sys.byteorder)

@@ -270,7 +270,6 @@ async def test_what_has_not_arrived() -> None:
         port.close()
         there.close()
         listener.close()
-    await asyncio.sleep(0)
     assert port.undelivered() == 0
 
 
