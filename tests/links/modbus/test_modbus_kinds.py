@@ -78,9 +78,9 @@ HELD: dict[str, Value] = {
 }
 
 
-def made(profile: object, unit: int = 1) -> Device:
-    """A device of any profile."""
-    options = ModbusLink(unit=unit, every=0.3, timeout=0.5)
+def made(profile: object, unit: int = 1, timeout: float = 5.0) -> Device:
+    """A device of any profile, with patience for a busy machine."""
+    options = ModbusLink(unit=unit, every=0.3, timeout=timeout)
     return Device(id=f"unit-{unit}", profile=profile, options=options, name=LABEL, link="bus")  # type: ignore[arg-type]  # checked by the units
 
 
@@ -173,7 +173,7 @@ async def test_writes_into_plain_memory(bench: Bench, run: Run) -> None:
 
 async def test_a_dead_unit_among_others(bench: Bench, run: Run) -> None:
     """A silent unit is no answer, its neighbour is read on, and it is read again when it has power."""
-    devices = [made(METER, unit) for unit in (1, 2)]
+    devices = [made(METER, unit, timeout=0.5) for unit in (1, 2)]
     units, link = await bench.start(*devices)
     for device in devices:
         units.set(device.id, {"laeq": 40.0 + int(device.id[-1])})
@@ -197,7 +197,7 @@ async def test_who_a_simulated_unit_is(bench: Bench) -> None:
         for level, first in ((Level.BASIC, 0), (Level.REGULAR, 0), (Level.ONE, 1), (Level.ONE, 77)):
             asked = Identification(1, level, first)
             while asked.question:
-                asked.take(await line.ask(asked.question, 2.0))
+                asked.take(await line.ask(asked.question, 5.0))
             told[level, first] = asked
         assert told[Level.BASIC, 0].texts["product_code"] == "test/board"
         assert told[Level.REGULAR, 0].texts["model_name"] == "unit-1"
@@ -206,13 +206,13 @@ async def test_who_a_simulated_unit_is(bench: Bench) -> None:
         assert missing is not None
         assert missing.kind is FaultKind.REFUSED
         both = Request(1, 23, 2, count=2, data=b"OP", write_address=2)
-        said = await line.ask(both, 2.0)
+        said = await line.ask(both, 5.0)
         assert getattr(said, "data", said) == b"OPUT"
         for elsewhere in (
             Request(1, 23, 90, data=b"OP", write_address=2),
             Request(1, 23, 2, data=b"OP", write_address=90),
         ):
-            said = await line.ask(elsewhere, 2.0)
+            said = await line.ask(elsewhere, 5.0)
             assert getattr(said, "kind", said) is FaultKind.REFUSED
     finally:
         line.close()
