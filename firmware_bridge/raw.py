@@ -44,11 +44,15 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """The cable's own word for what went wrong with this device: no answer, a bad checksum, a refusal ..."""
+    """The cable's own word for what went wrong with this device: no answer, a bad checksum, a refusal ...
+
+    `pause_s` = so long the device wants to be left alone, as one that says "busy".
+    """
 
     kind: FaultKind
     detail: str
     payload: bytes | None = None
+    pause_s: float = 0.0
 
 
 Raw: TypeAlias = Registers | Frame | Message | Alive | Trouble
@@ -73,11 +77,14 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True):
-    """A Modbus write: function 5 or 6, address, value."""
+    """A Modbus write. 5, 6: `value`; 15: `count` coils in `data`; 16: registers in `data`; 22: `mask` and `value`."""
 
     function: int
     address: int
-    value: int
+    value: int = 0
+    count: int = 1
+    mask: int = 0
+    data: bytes = b""
 
 
 class Publish(msgspec.Struct, frozen=True):

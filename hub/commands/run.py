@@ -31,7 +31,17 @@ from hub.journal import FILE, Journal
 from hub.reload import Reloader, last_reload, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import Device, ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import (
+    Device,
+    ModbusAsciiLink,
+    ModbusRtuLink,
+    ModbusRtuOverTcpLink,
+    ModbusTcpLink,
+    MqttBrokerLink,
+    SerialPortLink,
+    Site,
+    SiteLink,
+)
 from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 
 LOG = logging.getLogger("zhian.run")
@@ -207,7 +217,7 @@ def _brokers(site: Site, data: Path) -> list[Child]:
 
 def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
     match link:
-        case ModbusRtuLink() | ModbusTcpLink():
+        case ModbusRtuLink() | ModbusAsciiLink() | ModbusRtuOverTcpLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)
