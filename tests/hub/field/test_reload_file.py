@@ -146,6 +146,7 @@ async def test_reloads_take_turns(filed: Filed) -> None:
         filed.reloader.on_signal()
         await filed.reloader.reload()
         await first
+        await filed.hub.until(lambda: not filed.reloader._under_way)
         filed.edit('[[link]]\nid = "port"', GATE)
         changes = await asyncio.gather(*(filed.reloader.reload() for _ in range(3)))
         assert [change.added for change in changes] == [("gate-2",), (), ()]
