@@ -130,7 +130,7 @@ def read_again(data: Path) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGTERM if flaw else signal.SIGHUP)
     if flaw:
-        raise Refusal(folder, "", f"{flaw}: the broker was stopped", right="zhian run writes these files at its start")
+        raise Refusal(folder, "", f"{flaw}: the broker was stopped", right="zhian reload writes these files anew")
     return True
 
 

@@ -27,6 +27,7 @@ from hub.settings import load_site
 from hub.site import MqttBrokerLink, Site, SiteLink
 
 LOG = logging.getLogger("zhian.reload")
+ACCEPTED = "site.accepted.toml"
 Maker = Callable[[Site, SiteLink], Link]
 
 
@@ -105,6 +106,7 @@ class Reloader:
             links = {link.id: self._make(site, link) if link.id in begin else old[link.id] for link in site.links}
             await self._field.rebind(site, rules, links, f"{self._clock.now()} {change}")
             self._site, self._rules = site, rules
+            await asyncio.to_thread(accept, self._path, self._data)
             LOG.info("reloaded %s: %s", self._path, change)
             return change
 
@@ -175,6 +177,26 @@ def _compare(was: Mapping[str, object], now: Mapping[str, object]) -> tuple[tupl
 def _same_file(meant: str, runs: Path) -> None:
     if meant and Path(meant).resolve() != runs.resolve():
         raise Refused(f"the running hub was started with {runs.absolute()}, not with {meant}; right: edit that file")
+
+
+def accept(path: Path, data: Path) -> None:
+    """Keep a copy of the file that was found right, for a process that has to be started again."""
+    draft = data / f"{ACCEPTED}.new"
+    draft.write_bytes(path.read_bytes())
+    draft.chmod(0o600)
+    draft.replace(data / ACCEPTED)
+
+
+def read_accepted(path: Path, data: Path) -> tuple[Site, tuple[Rule, ...]]:
+    """As `read_site`; a file that is wrong by now is read as it last was right, which the log says. Raises Refusal."""
+    kept = data / ACCEPTED
+    try:
+        return read_site(path)
+    except Refusal as error:
+        if not kept.exists():
+            raise
+        LOG.error("the file as it was last accepted is in force (%s), for %s", kept, error)
+        return read_site(kept)
 
 
 def read_site(path: Path) -> tuple[Site, tuple[Rule, ...]]:

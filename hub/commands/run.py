@@ -28,7 +28,7 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
-from hub.reload import Reloader, last_reload, read_site
+from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import (
@@ -76,6 +76,7 @@ async def run_site(
     load_rules(site, site_path)
     with lock(data), listening_socket(host, port) as listener:
         _prepare_journal(site, site_path, data)
+        accept(site_path, data)
         arguments = (str(site_path), "--data", str(data))
         office = (*arguments, "--listener", str(listener.fileno()), *office_flags)
         ours = [
@@ -134,8 +135,7 @@ def field_command(site: Path, data: Path) -> None:
 
 
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
-    site = load_site(site_path)
-    rules = load_rules(site, site_path)
+    site, rules = read_accepted(site_path, data)
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
     gc.freeze()  # what stands for years need not be looked through again and again
@@ -171,7 +171,9 @@ def office_command(site: Path, data: Path, listener: int, demo: bool, https: boo
     from hub.office import serve_office  # a web server, which the field process need not load
 
     configure_log()
-    uvloop.run(serve_office(load_site(site), site, data, socket.socket(fileno=listener), demo=demo, https=https))
+    uvloop.run(
+        serve_office(read_accepted(site, data)[0], site, data, socket.socket(fileno=listener), demo=demo, https=https)
+    )
 
 
 def configure_log() -> None:

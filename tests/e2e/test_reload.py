@@ -198,6 +198,10 @@ def test_a_wrong_file_and_an_edited_one(court: Court) -> None:
     for word in (str(court.site), "link[2].device[0].profile", "gate/jsonmqtt", 'did you mean "gate/json-mqtt"?'):
         assert word in refused.stderr
     hang_up(court, "not reloaded, the hub goes on with the old file", times=2)
+    court.kill("field")
+    wait_for(lambda: "the file as it was last accepted is in force" in court.output.read_text(encoding="utf-8"))
+    known = len(court.times("meter-old"))
+    wait_for(lambda: len(court.times("meter-old")) > known + 2)
 
     court.write(BEFORE.replace("on_delay = 1.0", "on_delay = 2.0\nplus = 3.0"))
     hang_up(court, "rules: noise-limit", times=1)
@@ -206,7 +210,7 @@ def test_a_wrong_file_and_an_edited_one(court: Court) -> None:
     court.write(BEFORE.replace(LINE, ""))
     assert "removed: meter-old; links removed: line" in court.zhian("reload").stdout
     assert court.ask(occurrences) == [(1, raised[0][1], "withdrawn")]
-    assert court.heard("radar-old", "gate-old")
+    wait_for(lambda: court.heard("radar-old"))
 
 
 def hang_up(court: Court, words: str, *, times: int) -> None:
