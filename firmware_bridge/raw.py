@@ -4,12 +4,13 @@ A Link is an async context manager and an async iterator of lists of arrivals. A
 the last one is durable: only then does it acknowledge (MQTT) and read on. It never invents, drops or decodes a value.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol, Self, TypeAlias
 
 import msgspec
 
 from hub.reading import FaultKind, LinkChange
+from hub.site import Device
 
 
 class Registers(msgspec.Struct, frozen=True):
@@ -120,6 +121,9 @@ class Link(Protocol):
 
     def __aiter__(self) -> AsyncIterator[list[Arrival | LinkChange]]:
         """Lists of what came; each list was made durable by the caller before the next is asked for."""
+
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Go on with another list of devices, without letting go of the cable. ValueError, TypeError: cannot be."""
 
     async def send(self, device: str, action: Action) -> None:
         """Do it now, before the next poll; return when it has left (and, on Modbus, was echoed). Raises SendError."""

@@ -15,7 +15,7 @@ import msgspec
 from device_profiles.types import ModbusLink
 from firmware_bridge.links import sweep
 from firmware_bridge.links.modbus_bus import ModbusBus
-from firmware_bridge.links.mqtt_session import MqttSession
+from firmware_bridge.links.mqtt_lanes import MqttLanes
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.links.survey import Ask, Event, Where, answer_s, survey
@@ -190,7 +190,7 @@ async def read(ask: Ask, wanted: Read) -> Answer:
 
 def tap_of(link: Link) -> Tap | None:
     """Where one can listen at this link."""
-    return link.tap if isinstance(link, ModbusBus | SerialPort | MqttSession) else None
+    return link.tap if isinstance(link, ModbusBus | SerialPort | MqttLanes) else None
 
 
 def named(heard: Heard, site: Site) -> Heard:

@@ -6,12 +6,12 @@ is the only queue.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.links.backoff import Backoff
-from firmware_bridge.links.modbus_lines import Line
+from firmware_bridge.links.modbus_lines import Line, SerialLine
 from firmware_bridge.links.modbus_open import open_line
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.tap import Tap
@@ -77,6 +77,21 @@ class ModbusBus:
                 yield batch
         self._release()  # it may have been opened while it was closed
 
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Whoever stays keeps its turn; who is new, or is asked otherwise, is asked soon."""
+        timing, now = timing_of(self._link), self._clock.monotonic()
+        fresh = [_Unit(device, timing) for device in devices]
+        units = [self._units.get(unit.id, unit) for unit in fresh]
+        for index, unit in enumerate(fresh):
+            if units[index].wiring != unit.wiring:
+                units[index] = unit
+            if units[index] is unit:
+                unit.start(now + first_due(unit.every, index, len(fresh)))
+        self._units = {unit.id: unit for unit in units}
+        if isinstance(self._line, SerialLine):
+            self._line.wait_longer(self._quiet())
+        self._wake.set()
+
     async def send(self, device: str, action: Action) -> None:
         """Write coils or registers after the running transaction, before any poll. Raises SendError."""
         unit = self._units.get(device)
@@ -90,7 +105,7 @@ class ModbusBus:
             raise SendError(FaultKind.BUSY, f"{_MOST_WAITING} commands are waiting for {self.id} already")
         answer = await self._write(unit, action)
         # What it did shows in its next reading: before all others, however late those are.
-        unit.due = min(self._clock.monotonic(), *(other.due for other in self._units.values())) - 0.001
+        unit.due = min([self._clock.monotonic(), *(other.due for other in self._units.values())]) - 0.001
         self._wake.set()
         if isinstance(answer, Trouble):
             raise SendError(answer.kind, answer.detail)
@@ -165,6 +180,9 @@ class ModbusBus:
         unit.beat(self._clock.monotonic())
         for index, request in enumerate(unit.requests):
             answer = await self._ask(request, unit.timeout)
+            if self._units.get(unit.id) is not unit:
+                batch.clear()  # while it was asked it was taken off the line, or became another device
+                return
             batch.append(Arrival(unit.id, answer, self._clock.now()))
             if isinstance(answer, Trouble) and answer.kind is FaultKind.NO_ANSWER:
                 unit.silent(index, self._clock.monotonic())
@@ -195,8 +213,10 @@ class ModbusBus:
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
-        slowest = max((unit.timeout for unit in self._units.values()), default=0.0)
-        return await open_line(self._link, slowest, self._wake.set, self.tap.on)
+        return await open_line(self._link, self._quiet(), self._wake.set, self.tap.on)
+
+    def _quiet(self) -> float:
+        return max((unit.timeout for unit in self._units.values()), default=0.0)
 
     def _lose(self, detail: str) -> None:
         if self._line is not None:  # else another task noticed first, and has said so
@@ -232,6 +252,7 @@ class _Unit:
         if not isinstance(device.profile, ModbusProfile) or not isinstance(device.options, ModbusLink):
             raise TypeError(f"{device.id} is not a Modbus device")
         self.id, self.number = device.id, device.options.unit
+        self.wiring = device.profile, device.options
         self.every, self.timeout = device.options.every, device.options.timeout
         self.requests = plan(device.profile, self.number, timing, device.options.latency)
         self._dead = Backoff(_DEAD_FIRST_S, _DEAD_MOST_S, jitter=0.0)

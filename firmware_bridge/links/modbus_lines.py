@@ -78,14 +78,21 @@ def ascii_(baud: int, parity: str, stop_bits: int, data_bits: int) -> Framing:
 class SerialLine:
     """A line whose answers do not say which question they answer: an RS-485 port, or one behind a serial server.
 
-    `quiet` = seconds of silence after which no late answer can come: the slowest unit's time-out.
+    `quiet` = seconds of silence after which no late answer can come: the slowest unit's time-out (`network`: and more).
     """
 
     def __init__(
-        self, port: Port, framing: Framing, *, quiet: float, undelivered: Callable[[], int] = lambda: 0
+        self,
+        port: Port,
+        framing: Framing,
+        *,
+        quiet: float,
+        network: float = 0.0,
+        undelivered: Callable[[], int] = lambda: 0,
     ) -> None:
         """Takes over the open port. `undelivered`: bytes of ours that have not arrived (`TcpPort`)."""
-        self._port, self._framing, self._quiet, self._undelivered = port, framing, quiet, undelivered
+        self._port, self._framing, self._undelivered = port, framing, undelivered
+        self._network, self._quiet = network, quiet + network
         self._doubtful = False
         self._owed = port.now()  # until then the last question may still be answered in time
         self._told: dict[tuple[int, int, int], float] = {}  # shape -> when the last such question ended
@@ -104,6 +111,10 @@ class SerialLine:
         finally:
             self._told[request.shape] = self._port.now()
         return answer
+
+    def wait_longer(self, quiet: float) -> None:
+        """Another unit may be slower. Never shorter: one that is gone may still answer."""
+        self._quiet = max(self._quiet, quiet + self._network)
 
     def check(self) -> None:
         """As Line says."""

@@ -26,7 +26,7 @@ async def open_line(
         case ModbusRtuOverTcpLink():
             server = await open_tcp(link.host, link.port, on_lost=on_lost)
             framing = rtu(link.baud, link.parity, link.stop_bits)
-            line = SerialLine(hear(server), framing, quiet=slowest + _NETWORK_S, undelivered=server.undelivered)
+            line = SerialLine(hear(server), framing, quiet=slowest, network=_NETWORK_S, undelivered=server.undelivered)
             return line, f"{link.host}:{link.port}: RTU at {link.baud} baud, 8{link.parity}{link.stop_bits}"
         case ModbusRtuLink():
             data_bits, framing = 8, rtu(link.baud, link.parity, link.stop_bits)
