@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.raw import Action, Arrival, Link, SendError
+from firmware_bridge.raw import Action, Arrival, Link, SendError, Trouble
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.orders import action
 from hub.announce import Announcer
@@ -138,6 +138,10 @@ def _words(change: LinkChange) -> tuple[str, str, str]:
 
 
 def _unknown(link_id: str, arrival: Arrival) -> Fault:
+    if isinstance(arrival.raw, Trouble):  # the cable's own word for what no device can be blamed for
+        return Fault(
+            source=link_id, kind=arrival.raw.kind, detail=arrival.raw.detail, rx=arrival.rx, payload=arrival.raw.payload
+        )
     topic = getattr(arrival.raw, "topic", "")
     return Fault(
         source=link_id,

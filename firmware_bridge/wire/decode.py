@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from device_profiles import vocabulary
+from device_profiles import iso11784, vocabulary
 from device_profiles.types import (
     FrameField,
     HexText,
@@ -23,7 +23,7 @@ from device_profiles.types import (
 )
 from device_profiles.types import Raw as Word
 from firmware_bridge.raw import Alive, Frame, Message, Raw, Registers, Trouble
-from firmware_bridge.wire import iso11784, jsonpath, numbers
+from firmware_bridge.wire import fdxb, jsonpath, numbers
 from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Value
 
 MAX_MESSAGE = 64 * 1024  # bytes of a message that we read
@@ -116,12 +116,27 @@ def _register(name: str, field: RegisterField, answer: Registers) -> Value | Fla
 
 def _frame(device: str, profile: SerialProfile, frame: Frame, rx: int) -> list[Said]:
     data = frame.data
-    return [_said(device, name, _in_frame(name, field, data), rx, data) for name, field in profile.reading.items()]
+    there = {name: field for name, field in profile.reading.items() if _stands(field, data)}
+    if not there:
+        return [_fault(device, Flaw(FaultKind.UNKNOWN_CHOICE, "a frame of a kind that we do not know"), rx, data)]
+    return [_said(device, name, _in_frame(name, field, data), rx, data) for name, field in there.items()]
+
+
+def _stands(field: FrameField, data: bytes) -> bool:
+    """False where the frame itself says that it is of another kind than those that have this field."""
+    if field.only is None:
+        return True
+    start = field.only.at if field.only.at >= 0 else len(data) + field.only.at
+    return any(data.startswith(bytes.fromhex(word), start) for word in field.only.one_of)
 
 
 def _in_frame(name: str, field: FrameField, data: bytes) -> Value | Flaw:
     if field.type == "iso11784":
         return _chip(field, data)
+    if field.type == "fdxb":
+        return _telegram(field, data)
+    if field.type == "tag":
+        return _tag(field, data)
     chunk = _slice(data, field.at, numbers.width(field.type))
     return chunk if isinstance(chunk, Flaw) else _settle(name, field, numbers.read(field.type, chunk))
 
@@ -137,9 +152,30 @@ def _chip(field: FrameField, data: bytes) -> str | Flaw:
     return chip or Flaw(FaultKind.OUT_OF_RANGE, f"country {country}, number {national} is no chip of ISO 11784")
 
 
+def _telegram(field: FrameField, data: bytes) -> Value | Flaw:
+    """ISO 11784 from the 8 bytes of FDX-B and their own CRC."""
+    chunk = _slice(data, field.at, fdxb.SIZE)
+    if isinstance(chunk, Flaw):
+        return chunk
+    if wrong := fdxb.wrong_checksum(chunk):
+        return Flaw(FaultKind.CHECKSUM, wrong)
+    code = fdxb.bits(chunk)
+    return iso11784.from_bits(code) or Flaw(FaultKind.OUT_OF_RANGE, f"{code:016X} is no chip of ISO 11784")
+
+
+def _tag(field: FrameField, data: bytes) -> Value | Flaw:
+    """A tag of another scheme, by its own digits: never an ISO number."""
+    code = _hex_text(field.code, data)
+    if isinstance(code, Flaw):
+        return code
+    digits = field.code.chars if field.code is not None else 0
+    none = Flaw(FaultKind.OUT_OF_RANGE, f"all zeros are no {field.scheme} tag")
+    return f"{field.scheme}:{code:0{digits}X}" if code else none
+
+
 def _hex_text(place: HexText | None, data: bytes) -> int | Flaw:
     if place is None:
-        return Flaw(FaultKind.MALFORMED, "the profile does not say where country and national number stand")
+        return Flaw(FaultKind.MALFORMED, "the profile does not say where its digits stand")
     chunk = _slice(data, place.at, place.chars)
     if isinstance(chunk, Flaw):
         return chunk

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.wire import iso11784
+from device_profiles import iso11784
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 FDXB = json.loads((FOLDER / "fdxb.json").read_text())
