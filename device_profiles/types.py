@@ -69,6 +69,7 @@ class MqttLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="mqtt")
     online: str = "online"
     offline: str = "offline"
     silent_after: Seconds = 90.0
+    debounce: Seconds = 0.0  # of events, for a chip reader: two passages with one card are two
 
 
 LinkOptions: TypeAlias = ModbusLink | SerialLink | MqttLink

@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Iterator
 
 from device_profiles import vocabulary
+from hub.debounce import Debounce
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.reading import Kind
@@ -44,11 +45,12 @@ class Family:
 class Channel:
     """One quantity of one device, and the alarms that hang on it."""
 
-    __slots__ = ("events", "families", "levels", "series")
+    __slots__ = ("debounce", "events", "families", "levels", "series")
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, debounce: Debounce | None = None) -> None:
         """Nothing hangs on it yet."""
         self.series = series
+        self.debounce = debounce
         self.levels: list[Instance] = []
         self.events: list[Instance] = []
         self.families: list[Family] = []
@@ -111,8 +113,10 @@ class Bound:
         self.of_link[device.link].append(watch)
         for quantity in device.profile.reading:
             word = vocabulary.find(quantity)
-            gauge = word is not None and word.quantity.kind is Kind.GAUGE
-            self.channels[device.id, quantity] = Channel(Series(watch, gauge=gauge))
+            kind = word.quantity.kind if word is not None else None
+            window = getattr(device.options, "debounce", 0.0) if kind is Kind.EVENT else 0.0
+            debounce = Debounce(device.id, window) if window else None
+            self.channels[device.id, quantity] = Channel(Series(watch, gauge=kind is Kind.GAUGE), debounce)
         zone = self._zones.get(device.zone)
         fitting = {rule.id: rule for rule in rules if covers(rule, device, zone)}
         for rule in fitting.values():

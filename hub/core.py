@@ -38,6 +38,7 @@ class Core:
         self._unwell: dict[DeviceWatch | LinkWatch, None] = {}
         self._due_alarms: Due[Instance] = Due()
         self._due_devices: Due[DeviceWatch] = Due()
+        self._debounces = [channel.debounce for channel in self._bound.channels.values() if channel.debounce]
         self._recall(memory, now)
 
     def begin(self, now: int) -> Outcome:
@@ -67,6 +68,7 @@ class Core:
         for instance in self._due_alarms.pop(now):
             self._evaluate(instance, now)
         self._out.orders += self._desk.tick(now)
+        self._out.faults += [told for debounce in self._debounces if (told := debounce.told(now))]
         return self._finish(now)
 
     def order(self, order: Order, now: int) -> Outcome:
@@ -102,7 +104,9 @@ class Core:
         if item.ts < series.ts:
             self._out.readings.append(replace(item, quality=Quality.LATE))
             return
-        self._out.readings.append(item)
+        repeated = channel.debounce is not None and channel.debounce.again(item)
+        if not repeated:
+            self._out.readings.append(item)
         if item.quality not in FRESH:
             return
         series.ts, series.rx, series.value, series.known = item.ts, item.rx, item.value, True
@@ -111,6 +115,8 @@ class Core:
             self._device_changed(watch, now)
         elif now - watch.written >= WRITE_EVERY:
             self._unwell[watch] = None
+        if repeated:
+            return
         self._ask(channel, item, now)
         if item.device in self._desk.awaiting:
             self._out.orders += self._desk.heard(item, now)
@@ -242,6 +248,8 @@ class Core:
             channel = self._bound.channels.get((reading.device, reading.quantity))
             if channel is not None:
                 channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
+                if channel.debounce is not None:
+                    channel.debounce.remember(reading)
         self._recall_health(memory, now)
         self._recall_alarms(memory, now)
         for order in memory.orders:

@@ -150,9 +150,9 @@ class Journal:
 
     def _write_faults(self, faults: Sequence[Fault]) -> None:
         self.db.executemany(
-            "INSERT INTO fault VALUES (?, ?, ?, 1, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + 1, detail = excluded.detail",
-            [(fault.source, fault.kind, fault.rx // 60_000, fault.detail) for fault in faults],
+            "INSERT INTO fault VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail",
+            [(fault.source, fault.kind, fault.rx // 60_000, fault.count, fault.detail) for fault in faults],
         )
         for fault in faults:
             if fault.payload is not None:
