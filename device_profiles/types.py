@@ -313,11 +313,18 @@ class SerialProfile(_Profile, frozen=True, kw_only=True):
 
 
 class MqttProfile(_Profile, frozen=True, kw_only=True):
-    """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one."""
+    """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one.
+
+    `seq` points to the number of the message (one more each time), `boot` to what changes when the device starts anew,
+    `ack` to `true` in a message that wants a receipt; empty: it has no such thing.
+    """
 
     link: MqttLink
     reading: dict[str, JsonField]
     ts: str = "/ts"
+    seq: str = ""
+    boot: str = ""
+    ack: str = ""
     command: dict[str, MqttCommand] = {}
     KIND: ClassVar[str] = "mqtt"
 

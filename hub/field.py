@@ -8,15 +8,17 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from firmware_bridge.raw import Action, Arrival, Link, SendError, Trouble
-from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.decode import Numbered, decode
 from firmware_bridge.wire.orders import action
 from hub.announce import Announcer
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
 from hub.journal import Journal, connect, requested_orders
+from hub.numbering import Sequences
 from hub.outcome import Order, Outcome
 from hub.reading import Fault, FaultKind, LinkChange, News
+from hub.receipts import Receipts
 from hub.rules import Rule
 from hub.site import Device, Site
 
@@ -40,6 +42,8 @@ class Field:
         self._clock = clock
         self._committer = Committer(journal)
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
+        self._sequences = Sequences(journal.sequences(), clock.now())
+        self._receipts = Receipts(site, self._links)
         self._group: asyncio.TaskGroup
 
     async def run(self) -> None:
@@ -53,6 +57,7 @@ class Field:
                 self._group.create_task(self._tick(), name="tick")
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
+                self._group.create_task(self._receipts.run(), name="receipts")
         finally:
             self._committer.close()
 
@@ -65,8 +70,15 @@ class Field:
             async for arrivals in link:
                 fresh = [item for item in arrivals if isinstance(item, LinkChange) or self._is_new(item)]
                 news = [new for item in fresh for new in self._read(link.id, item)]
-                outcome = self._core.accept(news, self._clock.now())
+                outcome = self._accept(news, self._clock.now())
+                wanted = self._sequences.receipts()
                 await self._take(outcome, [item for item in fresh if isinstance(item, Arrival)])
+                self._receipts.offer(wanted)  # never before it is durable
+
+    def _accept(self, news: list[News], now: int) -> Outcome:
+        outcome = self._core.accept(news, now)
+        outcome.sequences = self._sequences.rows()
+        return outcome
 
     async def _take(self, outcome: Outcome, arrivals: Sequence[Arrival] = (), heartbeat: int = 0) -> None:
         deliveries = [arrival.redelivery for arrival in arrivals if arrival.redelivery]
@@ -84,11 +96,14 @@ class Field:
         device = self._devices.get(item.device)
         if device is None:
             return [_unknown(link_id, item)]
-        return decode(device.id, device.profile, item.raw, item.rx)
+        said = decode(device.id, device.profile, item.raw, item.rx)
+        return self._sequences.take(device.id, said.serial, said, item.rx) if isinstance(said, Numbered) else said
 
     async def _tick(self) -> None:
         while True:
             now = self._clock.now()
+            if missed := self._sequences.tick(now):
+                await self._take(self._accept(missed, now))
             await self._take(self._core.tick(now), heartbeat=now)
             await self._clock.sleep(TICK_S)
 

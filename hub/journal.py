@@ -13,6 +13,7 @@ import msgspec
 
 from firmware_bridge.raw import Redelivery
 from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
@@ -103,6 +104,10 @@ class Journal:
             entries=self._all(Entry, "SELECT * FROM entry"),
         )
 
+    def sequences(self) -> list[Counted]:
+        """How far each device has counted its messages."""
+        return self._all(Counted, "SELECT * FROM sequence")
+
     def _all(self, kind: type[T], sql: str) -> list[T]:
         return [to_struct(kind, row) for row in self.db.execute(sql)]
 
@@ -121,6 +126,7 @@ class Journal:
         self._write_faults(outcome.faults)
         self._put("health", outcome.health)
         self._put("alarm", outcome.alarms)
+        self._put("sequence", outcome.sequences)
         self._write_occurrences(outcome.occurrences)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)

@@ -83,6 +83,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1  # how often
 
 
+class Serial(msgspec.Struct, frozen=True, gc=False):
+    """A message's number by its device's own count; `boot` changes when the device starts anew (empty: it has none).
+
+    `digest` is of the whole message, so that two messages with one number are known apart.
+    """
+
+    boot: str
+    seq: int
+    digest: int
+    wants_receipt: bool = False
+
+
 class LinkState(StrEnum):
     """How a cable is. A link starts as DOWN and says UP when its other end has really answered or opened."""
 

@@ -23,8 +23,8 @@ from device_profiles.types import (
 )
 from device_profiles.types import Raw as Word
 from firmware_bridge.raw import Alive, Frame, Message, Raw, Registers, Trouble
-from firmware_bridge.wire import fdxb, jsonpath, numbers
-from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Value
+from firmware_bridge.wire import fdxb, jsonpath, numbers, serials
+from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Serial, Value
 
 MAX_MESSAGE = 64 * 1024  # bytes of a message that we read
 MAX_PAYLOAD = 4 * 1024  # bytes of it that a fault carries into the quarantine
@@ -43,6 +43,19 @@ class Flaw(msgspec.Struct, frozen=True):
 
 
 Said: TypeAlias = Reading | Fault
+
+
+class Numbered(list[Said]):
+    """What a message said that its device has numbered: once a message, the number goes along with all of it."""
+
+    __slots__ = ("serial",)
+
+    def __init__(self, serial: Serial) -> None:
+        """Nothing said yet."""
+        super().__init__()
+        self.serial = serial
+
+
 Field: TypeAlias = RegisterField | FrameField | JsonField
 
 
@@ -199,7 +212,7 @@ def _message(device: str, profile: MqttProfile, message: Message, rx: int) -> li
     document = _document(message.payload)
     if isinstance(document, Flaw):
         return [_fault(device, document, rx, message.payload)]
-    said: list[Said] = []
+    said = _numbered(device, profile, document, message, rx)
     ts, quality, flaw = _moment(jsonpath.find(document, profile.ts), message, rx)
     for name, field in profile.reading.items():
         raw = jsonpath.find(document, field.pointer or f"/{name}")
@@ -213,9 +226,20 @@ def _message(device: str, profile: MqttProfile, message: Message, rx: int) -> li
             continue
         said.append(Reading(device=device, quantity=name, value=value, ts=ts, rx=rx, quality=quality, detail=detail))
     if not said:
-        nothing = Flaw(FaultKind.MALFORMED, f"none of {', '.join(profile.reading)} is in the message")
-        return [_fault(device, nothing, rx, message.payload)]
-    return said if flaw is None else [_fault(device, flaw, rx, message.payload), *said]
+        flaw = Flaw(FaultKind.MALFORMED, f"none of {', '.join(profile.reading)} is in the message")
+    if flaw is not None:
+        said.insert(0, _fault(device, flaw, rx, message.payload))
+    return said
+
+
+def _numbered(device: str, profile: MqttProfile, document: object, message: Message, rx: int) -> list[Said]:
+    """An empty list, with the message's number where it has one. An old message that a broker replays has none."""
+    if message.retained or not profile.seq:
+        return []
+    serial = serials.read(profile, document, message.payload)
+    if isinstance(serial, Serial):
+        return Numbered(serial)
+    return [_fault(device, Flaw(FaultKind.MALFORMED, serial), rx, message.payload)] if serial else []
 
 
 def _document(payload: bytes) -> object | Flaw:
