@@ -88,12 +88,17 @@ def message(
     *,
     ts: int | None = None,
     detail: Mapping[str, str] | None = None,
+    serial: tuple[str, int] | None = None,
 ) -> bytes:
-    """One JSON message; `detail` goes to the pointers that the profile names. Raises ValueError."""
+    """One JSON message; `detail` and `serial` (boot, number) go where the profile says. Raises ValueError."""
     _refuse_unknown(profile.id, values, profile.reading)
     document: dict[str, object] = {}
     if ts is not None:
         jsonpath.put(document, profile.ts, ts)
+    if serial is not None:
+        for pointer, value in zip((profile.boot, profile.seq), serial, strict=True):
+            if pointer:
+                jsonpath.put(document, pointer, value)
     for name, value in values.items():
         field = profile.reading[name]
         jsonpath.put(document, field.pointer or f"/{name}", _json(field, value))
