@@ -14,7 +14,8 @@ WINDOW = 64  # messages that may overtake each other
 GRACE = 5_000  # ms that a message may be overtaken by, before it is told as missing
 MOST_GAP = 100_000  # messages; a longer step is a device that counts from somewhere else
 _ROUND = 1 << 32  # device counters are of 32 bits; those of 64 bits fit in too
-_SEEN = (1 << WINDOW - 1) - 1
+_SEEN, _KNOWN = (1 << WINDOW - 1) - 1, (1 << WINDOW) - 1
+_NONE = ("", -1)
 
 
 class Word(Enum):
@@ -28,26 +29,28 @@ class Word(Enum):
 class _Epoch:
     """One run of a device between two of its restarts. Bit n - 1 of `seen`: the message n before `last` came."""
 
-    __slots__ = ("_digests", "_known", "boot", "first", "last", "seen")
+    __slots__ = ("_digests", "_known", "_run", "boot", "first", "last", "seen")
 
     def __init__(self, boot: str, first: int, last: int, seen: int) -> None:
         self.boot, self.first, self.last, self.seen = boot, first, last, seen
         self._digests = array("Q", [0]) * WINDOW
+        self._run = (last - first) % _ROUND  # messages since `first` was set
         self._known = 0  # as `seen`, with bit 0 for `last`: whose digest is remembered
 
     def ahead(self, seq: int) -> int:
         """How far after `last`; negative before it."""
         return (seq - self.last + _ROUND // 2) % _ROUND - _ROUND // 2
 
-    def advance(self, seq: int, digest: int) -> None:
-        """A newer message came."""
-        step = self.ahead(seq)
-        self.seen = (self.seen << step | 1 << step - 1) & _SEEN if step < WINDOW else 0
-        self._known = self._known << step & (1 << WINDOW) - 1 if step < WINDOW else 0
+    def advance(self, step: int, seq: int, digest: int) -> None:
+        """A newer message came, `step` after the last."""
+        near = step < WINDOW
+        self.seen = (self.seen << step | 1 << step - 1) & _SEEN if near else 0
+        self._known = (self._known << step & _KNOWN if near else 0) | 1
+        self._digests[seq % WINDOW] = digest
         self.last = seq
-        if self.ahead(self.first) <= -WINDOW:
-            self.first = (seq - WINDOW) % _ROUND  # comes along: half the numbers later it would seem to lie ahead
-        self.keep(seq, digest)
+        self._run += step
+        if self._run >= _ROUND // 4:
+            self.first, self._run = (seq - WINDOW) % _ROUND, 0  # comes along: much later it would seem to lie ahead
 
     def keep(self, seq: int, digest: int) -> None:
         """Remember what a message of the window said."""
@@ -78,7 +81,7 @@ class Count:
         self._epoch: _Epoch | None = None
         self._before: _Epoch | None = None
         self._owed: dict[int, int] = {}  # message that was skipped -> when that was noticed
-        self._stale = ("", -1)
+        self._stale = _NONE
         self.missing = self.repeated = self.late = self._told = 0
         self.lost: list[Fault] = []  # to be told with the message that showed it
         if row is not None:
@@ -95,9 +98,9 @@ class Count:
         if step > MOST_GAP:
             return self._begin(serial, now)
         if step > 0:
-            self._stale = ("", -1)
+            self._stale = _NONE
             last = epoch.last
-            epoch.advance(seq, serial.digest)
+            epoch.advance(step, seq, serial.digest)
             if self._owed:
                 self._lose([owed for owed in self._owed if epoch.ahead(owed) <= -WINDOW], now)
             if step > 1:
@@ -112,7 +115,7 @@ class Count:
         if same or (same is None and serial.boot):
             self.repeated += 1
             return Word.REPEATED
-        return self._begin(serial, now)  # the same number with other words: it counts anew, without saying so
+        return self._reused(epoch, serial, seq, now)
 
     def settle(self, now: int) -> list[Fault]:
         """What is missing for good by now, and what was said again since the last call."""
@@ -162,7 +165,7 @@ class Count:
         self._epoch = _Epoch(serial.boot, seq, seq, 0)
         self._epoch.keep(seq, serial.digest)
         self._lose(list(self._owed), now)
-        self._stale = ("", -1)
+        self._stale = _NONE
         return Word.NEWS
 
     def _of_another_run(self, serial: Serial, now: int) -> Word:
@@ -184,6 +187,14 @@ class Count:
         self._stale = (serial.boot, serial.seq)
         self.late += 1
         return Word.LATE
+
+    def _reused(self, epoch: _Epoch, serial: Serial, seq: int, now: int) -> Word:
+        """A number with other words: never dropped. Without a boot, or if it goes on so, the device counts anew."""
+        if not serial.boot or self._stale == (serial.boot, serial.seq - 1):
+            return self._begin(serial, now)
+        self._stale = (serial.boot, serial.seq)
+        epoch.keep(seq, serial.digest)
+        return Word.NEWS
 
     def _overtaken(self, epoch: _Epoch, serial: Serial, seq: int, now: int) -> Word:
         if (seq - epoch.first + _ROUND // 2) % _ROUND < _ROUND // 2:

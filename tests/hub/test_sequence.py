@@ -156,6 +156,17 @@ def test_a_restart_that_is_not_said_is_recognised(boot: str, before: int) -> Non
     assert hub.told() == 0
 
 
+def test_one_number_with_other_words_is_news_and_no_restart() -> None:
+    """A device that mends a message as it repeats it: twice is better than never, and no gap comes of it."""
+    hub = Hub()
+    hub.hear(1, 2, 3)
+    assert hub.hear(2, words=99) == [NEWS]
+    assert hub.hear(2, words=99) == [REPEATED]
+    assert hub.hear(4) == [NEWS]
+    hub.wait()
+    assert hub.told() == 0
+
+
 def test_without_a_boot_a_number_alone_drops_nothing() -> None:
     """After a restart of the hub nobody knows the words any more: twice is better than never."""
     hub = Hub()
@@ -182,6 +193,19 @@ def test_roll_over(top: int) -> None:
     assert hub.hear(top - 1) == [REPEATED]
     hub.wait()
     assert hub.told() == 0
+
+
+def test_years_of_counting_do_not_turn_late_into_restarted() -> None:
+    """Half the numbers after the first one, a message that was overtaken is still that."""
+    hub = Hub()
+    hub.hear(7)
+    for n in range(1, TOP * 3 // 4 // MOST_GAP):
+        hub.count.hear(message(7 + n * MOST_GAP), hub.now)
+        if n % 10_000 == 0:
+            hub.row = hub.count.row()
+            hub.restart()
+    last = 7 + (TOP * 3 // 4 // MOST_GAP - 1) * MOST_GAP
+    assert hub.hear(last + 2, last + 1) == [NEWS, LATE]
 
 
 def test_a_counter_of_16_bits_rolls_over_like_a_restart() -> None:
