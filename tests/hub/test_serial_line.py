@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from device_profiles.door import Refusal
 from device_profiles.sharing import clash
 from device_profiles.types import FixedBytes, Frame, FrameAddress, FrameCheck, FrameLength, SerialLink
+from hub.commands import site as commands
+from hub.commands.data import dog_command
 from hub.commands.site import unsteady
 from hub.settings import load_site
 
@@ -130,3 +133,25 @@ def test_a_passing_port_name_is_warned_of(tmp_path: Path) -> None:
 
 def _device() -> str:
     return f'  [[link.device]]\n  id = "reader"\n  profile = "{READER}"\n'
+
+
+def test_check_prints_the_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`zhian check` says it and passes: the port is there today."""
+    monkeypatch.setattr(commands, "_check_ports", lambda site, path: None)  # no test makes files in /dev
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.replace("/dev/serial/by-id/usb-1", "/dev/ttyUSB7") + _device(), encoding="utf-8")
+    result = CliRunner().invoke(commands.check_command, [str(path)])
+    assert result.exit_code == 0
+    assert "warning: " in result.output
+    assert "link[0].port = '/dev/ttyUSB7'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("chip", "words"), [("15600000000004", "here are 14"), ("4500C5D1E9", "125 kHz"), ("９００250000023921", "半角")]
+)
+@pytest.mark.parametrize("verb", ["add", "remove"])
+def test_a_mistyped_chip_is_refused_with_what_is_wrong(tmp_path: Path, verb: str, chip: str, words: str) -> None:
+    """`zhian dog` exits with 2 before it asks any hub."""
+    result = CliRunner().invoke(dog_command, [verb, chip, "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert words in result.output
