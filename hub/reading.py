@@ -55,7 +55,7 @@ class FaultKind(StrEnum):
     REPEATED = "repeated"  # said again, dropped and counted: a tag in the field, a message that came twice
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One value of one quantity of one device, in the vocabulary's unit."""
 
     device: str

@@ -3,7 +3,10 @@
 One class a kind of rule, each with the same three methods; no delay, no alarm and no device's word is known here.
 """
 
-from typing import Protocol
+import math
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from hub.alarm import Truth
 from hub.health import DOWN, OFFLINE, OK, SILENT, DeviceWatch, LinkWatch
@@ -16,10 +19,18 @@ from hub.site import NoiseClass
 _T, _F, _U = Truth
 
 
+class Calm(NamedTuple):
+    """A fresh number from `low` to `high` (both included) leaves the answer FALSE while now < `until`."""
+
+    low: float
+    high: float
+    until: int
+
+
 class Series:
     """The last fresh reading of one quantity of one device. `known`: read since the start of the hub."""
 
-    __slots__ = ("ages", "known", "rx", "ts", "value", "watch")
+    __slots__ = ("ages", "calm", "calm_until", "known", "rx", "ts", "value", "watch")
 
     def __init__(self, watch: DeviceWatch, *, gauge: bool) -> None:
         """A gauge's value is believed for `silent_after`; a state until the device says another or falls silent."""
@@ -28,6 +39,17 @@ class Series:
         self.ts = self.rx = -1
         self.value: Value = 0.0
         self.known = False
+        self.calm = (0.0, 0.0)  # a number from here to there makes no question true ...
+        self.calm_until = 0  # ... before this instant
+
+    def be_calm(self, spans: Iterable[Calm | None]) -> None:
+        """Remember what is nothing new to all questions that hang on it: most readings are, and cost no question."""
+        low, high, until = -math.inf, math.inf, sys.maxsize
+        for span in spans:
+            if span is None:
+                return
+            low, high, until = max(low, span.low), min(high, span.high), min(until, span.until)
+        self.calm, self.calm_until = (low, high), until
 
     def visible(self, now: int) -> bool:
         """True while the value may be believed."""
@@ -45,6 +67,9 @@ class Question(Protocol):
 
     def limit(self, now: int) -> float | None:
         """The limit that the answer leans on, for people to see."""
+
+    def calm(self, now: int) -> Calm | None:
+        """What numbers leave a FALSE answer as it is; None: each has to be asked."""
 
 
 class _Plain:
@@ -64,6 +89,10 @@ class _Plain:
 
     def limit(self, now: int) -> float | None:
         """There is none."""
+        return None
+
+    def calm(self, now: int) -> Calm | None:
+        """Always ask."""
         return None
 
 
@@ -105,9 +134,18 @@ class Level(_Plain):
         edges = [hours.until(now) for hours in (self._hours, self._night) if hours is not None]
         return min(edges, default=None)
 
-    def limit(self, now: int) -> float | None:
+    def limit(self, now: int) -> float:
         """The limit at this hour."""
         return self._limits[self._night is not None and self._night.inside(now)]
+
+    def calm(self, now: int) -> Calm:
+        """All on the right side of the limit, until the next edge; anything outside its hours."""
+        edge = self.until(now)
+        until = sys.maxsize if edge is None else edge
+        if not self._asked(now):
+            return Calm(-math.inf, math.inf, until)
+        limit = self.limit(now)
+        return Calm(-math.inf, limit, until) if self._above else Calm(limit, math.inf, until)
 
 
 class State(_Plain):

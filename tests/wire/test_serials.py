@@ -7,7 +7,8 @@ from device_profiles.load import profiles
 from device_profiles.types import MqttProfile
 from firmware_bridge.raw import Message
 from firmware_bridge.wire import encode
-from firmware_bridge.wire.decode import Numbered, decode
+from firmware_bridge.wire.decode import decode
+from firmware_bridge.wire.serials import Numbered
 from hub.reading import Fault, Reading, Serial
 
 RX = 1_760_000_000_000
