@@ -21,6 +21,10 @@ class Debounce:
         self._repeated = 0
         self._last = ""
 
+    def widen(self, window_s: float) -> None:
+        """Another window from now on."""
+        self._window = round(window_s * 1000)
+
     def remember(self, reading: Reading) -> None:
         """What passed before the hub was started anew."""
         self._seen[_key(reading)] = reading.rx

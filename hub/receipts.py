@@ -23,10 +23,14 @@ class Receipts:
 
     def __init__(self, site: Site, links: Mapping[str, Link]) -> None:
         """`links` by id, as they are entered elsewhere."""
-        self._site, self._links = site, links
-        self._devices = site.devices()
+        self.renew(site, links)
         self._waiting: dict[str, deque[int]] = {}
         self._wake = asyncio.Event()
+
+    def renew(self, site: Site, links: Mapping[str, Link]) -> None:
+        """Go on with another site file."""
+        self._site, self._links = site, links
+        self._devices = site.devices()
 
     def offer(self, durable: Iterable[tuple[str, int]]) -> None:
         """Device and number of messages that are in the journal."""
@@ -47,12 +51,13 @@ class Receipts:
                     await asyncio.sleep(PAUSE_S)
 
     async def _send(self, device: str, seq: int) -> None:
-        known = self._devices[device]
-        if not isinstance(known.options, MqttLink):
-            return
+        known = self._devices.get(device)
+        link = self._links.get(known.link) if known is not None else None
+        if known is None or link is None or not isinstance(known.options, MqttLink):
+            return  # taken out of the site file meanwhile
         topic = known.options.orders.format(site=self._site.id, device=device)
         receipt = Publish(topic, msgspec.json.encode({"ack": seq}), expires_s=EXPIRES_S)
         try:
-            await self._links[known.link].send(device, receipt)
+            await link.send(device, receipt)
         except SendError:
             return  # the device will ask again

@@ -3,7 +3,7 @@
 Bytes become frames, and frames find their device, by the profiles; what a frame says is `wire`'s. Nothing is asked.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Self
 
 from device_profiles.types import SerialLink, SerialProfile
@@ -32,6 +32,7 @@ class SerialPort:
             raise ValueError(f"{link.id}: a serial port without a device")
         self.id = link.id
         self._path, self._line = link.port, _options(link.devices[0])
+        self._devices = [device.id for device in link.devices]
         self._frames = Multidrop([_speaker(device) for device in link.devices])
         self._clock = clock
         self._backoff = Backoff(*RETRY_S)
@@ -60,6 +61,11 @@ class SerialPort:
             news = await (self._open() if self._port is None else self._read(self._port))
             if news:
                 return news
+
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Its devices may be called otherwise; other devices, or other line settings, need the port opened anew."""
+        if [device.id for device in devices] != self._devices:
+            raise ValueError(f"{self.id}: the port is that of {', '.join(self._devices)}")
 
     async def send(self, device: str, action: Action) -> None:
         """Write the bytes; a serial device gives no receipt."""

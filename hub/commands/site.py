@@ -21,7 +21,7 @@ from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, SerialPortLink, Site
+from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
 BY_ID = Path("/dev/serial/by-id")
 _PASSING = re.compile(r"/dev/tty(USB|ACM)\d+")  # numbered in the order of plugging in
@@ -39,7 +39,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site) + unsteady(checked, site)
+    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -165,7 +165,17 @@ def unsteady(site: Site, path: Path, by_id: Path = BY_ID) -> list[str]:
         f"{path}: link[{at}].port = {link.port!r}: may be another adapter after the next plugging in; "
         f"right would be {steady.get(link.port, 'its name in /dev/serial/by-id')}"
         for at, link in enumerate(site.links)
-        if isinstance(link, ModbusRtuLink | SerialPortLink) and _PASSING.fullmatch(link.port)
+        if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and _PASSING.fullmatch(link.port)
+    ]
+
+
+def _weak_lines(site: Site, path: Path) -> list[str]:
+    """Modbus ASCII without parity: two damaged characters may cancel out in its checksum, and give a wrong value."""
+    why = 'two damaged characters may give a wrong value; right would be "E" or "O", or kind modbus-rtu'
+    return [
+        f"{path}: link[{at}].parity = {link.parity!r}: {why}"
+        for at, link in enumerate(site.links)
+        if isinstance(link, ModbusAsciiLink) and link.parity == "N"
     ]
 
 
@@ -173,6 +183,6 @@ def _check_ports(site: Site, path: Path) -> None:
     """The cables that are files: an installer wants to hear now that a port is not there."""
     there = [str(port) for port in BY_ID.iterdir()] if BY_ID.is_dir() else []
     for at, link in enumerate(site.links):
-        if isinstance(link, ModbusRtuLink | SerialPortLink) and not Path(link.port).exists():
+        if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and not Path(link.port).exists():
             right = nearest(link.port, there) if there else "no serial adapter is plugged in"
             raise Refusal(path, f"link[{at}].port", "there is no such port", value=link.port, right=right)

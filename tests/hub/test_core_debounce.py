@@ -136,3 +136,26 @@ def test_what_goes_with_an_event_tells_it_apart_and_memory_is_bounded() -> None:
         debounce.again(replace(first, value=str(number)))
     assert len(debounce._seen) == MOST
     assert not debounce.again(first)
+
+
+def test_a_reload_of_the_site_file_is_no_new_event(reader: Yard) -> None:
+    """The tag still lies there; a window that was edited counts from now on."""
+    reader.say("chip-1", "chip", DOG)
+    reader.keep(reader.core.rebind(reader.site, reader.rules, reader.now))
+    reader.say("chip-1", "chip", DOG)
+    assert chips(reader) == [DOG]
+    links = tuple(
+        replace(
+            link, devices=Devices(replace(each, options=replace(each.options, debounce=1.0)) for each in link.devices)
+        )
+        for link in reader.site.links
+    )
+    reader.keep(reader.core.rebind(replace(reader.site, links=links), reader.rules, reader.now))
+    reader.now += 900
+    reader.say("chip-1", "chip", DOG)
+    assert chips(reader) == [DOG]
+    reader.now += 1_100
+    reader.say("chip-1", "chip", DOG)
+    assert chips(reader) == [DOG, DOG]
+    reader.keep(reader.core.tick(reader.now))
+    assert repeats(reader) == 2
