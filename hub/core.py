@@ -13,11 +13,13 @@ from hub.bind import Bound, Channel
 from hub.desk import Desk, after_stop
 from hub.due import Due
 from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
-from hub.instance import Instance, withdrawn
+from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Entry, Flip, Memory, Order, OrderState, Outcome
+from hub.outcome import Entry, Flip, Inner, Memory, Order, OrderState, Outcome
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
+from hub.recalled import withdrawn
+from hub.rule import KEEPERS, ms
 from hub.rules import Rule
 from hub.site import Site
 
@@ -35,6 +37,7 @@ class Core:
         self._now = now
         self._out = Outcome()
         self._changed: dict[Instance, None] = {}
+        self._inner: dict[Instance, None] = {}  # whose question remembers something new
         self._unwell: dict[DeviceWatch | LinkWatch, None] = {}
         self._due_alarms: Due[Instance] = Due()
         self._due_devices: Due[DeviceWatch] = Due()
@@ -79,7 +82,9 @@ class Core:
     def sent(self, order_id: int, now: int) -> Outcome:
         """The order leaves now: to be written before its first byte does."""
         now = self._clock(now)
-        self._out.orders += self._desk.sent(order_id, now)
+        for order in self._desk.sent(order_id, now):
+            self._out.orders.append(order)
+            self._listen(order, now)
         return self._finish(now)
 
     def send_failed(self, order_id: int, kind: FaultKind, detail: str, now: int) -> Outcome:
@@ -117,6 +122,9 @@ class Core:
 
     def _ask(self, channel: Channel, item: Reading, now: int) -> None:
         """The alarms that hang on this reading. Most are off and stay off: they cost one question."""
+        for instance in channel.feeds:
+            if instance.feed(item, now):
+                self._inner[instance] = None
         for instance in channel.levels:
             filtered = instance.status.filter
             if (
@@ -216,8 +224,18 @@ class Core:
         if instance is None:
             return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_ALARM, order.target)
         done, flips = do(order, instance, now)
+        if instance.rule.kind in KEEPERS:
+            self._inner[instance] = None
         self._flipped(instance, flips, now)
         return done
+
+    def _listen(self, order: Order, now: int) -> None:
+        """An order has left: it is the cause of what comes, or the promise of it."""
+        command = self._bound.profiles[order.target].profile.command[order.command]
+        for instance in self._bound.listening.get(order.target, ()):
+            if instance.question.ordered(command.confirm, ms(command.within), now):
+                self._inner[instance] = None
+            self._evaluate(instance, now)
 
     def _list(self, order: Order, now: int) -> Order:
         """`text` is the entry, and after the first blank what is to be noted with it."""
@@ -275,6 +293,9 @@ class Core:
                 self._out.alarms.append(gone)
                 self._out.occurrences += [closed] if closed else []
                 self._out.flips += [flip] if flip else []
+        for inner in memory.inner:
+            if inner.key in self._bound.instances:
+                self._bound.instances[inner.key].recall(inner.state, now)
         for instance in self._bound.instances.values():
             self._due_alarms.set(instance, now)  # the first tick finds out what each is due for
 
@@ -315,4 +336,6 @@ class Core:
                 out.occurrences.append(instance.chapter)
                 instance.chapter_changed = False
         self._changed.clear()
+        out.inner += [Inner(key=instance.key, state=instance.question.keep()) for instance in self._inner]
+        self._inner.clear()
         return out

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from firmware_bridge.raw import Redelivery
-from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, Reading
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
@@ -101,6 +101,7 @@ class Journal:
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
+            inner=self._all(Inner, "SELECT * FROM inner"),
         )
 
     def _all(self, kind: type[T], sql: str) -> list[T]:
@@ -121,6 +122,7 @@ class Journal:
         self._write_faults(outcome.faults)
         self._put("health", outcome.health)
         self._put("alarm", outcome.alarms)
+        self._put("inner", outcome.inner)
         self._write_occurrences(outcome.occurrences)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)

@@ -58,7 +58,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     source: str
     zone: str
-    severity: str
+    severity: str  # the worst that it has been
     quantity: str
     raised: int
     value: Value | None = None
@@ -132,6 +132,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     present: bool = True
 
 
+class Inner(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alarm's question remembers beyond its readings (counts, orders under way), as its own text."""
+
+    key: str
+    state: str
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
@@ -143,6 +150,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     flips: list[Flip] = []
     orders: list[Order] = []
     entries: list[Entry] = []
+    inner: list[Inner] = []
     dispatch: list[Order] = []
 
 
@@ -155,3 +163,4 @@ class Memory(msgspec.Struct, kw_only=True):
     occurrences: list[Occurrence] = []  # the open ones
     orders: list[Order] = []  # not yet ended
     entries: list[Entry] = []
+    inner: list[Inner] = []

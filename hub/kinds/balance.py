@@ -1,0 +1,98 @@
+"""Entered, left, still visible: who went in, did not come out and is not seen any more. The drowning deficit.
+
+Counters of a zone's devices are added up from a point at which a person said that all was well. Whoever is seen counts
+as inside even if no counter saw him enter, and nobody can leave who is not inside.
+"""
+
+import msgspec
+
+from hub.alarm import Truth
+from hub.reading import Reading, Value
+from hub.rule import Rule
+from hub.truth import Plain, Question, Series
+
+_T, _F, _U = Truth
+
+
+class _Counted(msgspec.Struct):
+    """How many are inside as far as the counters say, and where each counter stood (`device/quantity`)."""
+
+    inside: float = 0.0
+    last: dict[str, float] = {}
+
+
+class Balance(Plain):
+    """Is somebody missing? `fail-safe`: whoever is inside while the eyes are blind counts as not seen."""
+
+    __slots__ = ("_counted", "_entered", "_fail_safe", "_left", "_quantity", "_seen", "_ways")
+
+    def __init__(self, rule: Rule, ways: list[Series], seen: dict[str, Series]) -> None:
+        """`ways`: the counters' series; `seen`: device -> its series of how many it sees."""
+        super().__init__(None)
+        self._quantity, self._entered, self._left = rule.quantity, rule.entered, rule.left
+        self._fail_safe = rule.degraded == "fail-safe"
+        self._ways, self._seen = ways, seen
+        self._counted = _Counted()
+
+    def ask(self, now: int, standing: bool) -> Truth:
+        """See Question."""
+        counting = all(series.visible(now) for series in self._ways)
+        if self._counted.inside <= 0:
+            return _F if counting else _U
+        visible = self._visible(now)
+        if visible is None:
+            return _T if self._fail_safe else _U
+        if self._counted.inside > visible:
+            return _T if counting or self._fail_safe else _U
+        return _F if counting else _U
+
+    def limit(self, now: int) -> float | None:
+        """Nobody may be missing."""
+        return 0.0
+
+    def value(self, now: int) -> Value | None:
+        """How many are missing; all that are inside while nobody can be seen."""
+        return self._counted.inside - (self._visible(now) or 0.0)
+
+    def take(self, item: Reading, now: int) -> None:
+        """A counter went on, or so many are seen."""
+        if not isinstance(item.value, float | int):
+            return
+        if item.quantity == self._quantity:
+            self._counted.inside = max(self._counted.inside, self._visible(now) or 0.0)
+            return
+        key = f"{item.device}/{item.quantity}"
+        last = self._counted.last.get(key)
+        self._counted.last[key] = item.value
+        if last is None:
+            return  # where it stood before it was first read says nothing
+        step = item.value - last if item.value >= last else item.value  # a lower one has begun anew
+        if item.quantity == self._left:
+            step = -step
+        self._counted.inside = max(0.0, self._counted.inside + step)
+
+    def settle(self, now: int) -> None:
+        """All is well: nobody is inside but those that are seen."""
+        self._counted.inside = self._visible(now) or 0.0
+
+    def keep(self) -> str:
+        """The count, and where the counters stood: what they count while the hub is away is not lost."""
+        return msgspec.json.encode(self._counted).decode()
+
+    def recall(self, kept: str, now: int) -> None:
+        """As it was."""
+        self._counted = msgspec.json.decode(kept, type=_Counted)
+
+    def carry(self, before: Question) -> None:
+        """The count goes on."""
+        if isinstance(before, Balance):
+            self._counted = before._counted
+
+    def _visible(self, now: int) -> float | None:
+        """How many are seen; None when one of the eyes is blind."""
+        total = 0.0
+        for series in self._seen.values():
+            if not series.visible(now) or not isinstance(series.value, float | int):
+                return None
+            total += series.value
+        return total
