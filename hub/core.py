@@ -15,7 +15,7 @@ from hub.due import Due
 from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Entry, Flip, Inner, Memory, Order, OrderState, Outcome
+from hub.outcome import Entry, Flip, Memory, Order, OrderState, Outcome
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.recalled import withdrawn
@@ -124,7 +124,7 @@ class Core:
         """The alarms that hang on this reading. Most are off and stay off: they cost one question."""
         for instance in channel.feeds:
             if instance.feed(item, now):
-                self._inner[instance] = None
+                self._inner[instance] = None  # what it counts outlives a restart
         for instance in channel.levels:
             filtered = instance.status.filter
             if (
@@ -195,6 +195,8 @@ class Core:
         self._out.flips += flips
         if instance.changed:
             self._changed[instance] = None
+        if instance.inner_changed:
+            self._inner[instance] = None
         self._due_alarms.set(instance, instance.next_due(now))
 
     # --- orders ---------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ class Core:
                 self._out.flips += [flip] if flip else []
         for inner in memory.inner:
             if inner.key in self._bound.instances:
-                self._bound.instances[inner.key].recall(inner.state, now)
+                self._bound.instances[inner.key].recall(inner, now)
         for instance in self._bound.instances.values():
             self._due_alarms.set(instance, now)  # the first tick finds out what each is due for
 
@@ -336,6 +338,6 @@ class Core:
                 out.occurrences.append(instance.chapter)
                 instance.chapter_changed = False
         self._changed.clear()
-        out.inner += [Inner(key=instance.key, state=instance.question.keep()) for instance in self._inner]
+        out.inner += [instance.inner() for instance in self._inner]
         self._inner.clear()
         return out

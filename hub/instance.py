@@ -4,16 +4,16 @@ It decides nothing itself (hub.truth, hub.alarm and hub.gate do); it keeps what 
 """
 
 import contextlib
-from collections import deque
 
 import msgspec
 from msgspec.structs import replace
 
 from hub import gate
 from hub.alarm import Deed, Filter, FilterState, Manners, OperatorEvent, OperatorState, Truth
+from hub.chatter import Chatter
 from hub.gate import Status, Step, Told
 from hub.health import DOWN, DeviceWatch
-from hub.outcome import Alarm, Flip, Occurrence
+from hub.outcome import Alarm, Flip, Inner, Occurrence
 from hub.reading import Reading, Value
 from hub.recalled import chapter_of, restored
 from hub.rule import KEEPERS, Rule
@@ -22,10 +22,16 @@ from hub.truth import Event, Question
 
 WRITE_EVERY = 1_000  # ms between two rows of one alarm that differ only in value, peak or how long it has been rising
 
-CHATTER_RAISES, CHATTER_WITHIN = 3, 60_000  # so often within so many ms is chatter (ISA-18.2's usual first criterion)
-
 _WAITING = (FilterState.RISING, FilterState.FALLING)
 Result = tuple[Status, tuple[Step, ...]]
+
+
+class _Kept(msgspec.Struct, omit_defaults=True):
+    """The text of an Inner row."""
+
+    question: str = ""
+    raises: list[int] = []
+    folded: bool = False
 
 
 class Instance:
@@ -33,9 +39,9 @@ class Instance:
 
     __slots__ = (
         "_blind",
+        "_chatter",
         "_dirty",
         "_manners",
-        "_raises",
         "_siren",
         "_source",
         "_worse",
@@ -45,6 +51,7 @@ class Instance:
         "changed",
         "chapter",
         "chapter_changed",
+        "inner_changed",
         "key",
         "question",
         "rule",
@@ -70,7 +77,8 @@ class Instance:
         self.severity: Severity = rule.severity
         self._manners: Manners = rule.manners()
         self._worse = False  # past the rule's second limit
-        self._raises: deque[int] = deque(maxlen=CHATTER_RAISES)
+        self.inner_changed = False
+        self._chatter = Chatter()
         self._source, self._zone, self._siren, self._blind = source, zone, siren, blind
         self.status = Status()
         self.before = Truth.UNKNOWN
@@ -142,10 +150,21 @@ class Instance:
         self.question.take(item, now)
         return before != self.question.keep()
 
-    def recall(self, kept: str, now: int) -> None:
-        """The question's memory, as the journal has it; one that another version wrote is left alone."""
+    def inner(self) -> Inner:
+        """What has to survive a restart beside the alarm's row; remembers that it was written."""
+        self.inner_changed = False
+        kept = _Kept(self.question.keep(), list(self._chatter.raises), folded=self._chatter.folded)
+        return Inner(key=self.key, state=msgspec.json.encode(kept).decode())
+
+    def recall(self, inner: Inner, now: int) -> None:
+        """As it was; what another version wrote is left alone."""
         with contextlib.suppress(msgspec.DecodeError):
-            self.question.recall(kept, now)
+            kept = msgspec.json.decode(inner.state, type=_Kept)
+            self._chatter.raises.extend(kept.raises)
+            self._chatter.folded = kept.folded
+            self._become(self.severity)
+            if kept.question:
+                self.question.recall(kept.question, now)
 
     def shelve(self, until: int | None, now: int, actor: str, note: str) -> list[Flip]:
         """A person puts it aside until `until`; None: until it next clears, and no longer than its severity allows."""
@@ -161,7 +180,7 @@ class Instance:
         was = self.status.filter
         self.status = replace(self.status, filter=Filter(was.state, was.since + gap, min(was.last + gap, now)))
         self.question.shift(gap)
-        self._raises = deque((at + gap for at in self._raises), maxlen=CHATTER_RAISES)
+        self._chatter.shift(gap)
         self._written = min(self._written, now)
         self.changed = self.changed or was.state is not FilterState.OFF
 
@@ -204,22 +223,15 @@ class Instance:
 
     def _become(self, severity: Severity) -> None:
         self.severity = severity
-        self._manners = self.rule.manners(severity)
+        self._manners = self._chatter.manners(self.rule.manners(severity))
 
     def _listen_for_chatter(self, step: Step, now: int) -> list[Flip]:
-        """Three times within a minute: from then on it is over only when it has been quiet for a minute."""
-        if step.deed is Deed.CLEARED:
-            if self._manners.off_delay != self.rule.manners().off_delay:
-                self._become(self.severity)
-                self._raises.clear()
-            return []
-        self._raises.append(now)
-        if len(self._raises) < CHATTER_RAISES or now - self._raises[0] > CHATTER_WITHIN:
-            return []
-        if self._manners.off_delay >= CHATTER_WITHIN:
-            return []
-        self._manners = replace(self._manners, off_delay=CHATTER_WITHIN)
-        return [self.flip("chattering", self.status.state, now)]
+        cleared = step.deed is Deed.CLEARED
+        changed = self._chatter.cleared() if cleared else self._chatter.raised(now, self._manners)
+        self.inner_changed = self.inner_changed or changed or not cleared
+        if changed:
+            self._become(self.severity)
+        return [self.flip("chattering", self.status.state, now)] if changed and not cleared else []
 
     def _heed_link(self, truth: Truth, now: int) -> list[Flip]:
         """While its link is down (and for a moment after) a device that is not heard says nothing about itself."""
