@@ -19,6 +19,7 @@ from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
 
 DEVICE, LINK, ZONE = "a", "link", "zone"
+TICK = 10_000  # ms between two looks at the clock, where the story's own step is longer
 SILENT_AFTER = 20.0  # s: what a story's device is allowed to keep quiet
 _TOKEN = re.compile(r"(.+?)(?:x(\d+))?")
 _TZ = timezone(timedelta(hours=8))  # of Asia/Shanghai, which has had no summer time since 1991
@@ -52,7 +53,8 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
         news = [_news(rule, where, track[step], now) for where, track in tracks.items() if step < len(track)]
         if said := [item for item in news if item is not None]:
             journal.write(core.accept(said, now))
-        journal.write(core.tick(now))
+        for moment in range(now, now + max(round(story.every * 1000), 1), TICK):
+            journal.write(core.tick(moment))
         if str(second) in story.acts:
             _act(core, journal, story.acts[str(second)], second, now)
         states[second] = journal.state

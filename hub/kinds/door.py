@@ -29,7 +29,7 @@ PARAMETERS: dict[RuleKind, frozenset[str]] = {  # the numbers that a site may se
     "no-data": _TIMES,
     "link-down": _TIMES,
     "vote": _LIMITS | _TIMES | {"least"},
-    "balance": _TIMES,
+    "balance": _TIMES | {"within"},
     "sequence": _TIMES | {"within"},
     "expression": _TIMES,
 }
@@ -183,7 +183,7 @@ def _check_needs(rule: Rule, file: Path, key: str) -> None:
         "rate": {"window": "as window = 600.0"},
         "aggregate": {"window": "as window = 600.0", "aggregate": "as energy-mean, mean, spread, count or changes"},
         "vote": {"least": "as least = 2"},
-        "balance": {"entered": "as count_in", "left": "as count_out"},
+        "balance": {"entered": "as count_in", "left": "as count_out", "within": "as within = 10.0"},
         "sequence": {"cause": "as passage", "within": "as within = 10.0"},
         "expression": {"expression": 'as gate == "open" and hour >= 22'},
     }

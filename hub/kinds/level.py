@@ -89,7 +89,7 @@ class Level(Plain):
 class Measured(Level):
     """The same of a figure that is made of readings: a difference, a rise, what a window holds."""
 
-    __slots__ = ("_measure",)
+    __slots__ = ("_edge", "_measure")
 
     def __init__(
         self,
@@ -103,9 +103,14 @@ class Measured(Level):
         """`measure` is told of every reading that the channel brings."""
         super().__init__(rule, series, hours, noise_class, night)
         self._measure = measure
+        self._edge = 0  # until when the noise night, or day, lasts
 
     def ask(self, now: int, standing: bool) -> Truth:
         """See Question."""
+        if self._night is not None and now >= self._edge:
+            if self._edge:
+                self._measure.renew()  # the noise of the evening does not count as noise of the night
+            self._edge = self._night.until(now)
         if not self._asked(now):
             return _F
         bounds = self._measure.bounds(now)
@@ -139,6 +144,7 @@ class Measured(Level):
         """The window, where it is as long as before."""
         if isinstance(before, Measured):
             self._measure.carry(before._measure)
+            self._edge = before._edge
 
     def _bounds(self, now: int) -> Pair | None:
         return self._measure.bounds(now)

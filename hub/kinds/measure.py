@@ -29,6 +29,9 @@ class Measure(Protocol):
     def take(self, item: Reading, now: int) -> None:
         """A fresh reading."""
 
+    def renew(self) -> None:
+        """What came so far belongs to another time of the day."""
+
     def shift(self, gap: int) -> None:
         """The clock was set by `gap` ms."""
 
@@ -61,6 +64,9 @@ class Deviation:
     def take(self, item: Reading, now: int) -> None:
         """The series know already."""
 
+    def renew(self) -> None:
+        """Nothing is kept."""
+
     def shift(self, gap: int) -> None:
         """No instant is kept."""
 
@@ -92,6 +98,10 @@ class Windowed:
         value, term = self._term(item.value, since if seen else 0)
         self._window.add(now, value, since if seen else 0, term)
         self._last, self._ts, self._rx = item.value, item.ts, now
+
+    def renew(self) -> None:
+        """The window begins anew."""
+        self._window.clear()
 
     def shift(self, gap: int) -> None:
         """The window moves; the stretch over the step stands for nothing."""

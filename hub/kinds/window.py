@@ -83,6 +83,11 @@ class Window:
         """`gap` ms did not pass."""
         self._origin += gap
 
+    def clear(self) -> None:
+        """Nothing came."""
+        self._buckets.clear()
+        self._known = False
+
     def __len__(self) -> int:
         """How many buckets are held."""
         return len(self._buckets)
