@@ -44,7 +44,7 @@ class Family:
 
 
 class Channel:
-    """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading before they are asked."""
+    """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading first."""
 
     __slots__ = ("events", "families", "feeds", "levels", "series")
 
@@ -110,6 +110,15 @@ class Bound:
         return [
             instance for instance in self.instances.values() if name in (instance.rule.unless_in, instance.rule.only_in)
         ]
+
+    def watched(self) -> dict[tuple[str, str], Question | None]:
+        """(rule, source) -> the question; None where one is made for each value that comes."""
+        found: dict[tuple[str, str], Question | None] = {}
+        for device in self.profiles:
+            found |= {(family.rule.id, device): None for family in self._families(device)}
+        for key, instance in self.instances.items():
+            found[instance.rule.id, key.removeprefix(f"{instance.rule.id}/")] = instance.question
+        return found
 
     def _families(self, source: str) -> Iterator[Family]:
         for (device, _), channel in self.channels.items():

@@ -5,6 +5,7 @@ For tests and for whoever writes a rule. The devices are made from the story; no
 
 import re
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -35,6 +36,22 @@ def values(series: str) -> list[str | None]:
         value, times = (match[1], int(match[2] or 1)) if match is not None else (token, 1)
         found += [None if value == "_" else value] * times
     return found
+
+
+class Verdict(NamedTuple):
+    """A story as it was told: the state at each second, and where something else was expected."""
+
+    rule: Rule
+    story: Story
+    seen: dict[int, str]
+    wrong: dict[int, str]  # second -> what was expected there
+
+
+def tell(rule: Rule, story: Story) -> Verdict:
+    """Play it, and see whether it comes out as it says."""
+    seen = play(rule, story)
+    wanted = {int(second): state for second, state in story.expect.items()}
+    return Verdict(rule, story, seen, {at: state for at, state in wanted.items() if seen.get(at) != state})
 
 
 def play(rule: Rule, story: Story) -> dict[int, str]:
