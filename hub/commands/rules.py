@@ -11,6 +11,7 @@ import msgspec
 
 from hub.alarm import OperatorState
 from hub.bind import Bound
+from hub.clock import Clock
 from hub.commands.options import JSON, SITE, print_lines
 from hub.rules import PACKS, Rule, all_rules, files, load_pack
 from hub.settings import load_site
@@ -128,12 +129,13 @@ _GIVEN = click.core.ParameterSource.COMMANDLINE
 
 
 def _lines(site: Site, rules: tuple[Rule, ...]) -> list[RuleLine]:
-    watched = Bound(site, tuple(rule for rule in rules if rule.use == "on"), 0).watched()
+    now = Clock().now()
+    watched = Bound(site, tuple(rule for rule in rules if rule.use == "on"), now).watched()
     lines: dict[str, RuleLine] = {}
     for rule in rules:
         sources = {source: question for (rule_id, source), question in watched.items() if rule_id == rule.id}
         limits = {
-            name: limit for name, each in sources.items() if each is not None and (limit := each.limit(0)) is not None
+            name: limit for name, each in sources.items() if each is not None and (limit := each.limit(now)) is not None
         }
         use = "on" if rule.use == "on" or (rule.id in lines and lines[rule.id].use == "on") else "off"
         lines[rule.id] = RuleLine(
