@@ -107,7 +107,7 @@ def _lines(desk: Office) -> Iterable[str]:
     yield from _gauge("zhian_alarms_open", "open alarms by severity", _labelled("severity", alarms))
     said = view.counts("SELECT status, count(*) FROM outbox GROUP BY status")
     yield from _gauge("zhian_announcements", "announcements by status", _labelled("status", said))
-    readings = view.one("SELECT max(seq) FROM reading")
+    readings = view.one("SELECT max(last) FROM batch")
     yield from _gauge("zhian_readings_total", "readings made durable", {"": float(readings or 0)}, "counter")
 
 

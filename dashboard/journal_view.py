@@ -7,12 +7,13 @@ that refuses any other write. Rows become the shared structs here; what they mea
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from hub import batches
 from hub.outcome import Health, Occurrence, Order
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
@@ -172,26 +173,28 @@ class JournalView:
         self, device: str, quantity: str, since: int, *, everything: bool = False
     ) -> list[tuple[int, float]]:
         """(ts, value) of the numbers that the history store does not have yet (or of `everything`), oldest first."""
-        sql = """
-        SELECT ts, value FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND typeof(value) != 'text'
-          AND seq > max(coalesce((SELECT seq FROM cursor WHERE name = ?), 0), (SELECT max(seq) FROM reading) - ?)
-        ORDER BY ts
-        """
-        rows = self.rows(sql, (device, quantity, since, "" if everything else HISTORY, TAIL_ROWS))
-        return [(int(row[0]), float(row[1])) for row in rows]
+        shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
+        found = (
+            (row.ts, row.value)
+            for row in self._tail(TAIL_ROWS, shipped)
+            if row.device == device and row.quantity == quantity and row.ts >= since
+        )
+        return sorted((ts, float(value)) for ts, value in found if not isinstance(value, str))
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
         """The newest readings of one series that the journal still has near its end, newest first."""
-        sql = """
-        SELECT * FROM reading WHERE seq > (SELECT max(seq) FROM reading) - ? AND device = ? AND quantity = ?
-        ORDER BY seq DESC LIMIT ?
-        """
-        return [to_reading(row) for row in self.rows(sql, (TAIL_ROWS // 4, device, quantity, limit))]
+        rows = [row for row in self._tail(TAIL_ROWS // 4) if row.device == device and row.quantity == quantity]
+        return [batches.to_reading(row) for row in reversed(rows[-limit:])]
+
+    def _tail(self, most: int, after: int = 0) -> Iterator[batches.Row]:
+        """The newest readings, `most` of them and past number `after`, oldest first."""
+        after = max(after, (self.one("SELECT max(last) FROM batch") or 0) - most)
+        return batches.unpacked(self.rows(batches.AFTER, (after,)), after)
 
     def history_lag_ms(self, now: int) -> int:
         """How old the oldest reading is that the history store does not have yet; 0 when it has all."""
         sql = """
-        SELECT rx FROM reading WHERE seq > coalesce((SELECT seq FROM cursor WHERE name = ?), 0) ORDER BY seq LIMIT 1
+        SELECT rx FROM batch WHERE last > coalesce((SELECT seq FROM cursor WHERE name = ?), 0) ORDER BY last LIMIT 1
         """
         oldest = self.one(sql, (HISTORY,))
         return 0 if oldest is None else max(0, now - int(oldest))

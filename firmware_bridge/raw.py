@@ -27,7 +27,7 @@ class Frame(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One MQTT message on a device's `up` topic (or, with no device, on any topic that was subscribed)."""
 
     topic: str
@@ -53,7 +53,7 @@ class Trouble(msgspec.Struct, frozen=True):
 Raw: TypeAlias = Registers | Frame | Message | Alive | Trouble
 
 
-class Redelivery(msgspec.Struct, frozen=True):
+class Redelivery(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Identifies one QoS 1 delivery, so that a repeat after a crash is known (`again`: the DUP flag was set)."""
 
     link: str
@@ -62,7 +62,7 @@ class Redelivery(msgspec.Struct, frozen=True):
     again: bool
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One raw thing from one device (empty: the device is not known), at `rx` ms since 1970."""
 
     device: str

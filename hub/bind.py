@@ -11,8 +11,8 @@ from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
-from hub.reading import Kind
-from hub.rule import ZONED, Rule
+from hub.reading import Kind, Reading
+from hub.rule import KEEPERS, ZONED, Rule
 from hub.rules import covers
 from hub.site import Device, Site, Zone
 from hub.truth import Event, LinkDown, Question, Series
@@ -46,12 +46,14 @@ class Family:
 class Channel:
     """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading first."""
 
-    __slots__ = ("events", "families", "feeds", "levels", "series")
+    __slots__ = ("events", "families", "fed", "feeds", "keepers", "levels", "series")
 
     def __init__(self, series: Series) -> None:
         """Nothing hangs on it yet."""
         self.series = series
-        self.feeds: list[Instance] = []
+        self.feeds: list[Callable[[Reading, int], None]] = []
+        self.keepers: list[Instance] = []  # fed as well, and what they make of it is kept
+        self.fed = False  # one of the two
         self.levels: list[Instance] = []
         self.events: list[Instance] = []
         self.families: list[Family] = []
@@ -148,17 +150,25 @@ class Bound:
             return
         question = self._make.question(rule, self._place(device, zone))
         blind = self.devices[device.id] if rule.depends == "link" else None
-        instance = Instance(rule, device.id, question, zone=device.zone, siren=siren, blind=blind)
+        series = channel.series if channel is not None and rule.kind == "level" else None
+        instance = Instance(rule, device.id, question, zone=device.zone, siren=siren, series=series, blind=blind)
         self._add(instance, device.id)
         if rule.kind == "event" and channel is not None:
             channel.events.append(instance)
             return
         for quantity in self._make.fed(rule, device):
-            self.channels[device.id, quantity].feeds.append(instance)
+            self._feed(self.channels[device.id, quantity], instance)
         for quantity in self._make.asked(rule, device):
             self.channels[device.id, quantity].levels.append(instance)
         if rule.kind in ("discrepancy", "sequence"):
             self.listening.setdefault(device.id, []).append(instance)
+
+    def _feed(self, channel: Channel, instance: Instance) -> None:
+        channel.fed = True
+        if instance.rule.kind in KEEPERS:
+            channel.keepers.append(instance)
+        else:
+            channel.feeds.append(instance.question.take)
 
     def _place(self, device: Device, zone: Zone | None) -> Place:
         series = {name: self.channels[device.id, name].series for name in device.profile.reading}
@@ -178,7 +188,7 @@ class Bound:
             for device in members:
                 self.of_source[device.id].append(instance)
                 for quantity in {rule.quantity, rule.entered, rule.left} & set(device.profile.reading):
-                    self.channels[device.id, quantity].feeds.append(instance)
+                    self._feed(self.channels[device.id, quantity], instance)
                     self.channels[device.id, quantity].levels.append(instance)
 
     def _of_zone(self, rule: Rule, zone: Zone, members: list[Device]) -> Question | None:

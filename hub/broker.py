@@ -29,8 +29,7 @@ password_file {folder}/passwords
 acl_file {folder}/access
 persistence true
 persistence_location {folder}/
-autosave_on_changes true
-autosave_interval 100
+autosave_interval 1
 persistent_client_expiration 14d
 max_inflight_messages 0
 max_queued_messages 0

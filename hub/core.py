@@ -22,9 +22,11 @@ from hub.recalled import withdrawn
 from hub.rule import KEEPERS, ms
 from hub.rules import Rule
 from hub.site import Site
+from hub.truth import Series
 
 BACKWARD = 1_000  # ms: the clock may run back so far without being believed to have been set
 FORWARD = 30_000  # ms between two steps after which the machine slept, or its clock was set
+_OFF, _FALSE = FilterState.OFF, Truth.FALSE  # an enum's own look-up costs as much as a question
 
 
 class Core:
@@ -51,12 +53,12 @@ class Core:
         """What one read of a cable brought."""
         now = self._clock(now)
         for item in news:
-            if isinstance(item, Reading):
+            if type(item) is Reading:
                 self._read(item, now)
+            elif isinstance(item, LinkChange):
+                self._relink(item, now)
             elif isinstance(item, Fault):
                 self._blame(item, now)
-            else:
-                self._relink(item, now)
         return self._finish(now)
 
     def tick(self, now: int) -> Outcome:
@@ -101,39 +103,51 @@ class Core:
             detail = f"{item.device}/{item.quantity}: no device of this site reads this"
             self._report(Fault(source=item.device, kind=FaultKind.UNKNOWN_DEVICE, detail=detail, rx=item.rx))
             return
-        series = channel.series
-        if item.ts == series.ts and item.value == series.value and item.ts != item.rx:
-            return  # delivered twice: stamped by the device, so it is the same reading
-        if item.ts < series.ts:
-            self._out.readings.append(replace(item, quality=Quality.LATE))
+        series, ts, value, rx = channel.series, item.ts, item.value, item.rx
+        if ts <= series.ts and self._is_old(item, series):
             return
         self._out.readings.append(item)
         if item.quality not in FRESH:
             return
-        series.ts, series.rx, series.value, series.known = item.ts, item.rx, item.value, True
+        series.ts, series.rx, series.value, series.known = ts, rx, value, True
         watch = series.watch
-        if watch.hear(item.rx):
+        if watch.hear(rx):
             self._device_changed(watch, now)
         elif now - watch.written >= WRITE_EVERY:
             self._unwell[watch] = None
-        self._ask(channel, item, now)
+        if channel.fed:
+            self._feed(channel, item, now)
+        if now >= series.calm_until or not series.calm[0] <= value <= series.calm[1]:  # type: ignore[operator]  # a number
+            self._ask(channel, item, now)
         if item.device in self._desk.awaiting:
             self._out.orders += self._desk.heard(item, now)
 
-    def _ask(self, channel: Channel, item: Reading, now: int) -> None:
-        """The alarms that hang on this reading. Most are off and stay off: they cost one question."""
-        for instance in channel.feeds:
+    def _feed(self, channel: Channel, item: Reading, now: int) -> None:
+        """Windows and counters hear of every reading."""
+        for feed in channel.feeds:
+            feed(item, now)
+        for instance in channel.keepers:
             if instance.feed(item, now):
                 self._inner[instance] = None  # what it counts outlives a restart
+
+    def _is_old(self, item: Reading, series: Series) -> bool:
+        """Delivered twice (stamped by the device, so it is the same reading), or late: then it is history, not news."""
+        if item.ts < series.ts:
+            self._out.readings.append(replace(item, quality=Quality.LATE))
+            return True
+        return item.value == series.value and item.ts != item.rx
+
+    def _ask(self, channel: Channel, item: Reading, now: int) -> None:
+        """The alarms that hang on this reading. Most are off and stay off: they cost one question."""
+        calm = True
         for instance in channel.levels:
             filtered = instance.status.filter
-            if (
-                filtered.state is FilterState.OFF
-                and instance.before is Truth.FALSE
-                and instance.question.ask(now, False) is Truth.FALSE
-            ):
+            if filtered.state is _OFF and instance.before is _FALSE and instance.question.ask(now, False) is _FALSE:
                 continue
+            calm = False
             self._evaluate(instance, now)
+        if calm and not (channel.events or channel.families) and not isinstance(item.value, str):
+            channel.series.be_calm([instance.question.calm(now) for instance in channel.levels])
         for instance in channel.events:
             self._flipped(instance, instance.happen(item.value, now), now)
         for family in channel.families:
@@ -189,6 +203,8 @@ class Core:
     # --- alarms ---------------------------------------------------------------------------------------------------
 
     def _evaluate(self, instance: Instance, now: int) -> None:
+        if instance.series is not None:
+            instance.series.calm_until = 0
         self._flipped(instance, instance.evaluate(now), now)
 
     def _flipped(self, instance: Instance, flips: list[Flip], now: int) -> None:

@@ -7,8 +7,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.raw import Action, Arrival, Link, SendError
-from firmware_bridge.wire.decode import decode
+from firmware_bridge.raw import Action, Arrival, Link, Redelivery, SendError
+from firmware_bridge.wire.decode import decoder
 from firmware_bridge.wire.orders import action
 from hub.announce import Announcer
 from hub.clock import Clock
@@ -37,6 +37,8 @@ class Field:
         self._journal = journal
         self._links = {link.id: link for link in links}
         self._devices = site.devices()
+        profiles = {device.profile.id: decoder(device.profile) for device in self._devices.values()}
+        self._decoders = {device.id: profiles[device.profile.id] for device in self._devices.values()}
         self._clock = clock
         self._committer = Committer(journal)
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
@@ -63,28 +65,28 @@ class Field:
     async def _carry(self, link: Link) -> None:
         async with link:
             async for arrivals in link:
-                fresh = [item for item in arrivals if isinstance(item, LinkChange) or self._is_new(item)]
-                news = [new for item in fresh for new in self._read(link.id, item)]
-                outcome = self._core.accept(news, self._clock.now())
-                await self._take(outcome, [item for item in fresh if isinstance(item, Arrival)])
+                news: list[News] = []
+                deliveries: list[Redelivery] = []
+                for item in arrivals:
+                    if isinstance(item, LinkChange):
+                        news.append(_told(item))
+                        continue
+                    delivery = item.redelivery
+                    if delivery is not None:
+                        if delivery.again and self._journal.repeated(delivery):
+                            continue
+                        deliveries.append(delivery)
+                    news += self._read(link.id, item)
+                await self._take(self._core.accept(news, self._clock.now()), deliveries)
 
-    async def _take(self, outcome: Outcome, arrivals: Sequence[Arrival] = (), heartbeat: int = 0) -> None:
-        deliveries = [arrival.redelivery for arrival in arrivals if arrival.redelivery]
+    async def _take(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
         await self._committer.commit(outcome, deliveries, heartbeat)
         for order in outcome.dispatch:
             self._group.create_task(self._send(order), name=f"order {order.id}")
 
-    def _is_new(self, arrival: Arrival) -> bool:
-        return not self._journal.repeated(arrival.redelivery)
-
-    def _read(self, link_id: str, item: Arrival | LinkChange) -> Sequence[News]:
-        if isinstance(item, LinkChange):
-            LOG.log(logging.INFO if item.state == "up" else logging.WARNING, "%s is %s: %s", *_words(item))
-            return [item]
-        device = self._devices.get(item.device)
-        if device is None:
-            return [_unknown(link_id, item)]
-        return decode(device.id, device.profile, item.raw, item.rx)
+    def _read(self, link_id: str, arrival: Arrival) -> Sequence[News]:
+        read = self._decoders.get(arrival.device)
+        return [_unknown(link_id, arrival)] if read is None else read(arrival.device, arrival.raw, arrival.rx)
 
     async def _tick(self) -> None:
         while True:
@@ -133,8 +135,15 @@ class Field:
         )
 
 
-def _words(change: LinkChange) -> tuple[str, str, str]:
-    return change.link, change.state, change.detail
+def _told(change: LinkChange) -> LinkChange:
+    LOG.log(
+        logging.INFO if change.state == "up" else logging.WARNING,
+        "%s is %s: %s",
+        change.link,
+        change.state,
+        change.detail,
+    )
+    return change
 
 
 def _unknown(link_id: str, arrival: Arrival) -> Fault:

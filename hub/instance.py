@@ -16,9 +16,9 @@ from hub.health import DOWN, DeviceWatch
 from hub.outcome import Alarm, Flip, Inner, Occurrence
 from hub.reading import Reading, Value
 from hub.recalled import chapter_of, restored
-from hub.rule import KEEPERS, Rule
+from hub.rule import Rule
 from hub.site import Severity
-from hub.truth import Event, Question
+from hub.truth import Event, Question, Series
 
 WRITE_EVERY = 1_000  # ms between two rows of one alarm that differ only in value, peak or how long it has been rising
 
@@ -55,6 +55,7 @@ class Instance:
         "key",
         "question",
         "rule",
+        "series",
         "severity",
         "status",
         "value",
@@ -69,11 +70,12 @@ class Instance:
         zone: str = "",
         value: str = "",
         siren: bool = False,
+        series: Series | None = None,
         blind: DeviceWatch | None = None,
     ) -> None:
         """`value`: for rules that alarm once a value. `blind`: the device whose link silences this alarm while down."""
         self.key = f"{rule.id}/{source}/{value}" if value else f"{rule.id}/{source}"
-        self.rule, self.question = rule, question
+        self.rule, self.question, self.series = rule, question, series
         self.severity: Severity = rule.severity
         self._manners: Manners = rule.manners()
         self._worse = False  # past the rule's second limit
@@ -142,10 +144,7 @@ class Instance:
         return flips + self.take(gate.operate(self.status, event, now, self._manners), now, actor, note)
 
     def feed(self, item: Reading, now: int) -> bool:
-        """A reading for the question's own memory; True when that has to be written."""
-        if self.rule.kind not in KEEPERS:
-            self.question.take(item, now)
-            return False
+        """A reading for a question that keeps something; True when that has to be written."""
         before = self.question.keep()
         self.question.take(item, now)
         return before != self.question.keep()

@@ -5,13 +5,15 @@ decides anything, and nothing here is asynchronous: `hub/commit.py` gathers the 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from firmware_bridge.raw import Redelivery
+from hub import batches
+from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, Reading
 from hub.rows import T, to_reading, to_struct
@@ -19,9 +21,10 @@ from hub.site import Site
 
 FILE = "journal.sqlite"
 SCHEMA = Path(__file__).with_name("schema.sql")
-VERSION = "1"
+VERSION = "2"
 QUARANTINE_BYTES = 4096
 SIREN = "siren"
+KEPT_DELIVERIES = 8192  # commits; a broker has at most a Receive Maximum of a session under way, twice 2,000
 
 
 class JournalError(Exception):
@@ -40,7 +43,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 class Journal:
-    """The open journal of one site."""
+    """The open journal of one site. Every part of a transaction is one statement: each gives up the interpreter."""
 
     def __init__(self, path: Path, site: Site) -> None:
         """Open or make the file. Raises JournalError for a file of another site or of a newer version."""
@@ -52,9 +55,12 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise JournalError(f"{path}: {error}; move the file away or restore a backup") from error
         self._claim(site.id)
-        self._deliveries = {
-            (row["link"], row["packet_id"]): row["digest"] for row in self.db.execute("SELECT * FROM delivery")
-        }
+        self._last = batches.last_seq(self.db)
+        self._latest = Latest()
+        self._latest.take(recall(self.db).values(), self._last)
+        self._deliveries: dict[tuple[str, int], int] = {}
+        for row in self.db.execute("SELECT packets FROM delivery ORDER BY id"):
+            self._delivered(_deliveries(row["packets"]))
 
     def remember(self, key: str, value: str) -> None:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""
@@ -64,25 +70,25 @@ class Journal:
         """Let go of the file."""
         self.db.close()
 
-    def repeated(self, delivery: Redelivery | None) -> bool:
+    def repeated(self, delivery: Redelivery) -> bool:
         """True when this MQTT delivery is one that is durable already, sent again because its PUBACK was lost."""
-        return (
-            delivery is not None
-            and delivery.again
-            and self._deliveries.get((delivery.link, delivery.packet_id)) == delivery.digest
-        )
+        return delivery.again and self._deliveries.get((delivery.link, delivery.packet_id)) == delivery.digest
 
     def write(self, outcomes: Iterable[Outcome], deliveries: Iterable[Redelivery] = (), heartbeat: int = 0) -> None:
         """All of it in one transaction, durable on return. On an sqlite3.OperationalError nothing is written."""
-        deliveries = list(deliveries)
+        outcomes, deliveries = list(outcomes), list(deliveries)
+        readings = [reading for outcome in outcomes for reading in outcome.readings]
+        last = self._last + len(readings)
+        self._latest.take(readings, last)
         self.db.execute("BEGIN IMMEDIATE")
         try:
+            if readings:
+                batches.add(self.db, self._last + 1, readings)
+            rows = self._latest.write(self.db, busy=bool(readings))
             for outcome in outcomes:
                 self._write(outcome)
-            self.db.executemany(
-                "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?)",
-                [(delivery.link, delivery.packet_id, delivery.digest) for delivery in deliveries],
-            )
+            if deliveries:
+                self._write_deliveries(deliveries)
             if heartbeat:
                 self.db.execute("INSERT OR REPLACE INTO meta VALUES ('heartbeat', ?)", (str(heartbeat),))
             self.db.execute("COMMIT")
@@ -90,12 +96,14 @@ class Journal:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
-        self._deliveries.update({(d.link, d.packet_id): d.digest for d in deliveries})
+        self._last = last
+        self._latest.written(rows)
+        self._delivered(deliveries)
 
     def memory(self) -> Memory:
         """What the core knew. Orders still `requested` are not in it: they come in by `requested_orders`."""
         return Memory(
-            latest=[to_reading(row) for row in self.db.execute("SELECT * FROM latest")],
+            latest=list(self._known().values()),
             health=self._all(Health, "SELECT * FROM health"),
             alarms=self._all(Alarm, "SELECT * FROM alarm"),
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
@@ -103,6 +111,10 @@ class Journal:
             entries=self._all(Entry, "SELECT * FROM entry"),
             inner=self._all(Inner, "SELECT * FROM inner"),
         )
+
+    def _known(self) -> dict[tuple[str, str], Reading]:
+        readings = [to_reading(row) for row in self.db.execute("SELECT * FROM latest")]
+        return {(reading.device, reading.quantity): reading for reading in readings} | recall(self.db)
 
     def _all(self, kind: type[T], sql: str) -> list[T]:
         return [to_struct(kind, row) for row in self.db.execute(sql)]
@@ -118,7 +130,6 @@ class Journal:
         self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("version", VERSION), ("site", site_id)])
 
     def _write(self, outcome: Outcome) -> None:
-        self._write_readings(outcome.readings)
         self._write_faults(outcome.faults)
         self._put("health", outcome.health)
         self._put("alarm", outcome.alarms)
@@ -131,31 +142,19 @@ class Journal:
             if entry.present:
                 self.db.execute("INSERT INTO entry VALUES (?, ?, ?)", (entry.list, entry.id, entry.note))
 
-    def _write_readings(self, readings: Sequence[Reading]) -> None:
-        rows = [
-            (
-                r.device,
-                r.quantity,
-                r.ts,
-                r.rx,
-                r.value,
-                r.quality,
-                msgspec.json.encode(r.detail).decode() if r.detail else None,
-            )
-            for r in readings
-        ]
-        self.db.executemany(
-            "INSERT INTO reading (device, quantity, ts, rx, value, quality, detail) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-        )
-        newest = {(row[0], row[1]): row for row, r in zip(rows, readings, strict=True) if r.fresh}
-        self.db.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?)", newest.values())
+    def _write_deliveries(self, deliveries: list[Redelivery]) -> None:
+        packets = msgspec.json.encode(deliveries).decode()
+        row = self.db.execute("INSERT INTO delivery (packets) VALUES (?)", (packets,)).lastrowid or 0
+        self.db.execute("DELETE FROM delivery WHERE id <= ?", (row - KEPT_DELIVERIES,))
+
+    def _delivered(self, deliveries: Iterable[Redelivery]) -> None:
+        self._deliveries.update({(each.link, each.packet_id): each.digest for each in deliveries})
 
     def _write_faults(self, faults: Sequence[Fault]) -> None:
-        self.db.executemany(
-            "INSERT INTO fault VALUES (?, ?, ?, 1, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + 1, detail = excluded.detail",
-            [(fault.source, fault.kind, fault.rx // 60_000, fault.detail) for fault in faults],
-        )
+        if not faults:
+            return
+        rows = [(fault.source, fault.kind, fault.rx // 60_000, fault.detail) for fault in faults]
+        self.db.execute(_WRITE_FAULTS, (msgspec.json.encode(rows).decode(),))
         for fault in faults:
             if fault.payload is not None:
                 quarantine(self.db, fault)
@@ -203,12 +202,21 @@ class Journal:
         )
 
     def _put(self, table: str, structs: Sequence[msgspec.Struct]) -> None:
-        for struct in structs:
-            fields = _row(struct)
+        if structs:
+            names = structs[0].__struct_fields__
+            paths = ", ".join(f"json_extract(value, '$.{name}')" for name in names)
             self.db.execute(
-                f"INSERT OR REPLACE INTO {table} ({_names(fields)}) VALUES ({_marks(fields)})",  # noqa: S608
-                list(fields.values()),
+                f"INSERT OR REPLACE INTO {table} ({_names(names)}) SELECT {paths} FROM json_each(?)",  # noqa: S608
+                (msgspec.json.encode(structs).decode(),),
             )
+
+
+_WRITE_FAULTS = """
+INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), 1,
+  json_extract(value, '$[3]') FROM json_each(?) WHERE true
+  ON CONFLICT DO UPDATE SET count = count + 1, detail = excluded.detail
+"""
+_deliveries = msgspec.json.Decoder(list[Redelivery]).decode
 
 
 def requested_orders(db: sqlite3.Connection, after: int) -> list[Order]:
@@ -243,9 +251,9 @@ def _row(struct: msgspec.Struct) -> dict[str, Any]:  # Any: what SQLite takes
     }
 
 
-def _names(fields: dict[str, Any]) -> str:
+def _names(fields: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in fields)
 
 
-def _marks(fields: dict[str, Any]) -> str:
+def _marks(fields: Collection[str]) -> str:
     return ", ".join("?" * len(fields))

@@ -16,10 +16,11 @@ from dashboard import create_app
 from dashboard.asgi import asgi_app, serve
 from dashboard.users import first_login, renew_login
 from hub.agenda import Agenda, standard_jobs
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
 from hub.history.shipper import Shipper
-from hub.history.store import HistoryStore, Row, StoreError
+from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
 from hub.site import Site

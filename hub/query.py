@@ -6,12 +6,12 @@ The journal knows the last hours; what is older comes from the history store, th
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from device_profiles import vocabulary
 from device_profiles.door import Refusal
+from hub import batches
 from hub.journal import FILE, connect
 from hub.rows import hidden
 
@@ -64,26 +64,21 @@ def open_journal(data: Path) -> sqlite3.Connection:
 
 def journal_readings(db: sqlite3.Connection, device: str, since: int) -> Iterator[ReadingLine]:
     """Readings of a device (or of all, when empty) received since `since`, oldest first."""
-    rows = db.execute(
-        "SELECT * FROM reading WHERE rx >= ? AND (? = '' OR device = ?) ORDER BY seq", (since, device, device)
-    )
-    for row in rows:
-        yield reading_line(dict(row))
+    return (reading_line(row) for row in batches.since(db, since) if device in ("", row.device))
 
 
-def reading_line(row: dict[str, Any]) -> ReadingLine:  # Any: SQLite's column types
+def reading_line(row: batches.Row) -> ReadingLine:
     """A journal or history row with its unit."""
-    word = vocabulary.find(row["quantity"])
-    detail = row["detail"]
+    word = vocabulary.find(row.quantity)
     return ReadingLine(
-        device=row["device"],
-        quantity=row["quantity"],
-        ts=row["ts"],
-        rx=row["rx"],
-        value=row["value"],
+        device=row.device,
+        quantity=row.quantity,
+        ts=row.ts,
+        rx=row.rx,
+        value=row.value,
         unit=word.quantity.unit if word else "",
-        quality=row["quality"],
-        detail=msgspec.json.decode(detail) if detail else None,
+        quality=row.quality,
+        detail=msgspec.json.decode(row.detail) if row.detail else None,
     )
 
 
@@ -96,8 +91,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def first_kept(db: sqlite3.Connection, now: int) -> Kept:
     """Where the journal's memory begins."""
-    row = db.execute("SELECT seq, rx FROM reading ORDER BY seq LIMIT 1").fetchone()
-    return Kept(row["seq"], row["rx"]) if row else Kept(2**62, now)
+    row = next(batches.after(db, 0), None)
+    return Kept(row.seq, row.rx) if row else Kept(2**62, now)
 
 
 def alarm_lines(db: sqlite3.Connection, since: int = 0, *, open_only: bool = False) -> Iterator[AlarmLine]:

@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
     UNKNOWN_DEVICE = "unknown-device"  # a message on a topic that no device of the site has
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One value of one quantity of one device, in the vocabulary's unit."""
 
     device: str

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from hub import batches
 from hub.history.store import HistoryStore
 from hub.journal import FILE as JOURNAL
 
@@ -70,7 +71,7 @@ def forget_traces(store: HistoryStore, data: Path, now: int) -> int:
     with closing(_journal(data / JOURNAL)) as db:
         require_trusted(data, _newest(db), now)
         gone = store.forget(TRACES, before)
-        gone += _prune(db, _OLD_TRACES, *TRACES, before)
+        gone += _forget_readings(db, before)
         db.execute("DELETE FROM latest WHERE quantity IN (?, ?) AND ts < ?", (*TRACES, before))
         db.execute("DELETE FROM quarantine WHERE rx < ?", (before,))  # unreadable payloads may hold credentials too
         _forget_alarms(db, before)
@@ -125,7 +126,6 @@ _OLD_QUARANTINE = """
 DELETE FROM quarantine WHERE seq IN (
   SELECT seq FROM quarantine WHERE seq <= (SELECT seq FROM quarantine ORDER BY seq DESC LIMIT 1 OFFSET ?) LIMIT ?)
 """
-_OLD_TRACES = "DELETE FROM reading WHERE seq IN (SELECT seq FROM reading WHERE quantity IN (?, ?) AND ts < ? LIMIT ?)"
 _ENDED = "SELECT key, occurrence FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?"
 _OLD_ALARMS = (
     f"DELETE FROM outbox WHERE flip IN (SELECT seq FROM flip WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
@@ -133,9 +133,10 @@ _OLD_ALARMS = (
     "DELETE FROM alarm WHERE quantity IN (?, ?) AND state = 'normal' AND last < ?",
     "DELETE FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?",
 )
-_FIRST_OLD = "SELECT min(seq) FROM reading WHERE seq > ? AND seq <= ? AND rx < ?"
+_FIRST_OLD = "SELECT min(last) FROM batch WHERE last > ? AND last <= ? AND rx < ?"
 _OLD_READINGS = """
-DELETE FROM reading WHERE seq BETWEEN ? AND ? AND rx < ? AND seq <= coalesce((SELECT min(seq) FROM cursor), ?)
+DELETE FROM batch WHERE last BETWEEN ? AND ? AND rx < ? AND last <= coalesce((SELECT min(seq) FROM cursor), ?)
+  AND last < (SELECT max(last) FROM batch) RETURNING last - first + 1
 """
 
 
@@ -165,14 +166,22 @@ def _prune(db: sqlite3.Connection, sql: str, *limits: object) -> int:
         time.sleep(PAUSE_S)
 
 
+def _forget_readings(db: sqlite3.Connection, before: int) -> int:
+    gone = 0
+    while count := batches.forget(db, TRACES, before, CHUNK):
+        gone += count
+        time.sleep(PAUSE_S)
+    return gone
+
+
 def _prune_readings(db: sqlite3.Connection, now: int) -> int:
-    last = db.execute("SELECT max(seq), (SELECT min(seq) FROM cursor) FROM reading").fetchone()
-    newest, floor = last[0] or 0, last[1]
+    """Whole batches; the newest one stays, for the numbers go on from it."""
+    newest, floor = batches.last_seq(db), db.execute("SELECT min(seq) FROM cursor").fetchone()[0]
     before = now - (KEEP_UNREAD_MS if floor is None else KEEP_READ_MS)
     end = newest if floor is None else min(newest, floor)
     gone, at = 0, 0
     while (first := db.execute(_FIRST_OLD, (at, end, before)).fetchone()[0]) is not None:
         at = first + CHUNK - 1
-        gone += db.execute(_OLD_READINGS, (first, min(at, end), before, newest)).rowcount
+        gone += sum(count for (count,) in db.execute(_OLD_READINGS, (first, min(at, end), before, newest)).fetchall())
         time.sleep(PAUSE_S)
     return gone

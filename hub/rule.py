@@ -32,7 +32,7 @@ RuleKind: TypeAlias = Literal[
     "sequence",
     "expression",
 ]
-KEEPERS = frozenset({"balance", "discrepancy"})  # kinds whose questions remember something across a restart
+KEEPERS = frozenset({"balance", "discrepancy", "sequence"})  # kinds whose questions remember something across a restart
 ZONED = frozenset({"vote", "balance"})  # kinds that look at a whole zone: their alarms are the zone's
 
 
@@ -104,6 +104,10 @@ class Rule(Strict, frozen=True, kw_only=True):
     title: Label
     response: Label
     story: list[Story]
+
+    def __repr__(self) -> str:
+        """Its name: all of its keys fill a page."""
+        return f"Rule({self.id!r})"
 
     def manners(self, severity: Severity | None = None) -> Manners:
         """How this rule's alarms behave, in ms; `severity` where it is not the rule's own (a `worst` one)."""

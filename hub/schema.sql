@@ -3,19 +3,26 @@
 
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- Everything that was read, in the order in which it became durable. Pruned once every cursor is an hour past it.
-CREATE TABLE IF NOT EXISTS reading (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  device TEXT NOT NULL,
-  quantity TEXT NOT NULL,
-  ts INTEGER NOT NULL,
-  rx INTEGER NOT NULL,
-  value NOT NULL,                       -- REAL for gauges and counters, TEXT for states and events
-  quality TEXT NOT NULL,
-  detail TEXT                           -- JSON object, or NULL
+-- Everything that was read, in the order in which it became durable: one row a commit. Pruned once every cursor is an
+-- hour past it; the newest row always stays.
+CREATE TABLE IF NOT EXISTS batch (
+  last INTEGER PRIMARY KEY,             -- readings are numbered one by one: this batch holds first to last
+  first INTEGER NOT NULL,
+  rx INTEGER NOT NULL,                  -- of the newest of them
+  readings TEXT NOT NULL                -- JSON: [[device, quantity, value, ts, rx, quality, detail], ...]; null = forgotten
 );
 
--- The last fresh reading of each series: what the page shows at once, and what the hub starts from.
+-- The same, a row a reading. value: REAL for gauges and counters, TEXT for states and events; detail: JSON object or NULL.
+CREATE VIEW IF NOT EXISTS reading AS
+  SELECT batch.first + item.key AS seq,
+    json_extract(item.value, '$[0]') AS device, json_extract(item.value, '$[1]') AS quantity,
+    json_extract(item.value, '$[3]') AS ts, json_extract(item.value, '$[4]') AS rx,
+    json_extract(item.value, '$[2]') AS value, json_extract(item.value, '$[5]') AS quality,
+    json_extract(item.value, '$[6]') AS detail
+  FROM batch, json_each(batch.readings) AS item WHERE item.type = 'array';
+
+-- The last fresh reading of each series: what the page shows at once, and what the hub starts from. Under heavy load it may
+-- be some batches behind: it holds everything up to number meta.latest.
 CREATE TABLE IF NOT EXISTS latest (
   device TEXT NOT NULL, quantity TEXT NOT NULL,
   ts INTEGER NOT NULL, rx INTEGER NOT NULL, value NOT NULL, quality TEXT NOT NULL, detail TEXT,
@@ -46,11 +53,9 @@ CREATE TABLE IF NOT EXISTS quarantine (
   rx INTEGER NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, payload BLOB NOT NULL
 );
 
--- QoS 1 deliveries made durable, by packet id: a redelivery after a crash is recognised by packet id, digest and DUP flag.
-CREATE TABLE IF NOT EXISTS delivery (
-  link TEXT NOT NULL, packet_id INTEGER NOT NULL, digest INTEGER NOT NULL,
-  PRIMARY KEY (link, packet_id)
-) WITHOUT ROWID;
+-- QoS 1 deliveries made durable, one row a commit, the newest 8,192: a redelivery after a crash is recognised by packet id,
+-- digest and DUP flag. JSON: [[link, packet id, digest, DUP], ...].
+CREATE TABLE IF NOT EXISTS delivery (id INTEGER PRIMARY KEY, packets TEXT NOT NULL);
 
 -- The state of each alarm that has ever left normal: key = rule, source and, where the rule says so, the value.
 CREATE TABLE IF NOT EXISTS alarm (

@@ -4,8 +4,10 @@ One class a kind of rule, each with the same methods: the plain kinds here, the 
 and no device's word is known here.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 from hub.alarm import Truth
 from hub.health import DOWN, OFFLINE, OK, SILENT, DeviceWatch, LinkWatch
@@ -18,10 +20,18 @@ _NEVER = 1 << 62
 _T, _F, _U = Truth
 
 
+class Calm(NamedTuple):
+    """A fresh number from `low` to `high` (both included) leaves the answer FALSE while now < `until`."""
+
+    low: float
+    high: float
+    until: int
+
+
 class Series:
     """The last fresh reading of one quantity of one device. `known`: read since the start of the hub."""
 
-    __slots__ = ("ages", "known", "rx", "ts", "value", "watch")
+    __slots__ = ("ages", "calm", "calm_until", "known", "rx", "ts", "value", "watch")
 
     def __init__(self, watch: DeviceWatch, *, gauge: bool) -> None:
         """A gauge's value is believed for `silent_after`; a state until the device says another or falls silent."""
@@ -30,6 +40,17 @@ class Series:
         self.ts = self.rx = -1
         self.value: Value = 0.0
         self.known = False
+        self.calm = (0.0, 0.0)  # a number from here to there makes no question true ...
+        self.calm_until = 0  # ... before this instant
+
+    def be_calm(self, spans: Iterable[Calm | None]) -> None:
+        """Remember what is nothing new to all questions that hang on it: most readings are, and cost no question."""
+        low, high, until = -math.inf, math.inf, sys.maxsize
+        for span in spans:
+            if span is None:
+                return
+            low, high, until = max(low, span.low), min(high, span.high), min(until, span.until)
+        self.calm, self.calm_until = (low, high), until
 
     def visible(self, now: int) -> bool:
         """True while the value may be believed."""
@@ -50,6 +71,9 @@ class Question(Protocol):
 
     def value(self, now: int) -> Value | None:
         """What the answer leans on, for people to see; None: nothing new to show."""
+
+    def calm(self, now: int) -> Calm | None:
+        """What numbers leave a FALSE answer as it is; None: each has to be asked."""
 
     def worse(self, now: int, standing: bool) -> Truth:
         """Is it past the second limit? `standing`: it was, so the deadband applies."""
@@ -98,6 +122,10 @@ class Plain:
 
     def value(self, now: int) -> Value | None:
         """There is none."""
+        return None
+
+    def calm(self, now: int) -> Calm | None:
+        """Always ask."""
         return None
 
     def worse(self, now: int, standing: bool) -> Truth:

@@ -8,7 +8,7 @@ import msgspec
 _PUBLISH = 3
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One PUBLISH that came; `packet_id` is 0 for QoS 0.
 
     `broken`: what the codec said of a packet that it cannot read; the payload then is the whole packet.

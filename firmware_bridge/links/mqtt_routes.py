@@ -4,7 +4,7 @@ The house's topics come through two wildcards, so that a device which the site d
 """
 
 from collections.abc import Iterable
-from hashlib import blake2b
+from zlib import crc32
 
 from device_profiles.types import MqttLink
 from firmware_bridge.links.mqtt_delivery import Delivery
@@ -30,8 +30,21 @@ class Routes:
         others = [topic for topic in {**self._up, **self._alive} if not self._covered(topic)]
         self.filters: tuple[str, ...] = (*self._house, *others)
 
-    def arrivals(self, link: str, delivery: Delivery) -> list[Arrival]:
-        """One arrival for each device of the topic; without a device, one that belongs to nobody."""
+    def arrivals(self, link: str, deliveries: Iterable[Delivery]) -> list[Arrival]:
+        """One arrival for each device of each topic; without a device, one that belongs to nobody."""
+        found: list[Arrival] = []
+        for delivery in deliveries:
+            devices = self._up.get(delivery.topic)
+            if devices is None or delivery.broken or delivery.topic in self._alive:
+                found += self._unusual(link, delivery)
+                continue
+            message = Message(delivery.topic, delivery.payload, delivery.qos, delivery.retained)
+            again = _redelivery(link, delivery)
+            for device in devices:
+                found.append(Arrival(device, message, delivery.rx, again))
+        return found
+
+    def _unusual(self, link: str, delivery: Delivery) -> list[Arrival]:
         if delivery.topic in self._alive and not delivery.broken:
             return [
                 Arrival(device, _alive(delivery, options), delivery.rx, _redelivery(link, delivery))
@@ -79,8 +92,7 @@ def _alive(delivery: Delivery, options: MqttLink) -> Raw:
 def _redelivery(link: str, delivery: Delivery) -> Redelivery | None:
     if not delivery.packet_id:
         return None
-    text = delivery.topic.encode() + b"\0" + delivery.payload
-    digest = int.from_bytes(blake2b(text, digest_size=8).digest()) >> 1  # 63 bits fit SQLite's integer
+    digest = len(delivery.payload) << 32 | crc32(delivery.topic.encode(), crc32(delivery.payload))
     return Redelivery(link, delivery.packet_id, digest, delivery.again)
 
 

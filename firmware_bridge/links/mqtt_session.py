@@ -82,7 +82,7 @@ class MqttSession:
         self._wake.set()
 
     def __aiter__(self) -> AsyncIterator[list[Arrival | LinkChange]]:
-        """Lists of all that is there at once, at most 400 messages each."""
+        """Lists of all that is there at once, at most 1,000 messages each."""
         return self
 
     async def __anext__(self) -> list[Arrival | LinkChange]:
@@ -198,7 +198,7 @@ class MqttSession:
         packet_ids = [delivery.packet_id for delivery in deliveries if delivery.packet_id]
         if packet_ids:
             self._unacknowledged = (self._connection, packet_ids)
-        return [arrival for delivery in deliveries for arrival in self._routes.arrivals(self.id, delivery)]
+        return [*self._routes.arrivals(self.id, deliveries)]
 
     def _acknowledge(self) -> None:
         """Only on the connection that brought them: another one gives the same ids to other messages."""

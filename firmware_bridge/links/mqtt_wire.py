@@ -6,8 +6,10 @@ acknowledged, retried or reconnected here: that is `mqtt_session.py`.
 
 import asyncio
 import ssl
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import TypeVar, cast
 
 import mqtt5
@@ -17,12 +19,15 @@ from firmware_bridge.links.mqtt_delivery import Delivery, unreadable
 
 T = TypeVar("T")
 
-MOST = 400  # messages that wait at most, and the Receive Maximum: what the broker may send before we acknowledge
+MOST = 1000  # messages that wait at most
+RECEIVE_MAXIMUM = 2 * MOST  # what the broker may send before we acknowledge: one list under way, the next one coming
 MOST_BYTES = 4 << 20
 MOST_PACKET = 256 << 10  # the broker discards larger ones for us (MQTT 5, 3.1.2.11.4); no sensor has so much to say
 CLOSE_S = 1.0
 _ROOM = 64 << 10
 _QOS_1 = mqtt5.QoS.AT_LEAST_ONCE
+_QOS_1_BIT, _QOS_2_BIT = 0x02, 0x04
+_PUBACK = 0x4002  # MQTT 5, 3.4: type and length of an acknowledgement without reason code, which means success
 
 # MQTT 5, 3.2.2.2 and 3.14.2.1. By number: the codec's enums cannot be keys.
 _REFUSALS = {
@@ -132,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """PUBACK these, in this order."""
-        self._write(b"".join([mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids]))
+        self._write(struct.pack(f">{2 * len(packet_ids)}H", *chain.from_iterable(zip(repeat(_PUBACK), packet_ids))))
 
     async def close(self) -> None:
         """Say goodbye, keeping the session at the broker, and wait until the cable is let go of."""
@@ -207,7 +212,10 @@ class Connection(asyncio.BufferedProtocol):
                     raise
                 size = self._set_aside(view, rx, "text that is not UTF-8")
             else:
-                self._handle(packet, rx)
+                if type(packet) is mqtt5.PublishPacket and (head := view[0]) & _QOS_2_BIT == 0:
+                    self._put(_delivery(packet, head, rx))
+                else:
+                    self._handle(packet)
             self._start += size
         if self._end - self._start > MOST_PACKET + 5 and not self._full:
             self.end("the broker sent a larger packet than we allow")
@@ -229,10 +237,8 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.resume_reading()
 
-    def _handle(self, packet: mqtt5.Packet, rx: int) -> None:
+    def _handle(self, packet: mqtt5.Packet) -> None:
         match packet:
-            case mqtt5.PublishPacket() if int(packet.qos) <= 1:
-                self._put(_delivery(packet, rx))
             case mqtt5.PubAckPacket():
                 self._settle(packet.packet_id, [int(packet.reason_code)])
             case mqtt5.PingRespPacket():
@@ -323,12 +329,14 @@ def _connect_packet(hello: Hello) -> bytes:
         clean_start=False,
         keep_alive=max(1, round(hello.keep_alive)),
         session_expiry_interval=hello.session_expiry,
-        receive_max=MOST,
+        receive_max=RECEIVE_MAXIMUM,
         max_packet_size=MOST_PACKET,
     ).write()
 
 
-def _delivery(packet: mqtt5.PublishPacket, rx: int) -> Delivery:
-    return Delivery(
-        packet.topic, packet.payload, int(packet.qos), packet.retain, packet.packet_id or 0, packet.duplicate, rx
-    )
+def _delivery(packet: mqtt5.PublishPacket, head: int, rx: int) -> Delivery:
+    """`head`: the packet's first byte, whose flags cost less than the codec's attributes (MQTT 5, 3.3.1)."""
+    topic, payload = packet.topic, packet.payload
+    if head & _QOS_1_BIT:
+        return Delivery(topic, payload, 1, head & 1 == 1, packet.packet_id or 0, head & 8 == 8, rx)
+    return Delivery(topic, payload, 0, head & 1 == 1, 0, False, rx)

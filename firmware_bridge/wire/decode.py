@@ -6,6 +6,7 @@ comes from the profile, what it may be from the vocabulary; whether it is news i
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -24,11 +25,10 @@ from device_profiles.types import (
 from device_profiles.types import Raw as Word
 from firmware_bridge.raw import Alive, Frame, Message, Raw, Registers, Trouble
 from firmware_bridge.wire import iso11784, jsonpath, numbers
+from firmware_bridge.wire.quick_json import MAX_MESSAGE, MAX_SKEW_MS, quick
 from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Value
 
-MAX_MESSAGE = 64 * 1024  # bytes of a message that we read
 MAX_PAYLOAD = 4 * 1024  # bytes of it that a fault carries into the quarantine
-MAX_SKEW_MS = 5_000  # a device's clock may be so far ahead
 MAX_DETAIL = 64  # characters of a detail, as a credential's opaque id
 
 _BIT_TABLES = frozenset({"coil", "discrete"})
@@ -44,6 +44,20 @@ class Flaw(msgspec.Struct, frozen=True):
 
 Said: TypeAlias = Reading | Fault
 Field: TypeAlias = RegisterField | FrameField | JsonField
+
+
+Decoder: TypeAlias = Callable[[str, Raw, int], Sequence[Said]]
+
+
+def decoder(profile: Profile) -> Decoder:
+    """`decode` for the devices of one profile, made ready: plain JSON messages are read in one step."""
+    plain = quick(profile) if isinstance(profile, MqttProfile) else None
+
+    def read(device: str, raw: Raw, rx: int) -> Sequence[Said]:
+        readings = plain(device, raw, rx) if plain is not None and type(raw) is Message else None
+        return readings if readings is not None else decode(device, profile, raw, rx)
+
+    return read
 
 
 def decode(device: str, profile: Profile, raw: Raw, rx: int) -> list[Said]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import socket
@@ -93,6 +94,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     rules = load_rules(site, site_path)
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
+    gc.freeze()  # what stands for years need not be looked through again and again
     links = [_link(site, link, data, clock) for link in site.links]
     stop = asyncio.Event()
     stop_on_signals(stop)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
-from hub.history.store import HistoryStore, Row, StoreError
+from hub.history.store import HistoryStore, StoreError
 from hub.query import Kept, ReadingLine, reading_line
 
 LOG = logging.getLogger("zhian.history")
@@ -57,9 +58,7 @@ def older_readings(data: Path, device: str, since: int, until: int, first_kept: 
     rows = _from_office(data / SOCKET, ask)
     if rows is None:
         rows = _from_file(data / "history.duckdb", ask)
-    return (
-        reading_line(msgspec.structs.asdict(row)) for row in rows if row.seq < first_kept.seq or row.rx < first_kept.rx
-    )
+    return (reading_line(row) for row in rows if row.seq < first_kept.seq or row.rx < first_kept.rx)
 
 
 def _bind(path: Path) -> socket.socket:

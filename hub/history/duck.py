@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck_file import (
     SetAside,
@@ -28,7 +29,7 @@ from hub.history.duck_file import (
     quoted,
 )
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Bucket, Row, StoreError, bucket_width, by_energy
+from hub.history.store import PAGE, Bucket, StoreError, bucket_width, by_energy
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -19,8 +19,9 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 
+from hub.batches import Row
 from hub.history.lines import NS, Unspeakable, identifier, line, literal
-from hub.history.store import Bucket, Refused, Row, StoreError, bucket_width, by_energy
+from hub.history.store import Bucket, Refused, StoreError, bucket_width, by_energy
 
 TIMEOUT_S = 10.0
 PAGE = 5_000  # rows a question: several questions are open at once while a device's quantities are merged

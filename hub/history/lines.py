@@ -7,7 +7,7 @@ never in another series. The line protocol reference of InfluxDB 1.8 and 2.x is 
 import math
 import re
 
-from hub.history.store import Row
+from hub.batches import Row
 
 NS = 1_000_000  # nanoseconds in a millisecond
 _LATEST_MS = (2**63 - 1) // NS - 1  # the year 2262: more does not fit into 64 bits of nanoseconds

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from hub import batches
 from hub.clock import Clock
-from hub.history.store import PAGE, HistoryStore, Row, StoreError
+from hub.history.store import PAGE, HistoryStore, StoreError
 from hub.reading import Label
 
 NAME = "history"
@@ -64,14 +65,14 @@ class Shipper:
             else:
                 failures = 0
                 self._tell(well=True, words=_WELL)
-                pause = 0.0 if shipped == PAGE else IDLE_S
+                pause = 0.0 if shipped >= PAGE else IDLE_S
             await self._clock.sleep(pause)
 
     def step(self) -> int:
-        """Carry at most one page; returns its rows. Raises StoreError, sqlite3.Error or OSError."""
+        """Carry about one page (whole batches); returns its rows. Raises StoreError, sqlite3.Error or OSError."""
         with self._open() as journal:
             cursor = self._agree(journal)
-            rows = [Row(*columns) for columns in journal.execute(_NEXT, (cursor, PAGE))]
+            rows = list(batches.after(journal, cursor, PAGE))
             if rows:
                 self._store.append(rows, rows[-1].seq)
                 self._note(journal, rows[-1].seq)
@@ -81,15 +82,15 @@ class Shipper:
         """How far behind, by the journal's note. Raises sqlite3.Error while there is no journal."""
         with self._open() as journal:
             cursor = _noted(journal) or 0
-            oldest = journal.execute("SELECT seq, rx FROM reading WHERE seq > ? ORDER BY seq LIMIT 1", (cursor,))
-            first = oldest.fetchone()
+            first = next(batches.after(journal, cursor), None)
             if first is None:
                 return Lag(rows=0, seconds=0.0)
-            return Lag(rows=_last(journal) - first[0] + 1, seconds=max(0.0, (self._clock.now() - first[1]) / 1000))
+            last = batches.last_seq(journal)
+            return Lag(rows=last - first.seq + 1, seconds=max(0.0, (self._clock.now() - first.rx) / 1000))
 
     def _agree(self, journal: sqlite3.Connection) -> int:
         """From which row on to carry. A store that was emptied is fed again from the first row that still exists."""
-        noted, held, last = _noted(journal), self._store.cursor(), _last(journal)
+        noted, held, last = _noted(journal), self._store.cursor(), batches.last_seq(journal)
         # No note: no shipper has seen this journal, so what the store holds came from another one.
         # A cursor beyond the last row: an older journal was put back.
         begin = 0 if noted is None else min(noted if held is None else held, last)
@@ -124,7 +125,6 @@ class Shipper:
             self.state = msgspec.structs.replace(self.state, words=words)
 
 
-_NEXT = "SELECT seq, device, quantity, ts, rx, value, quality, detail FROM reading WHERE seq > ? ORDER BY seq LIMIT ?"
 _WELL = Label(zh="历史库正常", en="the history store takes every reading")
 
 
@@ -138,9 +138,3 @@ def _trouble(words: str) -> Label:
 def _noted(journal: sqlite3.Connection) -> int | None:
     row = journal.execute("SELECT seq FROM cursor WHERE name = ?", (NAME,)).fetchone()
     return None if row is None else int(row[0])
-
-
-def _last(journal: sqlite3.Connection) -> int:
-    """The highest seq that the journal ever gave: pruning does not lower it."""
-    row = journal.execute("SELECT seq FROM sqlite_sequence WHERE name = 'reading'").fetchone()
-    return 0 if row is None else int(row[0])

@@ -9,22 +9,9 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from device_profiles import vocabulary
-from hub.reading import Value
+from hub.batches import Row
 
 PAGE = 20_000  # rows that are held in memory at once, in both directions
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One row of the journal's `reading` table, with its columns' names. `detail` is a JSON object as text, or None."""
-
-    seq: int
-    device: str
-    quantity: str
-    ts: int
-    rx: int
-    value: Value
-    quality: str
-    detail: str | None = None
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):

@@ -4,6 +4,7 @@ Figures come as bounds (at least, at most): what is missing makes them wide, and
 """
 
 import math
+import sys
 
 from hub.alarm import Truth
 from hub.kinds.measure import Measure
@@ -12,7 +13,7 @@ from hub.reading import Reading, Value
 from hub.rule import Rule
 from hub.schedule import Hours
 from hub.site import NoiseClass
-from hub.truth import Plain, Question, Series
+from hub.truth import Calm, Plain, Question, Series
 
 _T, _F, _U = Truth
 Pair = tuple[float, float]  # by day, by night
@@ -67,6 +68,14 @@ class Level(Plain):
         low = isinstance(value, float | int) and value < (above + self._below) / 2
         return self._below if low else above
 
+    def calm(self, now: int) -> Calm | None:
+        """All between the limits, until the next edge; anything outside its hours."""
+        edge = self.until(now)
+        until = sys.maxsize if edge is None else edge
+        if not self._asked(now):
+            return Calm(-math.inf, math.inf, until)
+        return Calm(self._below, self._above[self._night is not None and self._night.inside(now)], until)
+
     def value(self, now: int) -> Value | None:
         """The reading."""
         return self._series.value
@@ -119,6 +128,10 @@ class Measured(Level):
         return self._judge(
             bounds, self._above[self._night is not None and self._night.inside(now)], self._below, standing
         )
+
+    def calm(self, now: int) -> Calm | None:
+        """One reading says nothing of it."""
+        return None
 
     def until(self, now: int) -> int | None:
         """The edges of the hours, and when readings leave the window."""

@@ -77,8 +77,8 @@ class Maker:
         return _confirmed(device) if rule.kind == "discrepancy" else []
 
     def asked(self, rule: Rule, device: Device) -> list[str]:
-        """The quantities after whose readings the question is to be asked."""
-        if rule.kind in ("no-data", "event"):
+        """The quantities after whose readings the question is to be asked. A window is asked by the clock."""
+        if rule.kind in ("no-data", "event", "rate") or (rule.kind == "aggregate" and rule.aggregate != "count"):
             return []
         if rule.kind == "expression":
             return compiled(rule.expression).quantities

@@ -5,6 +5,7 @@ already holds enough noise for the whole of it is loud whatever the rest was.
 """
 
 import math
+import zlib
 from typing import Protocol
 
 from hub.health import DOWN, OFFLINE, SILENT
@@ -75,28 +76,35 @@ class Deviation:
 
 
 class Windowed:
-    """What came of one series within the rule's window, and how much of the window was seen."""
+    """What came of one series within the rule's window, and how much of the window was seen.
 
-    __slots__ = ("_cap", "_last", "_rx", "_series", "_ts", "_valid", "_window")
+    It is asked once a sixtieth of the window, not at every reading: a figure of ten minutes may wait ten seconds.
+    """
+
+    __slots__ = ("_cap", "_last", "_phase", "_rx", "_series", "_ts", "_valid", "_window")
 
     def __init__(self, rule: Rule, series: Series) -> None:
         """A reading stands for the time since the one before it, if that is no longer than `silent_after`."""
         self._series, self._valid = series, rule.valid
         self._window = Window(ms(rule.window))
         self._cap = series.watch.silent_after or self._window.span
+        self._phase = zlib.crc32(series.watch.id.encode()) % self._window.edge(0)  # not all devices in one second
         self._last: float | str | None = None
         self._ts = self._rx = 0
 
     def until(self, now: int) -> int | None:
-        """When readings leave the window."""
-        return self._window.until(now)
+        """Once a sixtieth, each device at its own moment."""
+        return self._window.edge(now - self._phase) + self._phase
 
     def take(self, item: Reading, now: int) -> None:
         """Into the window, at the hub's time; how long it stands for is told by the device's, where it has one."""
-        since = item.ts - self._ts if item.ts - self._ts > 0 else now - self._rx
-        seen = self._last is not None and 0 < since <= self._cap
-        value, term = self._term(item.value, since if seen else 0)
-        self._window.add(now, value, since if seen else 0, term)
+        since = item.ts - self._ts
+        if since <= 0:
+            since = now - self._rx
+        if self._last is None or since > self._cap or since < 0:
+            since = 0
+        value, term = self._term(item.value, since)
+        self._window.add(now, value, since, term)
         self._last, self._ts, self._rx = item.value, item.ts, now
 
     def renew(self) -> None:
@@ -194,7 +202,7 @@ class Gathered(Windowed):
 
 
 class Count(Windowed):
-    """How many events of these values came within the window. Without its device, more may have come."""
+    """How many events of these values came within the window, asked at each. Without its device, more may have come."""
 
     __slots__ = ("_began", "_blind", "_states")
 
@@ -218,7 +226,7 @@ class Count(Windowed):
     def until(self, now: int) -> int | None:
         """When one leaves the window, or the first whole window is over."""
         whole = self._began + self._window.span
-        edges = [edge for edge in (super().until(now), whole) if edge is not None and edge > now]
+        edges = [edge for edge in (self._window.leaves(now), whole) if edge is not None and edge > now]
         return min(edges, default=None)
 
     def take(self, item: Reading, now: int) -> None:

@@ -5,6 +5,8 @@ Only a change that was seen can be judged. What was so at the start, or after si
 
 from collections.abc import Mapping
 
+import msgspec
+
 from hub.alarm import Truth
 from hub.reading import Reading, Value
 from hub.rule import Rule, ms
@@ -63,6 +65,7 @@ class Sequence(Plain):
         """An order that leads into one of the states is a cause for as long as it may take."""
         if confirm.get(self._quantity) in self._states:
             self._cause(now, max(self._within, within))
+            return True
         return False
 
     def value(self, now: int) -> Value | None:
@@ -74,6 +77,16 @@ class Sequence(Plain):
         self._allowed += gap
         self._entered += gap
         self._heard += gap
+
+    def keep(self) -> str:
+        """What the state that it is in was judged to be, and what is allowed."""
+        return msgspec.json.encode((self._inside, self._judged, self._entered, self._allowed)).decode()
+
+    def recall(self, kept: str, now: int) -> None:
+        """As it was, if it is still in that state; a change while the hub was away was not seen."""
+        self._inside, self._judged, self._entered, self._allowed = msgspec.json.decode(
+            kept, type=tuple[bool, Truth, int, int]
+        )
 
     def carry(self, before: Question) -> None:
         """What was seen."""

@@ -1,98 +1,101 @@
-"""What came within the last so many seconds, in at most 62 buckets however much comes: counts, sums, extremes.
+"""What came within the last so many seconds, in 61 buckets however much comes: counts, sums, extremes.
 
 It knows no quantity and no limit. An instant is ms since 1970; what is older than the newest bucket goes into it.
 """
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 BUCKETS = 60  # the window is exact to a sixtieth of itself, and rather longer than shorter
 
 
-class Sums:
-    """What a window, or one bucket of it, holds. `weight` is the time in ms that its readings stand for."""
+class Sums(NamedTuple):
+    """What a window holds. `weight` is the time in ms that its readings stand for."""
 
-    __slots__ = ("high", "index", "low", "n", "total", "weight")
-
-    def __init__(self, index: int = 0) -> None:
-        """Nothing yet."""
-        self.index = index
-        self.n, self.weight, self.total = 0, 0, 0.0
-        self.low, self.high = math.inf, -math.inf
-
-    def add(self, other: "Sums") -> None:
-        """Put another one's readings to these."""
-        self.n += other.n
-        self.weight += other.weight
-        self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+    n: int
+    weight: int
+    total: float
+    low: float
+    high: float
 
 
 class Window:
-    """The last `span` ms. `shift` moves it with a clock that was set."""
+    """The last `span` ms. `shift` moves it with a clock that was set.
 
-    __slots__ = ("_buckets", "_closed", "_known", "_origin", "_width", "span")
+    The newest bucket lies in plain attributes: most readings touch nothing else.
+    """
+
+    __slots__ = ("_closed", "_high", "_low", "_n", "_newest", "_next", "_origin", "_total", "_weight", "_width", "span")
 
     def __init__(self, span: int) -> None:
-        """Empty; a span of less than 60 ms is taken as 60 ms."""
+        """Empty."""
         self.span = max(span, BUCKETS)
-        self._width = self.span / BUCKETS
+        self._width = -(-self.span // BUCKETS)
         self._origin = 0
-        self._buckets: deque[Sums] = deque()
-        self._closed = Sums()  # all buckets but the newest
-        self._known = True  # _closed is up to date
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing came."""
+        self._newest, self._next = -1, -1  # the newest bucket's index, and when it is over
+        self._closed: deque[tuple[int, Sums]] = deque()
+        self._open()
 
     def add(self, at: int, value: float, weight: int = 0, total: float = 0.0) -> None:
         """One reading at `at`."""
-        index = int((at - self._origin) // self._width)
-        if not self._buckets or index > self._buckets[-1].index:
-            self._buckets.append(Sums(index))
-            self._known = False
-            self._drop(index)
-        bucket = self._buckets[-1]
-        bucket.n += 1
-        bucket.weight += weight
-        bucket.total += total
-        if value < bucket.low:
-            bucket.low = value
-        if value > bucket.high:
-            bucket.high = value
+        if at >= self._next:
+            self._advance(at)
+        self._n += 1
+        self._weight += weight
+        self._total += total
+        if value < self._low:
+            self._low = value
+        if value > self._high:
+            self._high = value
 
     def sums(self, now: int) -> Sums:
         """Everything of the last `span` ms (and up to a sixtieth more)."""
-        self._drop(int((now - self._origin) // self._width))
-        if not self._known:
-            self._closed = Sums()
-            for bucket in list(self._buckets)[:-1]:
-                self._closed.add(bucket)
-            self._known = True
-        found = Sums()
-        found.add(self._closed)
-        if self._buckets:
-            found.add(self._buckets[-1])
-        return found
+        if now >= self._next:
+            self._advance(now)
+        if not self._closed:
+            return self._bucket()
+        counts, weights, totals, lows, highs = zip(*(bucket for _, bucket in self._closed), self._bucket(), strict=True)
+        return Sums(sum(counts), sum(weights), math.fsum(totals), min(lows), max(highs))
 
-    def until(self, now: int) -> int | None:
+    def edge(self, now: int) -> int:
+        """When the next bucket begins, ms: until then what is asked of the window is as good as it was."""
+        return self._origin + ((now - self._origin) // self._width + 1) * self._width
+
+    def leaves(self, now: int) -> int | None:
         """When the oldest readings will have gone, ms; None for an empty window."""
-        if not self._buckets:
+        oldest = self._closed[0][0] if self._closed else self._newest
+        if not self._closed and not self._n:
             return None
-        leaves = math.ceil(self._origin + (self._buckets[0].index + BUCKETS + 1) * self._width)
-        return max(leaves, now + 1)
+        return max(self._origin + (oldest + BUCKETS + 1) * self._width, now + 1)
 
     def shift(self, gap: int) -> None:
         """`gap` ms did not pass."""
         self._origin += gap
-
-    def clear(self) -> None:
-        """Nothing came."""
-        self._buckets.clear()
-        self._known = False
+        self._next += gap
 
     def __len__(self) -> int:
-        """How many buckets are held."""
-        return len(self._buckets)
+        """How many buckets hold anything."""
+        return len(self._closed) + (self._n > 0)
 
-    def _drop(self, index: int) -> None:
-        while self._buckets and self._buckets[0].index < index - BUCKETS:
-            self._buckets.popleft()
-            self._known = False
+    def _bucket(self) -> Sums:
+        return Sums(self._n, self._weight, self._total, self._low, self._high)
+
+    def _open(self) -> None:
+        self._n, self._weight, self._total = 0, 0, 0.0
+        self._low: float = math.inf
+        self._high: float = -math.inf
+
+    def _advance(self, at: int) -> None:
+        """Close the newest bucket, open that of `at`, and let go of those that are too old then."""
+        index = (at - self._origin) // self._width
+        if self._n:
+            self._closed.append((self._newest, self._bucket()))
+            self._open()
+        self._newest, self._next = index, self._origin + (index + 1) * self._width
+        while self._closed and self._closed[0][0] < index - BUCKETS:
+            self._closed.popleft()

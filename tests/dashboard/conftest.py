@@ -26,8 +26,10 @@ from dashboard import create_app, sessions
 from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.users import User, add_user
+from hub import batches
 from hub.clock import Clock
 from hub.history.store import Bucket
+from hub.reading import Reading
 from hub.rules import Rule, load_rules
 from hub.settings import load_site
 from hub.site import Site
@@ -97,7 +99,7 @@ class Field:
         self.put("health", source=source, kind=kind, state=state, since=since, last_rx=since, detail=detail, faults=3)
 
     def read(self, device: str, quantity: str, value: float | str, ts: int = NOW, **detail: str) -> int:
-        """A reading, in `reading` and `latest`."""
+        """A reading, in a batch of its own and in `latest`."""
         row = {
             "device": device,
             "quantity": quantity,
@@ -108,7 +110,10 @@ class Field:
             "detail": msgspec.json.encode(detail).decode() if detail else None,
         }
         self.put("latest", **row)
-        return self.put("reading", **row)
+        number = batches.last_seq(self.db) + 1
+        reading = Reading(device=device, quantity=quantity, value=value, ts=ts, rx=ts, detail=detail or None)
+        batches.add(self.db, number, [reading])
+        return number
 
     def alarm(self, rule: str, source: str, *, severity: str = "P2", raised: int = NOW - 60_000, **more: Any) -> int:
         """An open alarm and its first flip; returns the occurrence's id. `more`: columns of either table."""

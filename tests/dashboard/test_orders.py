@@ -113,7 +113,7 @@ def test_sqlite_itself_refuses_every_other_write(office: "Office", field: "Field
     field.all_well()
     statements = [
         "INSERT INTO meta VALUES ('heartbeat', '9')",
-        "INSERT INTO reading (device, quantity, ts, rx, value, quality) VALUES ('a', 'b', 1, 1, 1, 'good')",
+        "INSERT INTO batch VALUES (1, 1, 1, '[]')",
         "UPDATE orders SET state = 'confirmed'",
         "DELETE FROM orders",
         "DELETE FROM alarm",

@@ -107,7 +107,7 @@ async def test_deliveries_and_heartbeat_are_in_the_same_transaction(journal: Jou
         await committer.commit(said(1), [Redelivery("mqtt", 7, 8, again=False)], heartbeat=9)
 
         with contextlib.closing(connect(journal.path, read_only=True)) as db:
-            assert [tuple(row) for row in db.execute("SELECT * FROM delivery")] == [("mqtt", 7, 8)]
+            assert [row["packets"] for row in db.execute("SELECT * FROM delivery")] == ['[["mqtt",7,8,false]]']
             assert db.execute("SELECT value FROM meta WHERE key = 'heartbeat'").fetchone()[0] == "9"
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door
 from hub.history.door import SOCKET, older_readings, serve
 from hub.history.duck import DuckStore
-from hub.history.store import Row, StoreError
+from hub.history.store import StoreError
 from hub.journal import FILE, Journal
 from hub.outcome import Outcome
 from hub.query import Kept, ReadingLine, first_kept, journal_readings, open_journal
@@ -93,8 +94,9 @@ async def test_none_twice_and_none_missing_at_the_boundary(data: Path, store: Du
     """History holds what the journal still has as well: each reading is told once."""
     journal = Journal(data / FILE, site)
     readings = [Reading(device="noise-1", quantity="laeq", value=50.0, ts=n * 10, rx=n * 10) for n in range(1, 21)]
-    journal.write([Outcome(readings=readings)])
-    journal.db.execute("DELETE FROM reading WHERE seq <= 8")
+    journal.write([Outcome(readings=readings[:8])])
+    journal.write([Outcome(readings=readings[8:])])
+    journal.db.execute("DELETE FROM batch WHERE last <= 8")
     journal.close()
     store.append(rows(15), 15)
     async with served(store, data):

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
+from hub.batches import Row
 from hub.journal import FILE, Journal
 from hub.outcome import Alarm, Occurrence, Outcome
 from hub.query import Kept, alarm_lines, first_kept, journal_readings, open_journal, reading_line
@@ -77,7 +78,7 @@ def test_a_reading_has_its_unit_and_its_detail(journal: Journal, db: sqlite3.Con
     level, read = journal_readings(db, "", 0)
     assert (level.value, level.unit, level.detail) == (50.0, "dB", None)
     assert (read.value, read.unit, read.detail) == ("156000000000101", "", {"animal": "yes"})
-    row = {"device": "x", "quantity": "gone-word", "ts": 1, "rx": 1, "value": 1.0, "quality": "good", "detail": None}
+    row = Row(seq=1, device="x", quantity="gone-word", ts=1, rx=1, value=1.0, quality="good")
     assert reading_line(row).unit == ""
 
 
@@ -86,9 +87,10 @@ def test_where_memory_begins(journal: Journal, db: sqlite3.Connection) -> None:
     assert first_kept(db, 77).rx == 77
     assert first_kept(db, 77).seq > 10**15
 
-    journal.write([Outcome(readings=[reading("noise-1", rx) for rx in (10, 20, 30)])])
+    for rx in (10, 20, 30):
+        journal.write([Outcome(readings=[reading("noise-1", rx)])])
     assert first_kept(db, 77) == Kept(1, 10)
-    journal.db.execute("DELETE FROM reading WHERE rx < 30")
+    journal.db.execute("DELETE FROM batch WHERE rx < 30")
     assert first_kept(db, 77) == Kept(3, 30)
 
 

@@ -10,6 +10,7 @@ import pytest
 from device_profiles.types import MqttLink
 from firmware_bridge.links.mqtt_routes import Routes
 from firmware_bridge.links.mqtt_session import MqttSession
+from firmware_bridge.links.mqtt_wire import MOST
 from firmware_bridge.raw import Arrival, Message, Publish, SendError, Trouble
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkState
@@ -89,7 +90,7 @@ async def test_flood_of_qos_0_is_held_back_at_the_socket(
     seen: list[bytes] = []
     while len(seen) < count:
         news = await read.next(session)
-        assert len(news) <= 400
+        assert len(news) <= MOST
         seen += [message.payload for message in messages(news)]
     assert seen == [b"%d" % number + padding for number in range(count)]
     assert fake_broker.connections == 1

@@ -11,7 +11,8 @@ from device_profiles import types
 from device_profiles.load import profiles
 from device_profiles.types import JsonField, MqttProfile
 from firmware_bridge import raw
-from firmware_bridge.wire.decode import MAX_MESSAGE, MAX_PAYLOAD, decode
+from firmware_bridge.wire.decode import MAX_PAYLOAD, decode
+from firmware_bridge.wire.quick_json import MAX_MESSAGE
 from hub.reading import Fault, Quality, Reading, Value
 
 RX = 1_760_000_000_000

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from hub import batches
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
-from hub.history.store import Row
-from hub.reading import Value
+from hub.reading import Reading, Value
 
 NOW = 1_760_000_000_000
 SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
@@ -53,14 +54,13 @@ class JournalFile:
         return sqlite3.connect(self.path, isolation_level=None, timeout=5.0)
 
     def read(self, count: int, *, start: int = NOW, step: int = 1000, quantity: str = "laeq", **more: Value) -> None:
-        """Add `count` readings of noise-1, `step` ms apart."""
+        """Add `count` readings of noise-1, `step` ms apart, each in a batch of its own."""
         value = more.get("value", 50.0)
-        rows = [("noise-1", quantity, start + n * step, start + n * step, value, "good") for n in range(count)]
         with closing(self.connect()) as db:
             db.execute("BEGIN")
-            db.executemany(
-                "INSERT INTO reading (device, quantity, ts, rx, value, quality) VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+            for at in range(start, start + count * step, step):
+                reading = Reading(device="noise-1", quantity=quantity, value=value, ts=at, rx=at)
+                batches.add(db, batches.last_seq(db) + 1, [reading])
             db.execute("COMMIT")
 
     def ask(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:

@@ -11,9 +11,9 @@ import pytest
 
 from hub.agenda import KEEP_BACKUPS, Agenda, Daily, Every, Job, nightly_backup, standard_jobs
 from hub.backup import restore
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
-from hub.history.store import Row
 from hub.reading import Label
 from hub.site import Site
 

@@ -20,9 +20,9 @@ import pytest
 
 from hub.archive import MANIFEST, BackupError
 from hub.backup import backup, restore, take_snapshot
+from hub.batches import Row
 from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
-from hub.history.store import Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock
@@ -114,7 +114,7 @@ def test_the_manifest_says_what_is_inside(data: Path, tmp_path_factory: pytest.T
         assert names[1:] == [member["name"] for member in manifest["members"]]
         for member in manifest["members"]:
             assert hashlib.sha256(_content(tar, member["name"])).hexdigest() == member["sha256"]
-    assert manifest["counts"]["journal.sqlite"]["reading"] == 20
+    assert manifest["counts"]["journal.sqlite"]["batch"] == 20
     assert manifest["counts"]["office.sqlite"] == {"user": 3}
     assert manifest["history"]["source"] == "live"
     assert manifest["history"]["rows"] == 15
@@ -296,7 +296,7 @@ def _rename(members: dict[str, bytes], name: str, new: str) -> None:
 
 def _miscount(members: dict[str, bytes]) -> None:
     manifest = json.loads(members[MANIFEST])
-    manifest["counts"]["journal.sqlite"]["reading"] += 1
+    manifest["counts"]["journal.sqlite"]["batch"] += 1
     members[MANIFEST] = json.dumps(manifest).encode()
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.batches import Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, HistoryStore, Row
+from hub.history.store import Bucket, HistoryStore
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

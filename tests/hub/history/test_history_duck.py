@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from hub.batches import Row
 from hub.history.duck import DuckStore, load_snapshot
-from hub.history.store import Row, StoreError
+from hub.history.store import StoreError
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

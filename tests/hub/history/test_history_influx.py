@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.batches import Row
 from hub.history.influx import InfluxStore
 from hub.history.lines import Unspeakable, line
-from hub.history.store import Row, StoreError
+from hub.history.store import StoreError
 
 MakeRow = Callable[..., Row]
 T = 1_760_000_000_000
