@@ -28,6 +28,9 @@ class Window:
 
     __slots__ = ("_closed", "_high", "_low", "_n", "_newest", "_next", "_origin", "_total", "_weight", "_width", "span")
 
+    _low: float
+    _high: float
+
     def __init__(self, span: int) -> None:
         """Empty."""
         self.span = max(span, BUCKETS)
@@ -87,8 +90,7 @@ class Window:
 
     def _open(self) -> None:
         self._n, self._weight, self._total = 0, 0, 0.0
-        self._low: float = math.inf
-        self._high: float = -math.inf
+        self._low, self._high = math.inf, -math.inf
 
     def _advance(self, at: int) -> None:
         """Close the newest bucket, open that of `at`, and let go of those that are too old then."""
