@@ -3,6 +3,7 @@
 Pure: rows in, figures out. They are indicators of whether people can still follow, not of how safe a place is.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -100,12 +101,13 @@ def proposed_deadband(values: Sequence[float]) -> float | None:
 
     A slow change adds little to it. None for fewer than ten readings, or for ones that do not move.
     """
-    steps = [after - before for before, after in zip(values, values[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(values)]
     if len(values) < 10 or not any(steps):
         return None
     noise = math.sqrt(math.fsum(step * step for step in steps) / len(steps) / 2)
     digits = 1 - math.floor(math.log10(3 * noise))
-    return math.ceil(3 * noise * 10**digits) / 10**digits
+    scale = 10.0**digits
+    return math.ceil(3 * noise * scale) / scale
 
 
 def _worst(times: list[int]) -> tuple[int, int | None]:

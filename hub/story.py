@@ -57,6 +57,7 @@ def tell(rule: Rule, story: Story) -> Verdict:
 def play(rule: Rule, story: Story) -> dict[int, str]:
     """The operator's state at the end of each second that has a value."""
     start = _start(story)
+    rule = replace(rule, zones=[], except_zones=[])  # a story plays somewhere else
     tracks = _tracks(rule, story)
     core = Core(stage(rule, story), (rule,), _memory(story, rule), start)
     journal = _Journal()
