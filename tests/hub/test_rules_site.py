@@ -37,7 +37,7 @@ response = { zh = "提醒。", en = "Remind them." }
   name = "and at three it may go on"
   at = "14:59"
   series = "70x90"
-  expect = { 20 = "unacked", 70 = "normal" }
+  expect = { 20 = "unacked", 70 = "returned" }
 """
 FILE = """
 [site]
