@@ -53,7 +53,7 @@ def files(site: Site, path_of_site: Path, packs: Path = PACKS) -> list[Path]:
     for at, name in enumerate(site.packs.off):
         if name not in shipped:
             raise Refusal(path_of_site, f"packs.off[{at}]", "no such pack", value=name, right=nearest(name, shipped))
-    own = [path_of_site.absolute().parent / name for name in site.packs.files]
+    own = [Path(name) for name in site.packs.files]
     for at, file in enumerate(own):
         if not file.is_file():
             raise Refusal(path_of_site, f"packs.files[{at}]", "there is no such file", value=str(file))

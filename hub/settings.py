@@ -87,7 +87,9 @@ def load_site(path: Path) -> Site:
         voices=tuple(_unique(file.voice, path, "voice").values()),
         history=file.history,
         rules=file.rule,
-        packs=file.packs,
+        packs=msgspec.structs.replace(
+            file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
+        ),
     )
     _check_names(site, path)
     _check_lines(site, path)

@@ -52,7 +52,7 @@ class Voice(Strict, frozen=True, kw_only=True):
 
 
 class Packs(Strict, frozen=True, kw_only=True):
-    """Which rule packs the site leaves out (`off`), and its own rule `files`, beside the site file."""
+    """Which rule packs the site leaves out (`off`), and its own rule `files` (whole paths)."""
 
     off: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
