@@ -37,7 +37,7 @@ def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule
             if rule.id in rules:
                 raise Refusal(file, f"rule[{at}].id", "is taken by another rule", value=rule.id)
             rules[rule.id] = rule
-    _check_yields(rules, packs)
+    _check_yields(rules, {*rules, *_left_out(site, packs)}, packs)
     changed: list[Rule] = []
     for rule_id in site.rules:
         if rule_id not in rules:
@@ -129,9 +129,15 @@ def _with_numbers(rule: Rule, numbers: Mapping[str, object], path: Path, key: st
     return changed
 
 
-def _check_yields(rules: dict[str, Rule], packs: Path) -> None:
+def _left_out(site: Site, packs: Path) -> Iterator[str]:
+    """The rules of the packs that the site leaves out: others may still yield to them."""
+    for name in site.packs.off:
+        yield from (rule.id for rule in load_pack(packs / f"{name}.toml"))
+
+
+def _check_yields(rules: dict[str, Rule], known: set[str], packs: Path) -> None:
     for rule in rules.values():
         for other in rule.yields_to:
-            if other not in rules:
+            if other not in known:
                 key = f"rule {rule.id}.yields_to"
-                raise Refusal(packs, key, "there is no such rule", value=other, right=nearest(other, rules))
+                raise Refusal(packs, key, "there is no such rule", value=other, right=nearest(other, known))

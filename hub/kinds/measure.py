@@ -163,7 +163,7 @@ class Gathered(Windowed):
         self._aggregate: Aggregate = rule.aggregate or "mean"
 
     def bounds(self, now: int) -> Bounds | None:
-        """See the module; LAeq is the level of the mean energy (GB 3096-2008, 3.1)."""
+        """See the module; LAeq is the level of the mean energy, never a mean of levels."""
         sums = self._window.sums(now)
         enough = self._enough(sums)
         if self._aggregate == "energy-mean":

@@ -98,7 +98,7 @@ def test_a_clock_that_is_set_moves_a_window(arrivals: list[tuple[int, float]], g
 
 
 def test_leq_is_a_mean_of_energies() -> None:
-    """80, 80.3, 80.6, 80.4, 79.7, 76.9 dB make 79.80699 dB (GB 3096-2008, 3.1), never their arithmetic mean."""
+    """80, 80.3, 80.6, 80.4, 79.7, 76.9 dB make 79.80699 dB, never their arithmetic mean (tests/vectors/noise.json)."""
     bench = Bench()
     gathered = Gathered(rule("aggregate", aggregate="energy-mean", window=6.0), bench.of("laeq"))
     bench.say("laeq", 0.0, gathered)  # stands for nothing: what was before it is not known
