@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from device_profiles.door import Refusal
 from hub.bind import Bound
 from hub.commands.rules import rules_command
+from hub.commands.site import check_command
 from hub.rules import PACKS, Rule, all_rules, load_rules
 from hub.settings import load_site
 from hub.site import Packs, Site
@@ -142,6 +143,16 @@ def test_a_mistake_of_the_site_is_named(tmp_path: Path, text: str, key: str, hin
         loaded(tmp_path, text + "\n")
     assert caught.value.key == key
     assert hint in caught.value.right
+
+
+def test_a_rule_for_lives_that_is_off_is_warned_of(tmp_path: Path) -> None:
+    """A site may; nobody should find out by an accident."""
+    loaded(tmp_path, '[rule.sos]\nuse = "off"\n')
+    ran = CliRunner().invoke(check_command, [str(tmp_path / "site.toml")], catch_exceptions=False)
+    assert "warning: rule sos is switched off" in ran.output
+    loaded(tmp_path, '[rule.noise-limit]\nuse = "off"\n')
+    ran = CliRunner().invoke(check_command, [str(tmp_path / "site.toml")], catch_exceptions=False)
+    assert "switched off" not in ran.output
 
 
 def run(*arguments: str) -> Result:
