@@ -16,6 +16,7 @@ COMMANDS = {
     "rules": "hub.commands.rules",
     "decode": "hub.commands.site",
     "run": "hub.commands.run",
+    "reload": "hub.commands.reload",
     "field": "hub.commands.run",
     "office": "hub.commands.run",
     "demo": "hub.commands.demo",
@@ -23,11 +24,13 @@ COMMANDS = {
     "readings": "hub.commands.data",
     "alarms": "hub.commands.data",
     "order": "hub.commands.data",
+    "device": "hub.commands.device",
     "dog": "hub.commands.data",
     "quarantine": "hub.commands.data",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
+    "bench": "hub.commands.bench",
 }
 
 

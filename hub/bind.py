@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Callable, Iterator
 
 from device_profiles import vocabulary
+from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.kinds.balance import Balance
@@ -58,21 +59,30 @@ class Channel:
         self.events: list[Instance] = []
         self.families: list[Family] = []
 
+    def hear(self, item: Reading, now: int) -> list[Instance]:
+        """Windows and counters hear of every reading; those whose count has to be kept now."""
+        for feed in self.feeds:
+            feed(item, now)
+        return [instance for instance in self.keepers if instance.feed(item, now)]
+
 
 class Bound:
     """Everything that the core looks things up in. `lists` are live: rules see a change at once."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int) -> None:
-        """Everything unknown, nothing raised."""
-        self.links = {link.id: LinkWatch(link.id, now) for link in site.links}
+    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int, old: "Bound | None" = None) -> None:
+        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows."""
+        self.site = site
+        self._former = Former(site, now, old)
+        self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}
         self.profiles = site.devices()
-        self.devices = {
-            device.id: DeviceWatch(device.id, self.links[device.link], device.options.silent_after, now)
-            for device in self.profiles.values()
+        self.devices: dict[str, DeviceWatch] = {
+            device.id: self._former.device(device, self.links[device.link]) for device in self.profiles.values()
         }
+        self.altered = self._former.altered
         self.channels: dict[tuple[str, str], Channel] = {}
         names = {name for rule in rules for name in (rule.unless_in, rule.only_in) if name}
         self.lists: dict[str, set[str]] = {name: set() for name in names}
+        self.lists |= self._former.lists
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
@@ -89,6 +99,9 @@ class Bound:
             if rule.kind == "link-down":
                 for watch in self.links.values():
                     self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+        for was in old.instances.values() if old is not None else ():
+            self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
+        self._former = Former(site, now)  # nothing is handed over after the start
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""
@@ -104,8 +117,13 @@ class Bound:
         """The family's alarm of this value, known to all indexes."""
         instance = family.member(value)
         if instance.key not in self.instances:
-            self._add(instance, source)
+            family.members[value] = instance = self._add(instance, source)
         return instance
+
+    def series(self, device: str, quantity: str) -> Series | None:
+        """The last fresh reading of this quantity."""
+        channel = self.channels.get((device, quantity))
+        return channel.series if channel is not None else None
 
     def looking_in(self, name: str) -> list[Instance]:
         """The alarms whose rule looks in this list."""
@@ -133,7 +151,7 @@ class Bound:
         for quantity in device.profile.reading:
             word = vocabulary.find(quantity)
             gauge = word is not None and word.quantity.kind is Kind.GAUGE
-            self.channels[device.id, quantity] = Channel(Series(watch, gauge=gauge))
+            self.channels[device.id, quantity] = Channel(self._former.series(watch, quantity, gauge=gauge))
 
     def _add_device(self, device: Device, rules: tuple[Rule, ...]) -> None:
         zone = self._zones.get(device.zone)
@@ -152,7 +170,7 @@ class Bound:
         blind = self.devices[device.id] if rule.depends == "link" else None
         series = channel.series if channel is not None and rule.kind == "level" else None
         instance = Instance(rule, device.id, question, zone=device.zone, siren=siren, series=series, blind=blind)
-        self._add(instance, device.id)
+        instance = self._add(instance, device.id)
         if rule.kind == "event" and channel is not None:
             channel.events.append(instance)
             return
@@ -184,6 +202,7 @@ class Bound:
             if question is None:
                 continue
             instance = Instance(rule, zone.id, question, zone=zone.id, siren=_sounds(rule, zone))
+            instance = self._former.instance(instance, zone, zone.id)
             self.instances[instance.key] = instance
             for device in members:
                 self.of_source[device.id].append(instance)
@@ -209,9 +228,12 @@ class Bound:
         ways = [series for name in (rule.entered, rule.left) for _, series in found[name]]
         return Balance(rule, ways, dict(found[rule.quantity]))
 
-    def _add(self, instance: Instance, source: str) -> None:
+    def _add(self, instance: Instance, source: str) -> Instance:
+        """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""
+        instance = self._former.instance(instance, self._zones.get(instance.zone), instance.zone)
         self.instances[instance.key] = instance
         self.of_source[source].append(instance)
+        return instance
 
 
 def _sounds(rule: Rule, zone: Zone | None) -> bool:

@@ -15,7 +15,7 @@ from hub.gate import Status, Step, Told
 from hub.health import DOWN, DeviceWatch
 from hub.outcome import Alarm, Flip, Inner, Occurrence
 from hub.reading import Reading, Value
-from hub.recalled import chapter_of, restored
+from hub.recalled import Kept, chapter_of, restored
 from hub.rule import Rule
 from hub.site import Severity
 from hub.truth import Event, Question, Series
@@ -24,14 +24,6 @@ WRITE_EVERY = 1_000  # ms between two rows of one alarm that differ only in valu
 
 _WAITING = (FilterState.RISING, FilterState.FALLING)
 Result = tuple[Status, tuple[Step, ...]]
-
-
-class _Kept(msgspec.Struct, omit_defaults=True):
-    """The text of an Inner row."""
-
-    question: str = ""
-    raises: list[int] = []
-    folded: bool = False
 
 
 class Instance:
@@ -89,6 +81,16 @@ class Instance:
         self.changed = self.chapter_changed = self._dirty = False
         self._written = -WRITE_EVERY
 
+    @property
+    def source(self) -> str:
+        """The device or link that it is about."""
+        return self._source
+
+    @property
+    def zone(self) -> str:
+        """The zone that it is about, or nothing."""
+        return self._zone
+
     # --- what happens to it -------------------------------------------------------------------------------------
 
     def restore(self, row: Alarm, chapter: Occurrence | None, now: int) -> None:
@@ -103,11 +105,24 @@ class Instance:
         if isinstance(self.question, Event) and self.status.filter.active and row.value is not None:
             self.question.restore(row.value, self.status.filter.last)
 
+    def take_over(self, old: "Instance") -> None:
+        """Go on as the same alarm, whose rule or surroundings were edited: nothing of it is reset."""
+        self.status, self.before, self.value = old.status, old.before, old.value
+        self.chapter, self.chapter_changed = old.chapter, old.chapter_changed
+        self._dirty, self._written = old._dirty, old._written
+        self.changed = old.changed or self.chapter is not None  # its row may say another limit now
+        self._chatter, self.inner_changed = old._chatter, True
+        self._worse = old._worse and bool(self.rule.worst)
+        self._become(self.rule.worst if self._worse and self.rule.worst else self.rule.severity)
+        self.question.take_over(old.question)
+
     def evaluate(self, now: int) -> list[Flip]:
         """Ask the question and let the machines take the answer."""
         flips: list[Flip] = []
         was = self.status.filter
         truth = self.question.ask(now, was.standing)
+        if truth is self.before is not Truth.TRUE and was.state is FilterState.OFF and self._untouched:
+            return flips  # off, and nothing new: most looks at the clock end here
         if self._blind is not None:
             flips += self._heed_link(truth, now)
         if self.status.overlay.shelved_until is not None:
@@ -127,6 +142,11 @@ class Instance:
         if self._dirty and now - self._written >= WRITE_EVERY:
             self.changed = True
         return flips
+
+    @property
+    def _untouched(self) -> bool:
+        hidden = self._blind is not None or self.status.overlay.shelved_until is not None
+        return not (hidden or self._dirty or self._manners.on_unknown is Truth.TRUE)
 
     def happen(self, value: Value, now: int) -> list[Flip]:
         """An event came; it counts if the rule says so."""
@@ -152,13 +172,13 @@ class Instance:
     def inner(self) -> Inner:
         """What has to survive a restart beside the alarm's row; remembers that it was written."""
         self.inner_changed = False
-        kept = _Kept(self.question.keep(), list(self._chatter.raises), folded=self._chatter.folded)
+        kept = Kept(self.question.keep(), list(self._chatter.raises), folded=self._chatter.folded)
         return Inner(key=self.key, state=msgspec.json.encode(kept).decode())
 
     def recall(self, inner: Inner, now: int) -> None:
         """As it was; what another version wrote is left alone."""
         with contextlib.suppress(msgspec.DecodeError):
-            kept = msgspec.json.decode(inner.state, type=_Kept)
+            kept = msgspec.json.decode(inner.state, type=Kept)
             self._chatter.raises.extend(kept.raises)
             self._chatter.folded = kept.folded
             self._become(self.severity)
@@ -291,19 +311,9 @@ class Instance:
         if self.chapter is None or not isinstance(self.value, float | int):
             return
         peak = self.chapter.peak
-        worst = self._worst(peak, self.value) if isinstance(peak, float | int) else self.value
+        worst = self.rule.further(peak, self.value) if isinstance(peak, float | int) else self.value
         if worst != peak:
             self.chapter, self.chapter_changed = replace(self.chapter, peak=worst), True
-
-    def _worst(self, one: float, other: float) -> float:
-        """The one that is further out: above, below, or away from the middle of both limits."""
-        above, below = self.rule.above, self.rule.below
-        if below is None:
-            return max(one, other)
-        if not isinstance(above, float | int):
-            return min(one, other)
-        middle = (above + below) / 2
-        return max(one, other, key=lambda value: abs(value - middle))
 
     # --- what is written of it ----------------------------------------------------------------------------------
 

@@ -3,12 +3,21 @@
 Pure. The living alarm is hub.instance.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from hub import gate
 from hub.alarm import Closed, Deed, Filter, FilterState, Manners, OperatorEvent, OperatorState, Overlay
 from hub.gate import Status, Told
 from hub.outcome import Alarm, Flip, Occurrence
+
+
+class Kept(msgspec.Struct, omit_defaults=True):
+    """The text of an Inner row."""
+
+    question: str = ""
+    raises: list[int] = []
+    folded: bool = False
 
 
 def restored(row: Alarm, now: int) -> Status:

@@ -109,6 +109,15 @@ class Rule(Strict, frozen=True, kw_only=True):
         """Its name: all of its keys fill a page."""
         return f"Rule({self.id!r})"
 
+    def further(self, one: float, other: float) -> float:
+        """The one that is further out: above, below, or away from the middle of both limits."""
+        if self.below is None:
+            return max(one, other)
+        if not isinstance(self.above, float | int):
+            return min(one, other)
+        middle = (self.above + self.below) / 2
+        return max(one, other, key=lambda value: abs(value - middle))
+
     def manners(self, severity: Severity | None = None) -> Manners:
         """How this rule's alarms behave, in ms; `severity` where it is not the rule's own (a `worst` one)."""
         unknown = {"hold": Truth.UNKNOWN, "false": Truth.FALSE, "true": Truth.TRUE}

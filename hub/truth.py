@@ -72,6 +72,9 @@ class Question(Protocol):
     def value(self, now: int) -> Value | None:
         """What the answer leans on, for people to see; None: nothing new to show."""
 
+    def take_over(self, old: "Question") -> None:
+        """Go on from what the same rule's question had seen before it was edited."""
+
     def calm(self, now: int) -> Calm | None:
         """What numbers leave a FALSE answer as it is; None: each has to be asked."""
 
@@ -95,9 +98,6 @@ class Question(Protocol):
 
     def recall(self, kept: str, now: int) -> None:
         """What `keep` gave before the restart."""
-
-    def carry(self, before: "Question") -> None:
-        """Take over the inner state of the same alarm's question, when rules are loaded anew."""
 
 
 class Plain:
@@ -152,9 +152,9 @@ class Plain:
     def recall(self, kept: str, now: int) -> None:
         """Nothing was kept."""
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """Through `keep` and `recall`: enough for whatever survives a restart."""
-        if isinstance(before, type(self)) and (kept := before.keep()):
+        if isinstance(old, type(self)) and (kept := old.keep()):
             self.recall(kept, 0)
 
 
@@ -213,10 +213,10 @@ class Event(Plain):
         """It had happened before the start."""
         self._value, self.ends = str(value), at + self._hold
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """It had happened before the rules were loaded anew."""
-        if isinstance(before, Event) and before.ends:
-            self.restore(before._value, before.at)
+        if isinstance(old, Event) and old.ends:
+            self.restore(old._value, old.at)
 
     def shift(self, gap: int) -> None:
         """The hold is counted on."""

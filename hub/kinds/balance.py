@@ -97,10 +97,10 @@ class Balance(Plain):
         """As it was."""
         self._counted = msgspec.json.decode(kept, type=_Counted)
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """The count goes on."""
-        if isinstance(before, Balance):
-            self._counted = before._counted
+        if isinstance(old, Balance):
+            self._counted = old._counted
 
     def _look(self, now: int) -> None:
         """Whoever is seen is inside, but for those that were counted out a moment ago."""

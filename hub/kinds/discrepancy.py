@@ -83,10 +83,10 @@ class Discrepancy(Plain):
         return msgspec.json.encode({name: each for name, each in self._wanted.items() if not each.met}).decode()
 
     def recall(self, kept: str, now: int) -> None:
-        """An order that was under way is due after the restart as before."""
+        """An order that was under way is due after the restart as old."""
         self._wanted = msgspec.json.decode(kept, type=dict[str, _Wanted])
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """The orders that are under way."""
-        if isinstance(before, Discrepancy):
-            self._wanted = before._wanted
+        if isinstance(old, Discrepancy):
+            self._wanted = old._wanted

@@ -153,11 +153,11 @@ class Measured(Level):
         """The window moves."""
         self._measure.shift(gap)
 
-    def carry(self, before: Question) -> None:
-        """The window, where it is as long as before."""
-        if isinstance(before, Measured):
-            self._measure.carry(before._measure)
-            self._edge = before._edge
+    def take_over(self, old: Question) -> None:
+        """The window, where it is as long as old."""
+        if isinstance(old, Measured):
+            self._measure.take_over(old._measure)
+            self._edge = old._edge
 
     def _bounds(self, now: int) -> Pair | None:
         return self._measure.bounds(now)

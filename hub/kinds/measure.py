@@ -36,7 +36,7 @@ class Measure(Protocol):
     def shift(self, gap: int) -> None:
         """The clock was set by `gap` ms."""
 
-    def carry(self, before: "Measure") -> None:
+    def take_over(self, old: "Measure") -> None:
         """Take over what the same alarm's figure knew."""
 
 
@@ -71,7 +71,7 @@ class Deviation:
     def shift(self, gap: int) -> None:
         """No instant is kept."""
 
-    def carry(self, before: Measure) -> None:
+    def take_over(self, old: Measure) -> None:
         """Nothing is kept."""
 
 
@@ -116,11 +116,11 @@ class Windowed:
         self._window.shift(gap)
         self._last = None
 
-    def carry(self, before: Measure) -> None:
+    def take_over(self, old: Measure) -> None:
         """The same window goes on."""
-        if isinstance(before, Windowed) and before._window.span == self._window.span:
-            self._window, self._last = before._window, before._last
-            self._ts, self._rx = before._ts, before._rx
+        if isinstance(old, Windowed) and old._window.span == self._window.span:
+            self._window, self._last = old._window, old._last
+            self._ts, self._rx = old._ts, old._rx
 
     def _term(self, value: float | str, weight: int) -> tuple[float, float]:
         """The figure that extremes are made of, and what is added up."""
@@ -239,11 +239,11 @@ class Count(Windowed):
         self._window.shift(gap)
         self._began += gap
 
-    def carry(self, before: Measure) -> None:
+    def take_over(self, old: Measure) -> None:
         """The same window goes on."""
-        super().carry(before)
-        if isinstance(before, Count):
-            self._began, self._blind = before._began, before._blind
+        super().take_over(old)
+        if isinstance(old, Count):
+            self._began, self._blind = old._began, old._blind
 
 
 def _level(energy: float) -> float:

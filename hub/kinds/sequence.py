@@ -88,11 +88,11 @@ class Sequence(Plain):
             kept, type=tuple[bool, Truth, int, int]
         )
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """What was seen."""
-        if isinstance(before, Sequence):
-            self._allowed, self._entered, self._heard = before._allowed, before._entered, before._heard
-            self._inside, self._judged = before._inside, before._judged
+        if isinstance(old, Sequence):
+            self._allowed, self._entered, self._heard = old._allowed, old._entered, old._heard
+            self._inside, self._judged = old._inside, old._judged
 
     def _effect(self, inside: bool, now: int) -> None:
         silence = self._series.watch.silent_after

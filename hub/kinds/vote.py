@@ -49,7 +49,7 @@ class Vote(Plain):
         """How many say so."""
         return float(self._said.count(_T))
 
-    def carry(self, before: Question) -> None:
+    def take_over(self, old: Question) -> None:
         """What each said, where there are as many."""
-        if isinstance(before, Vote) and len(before._said) == len(self._said):
-            self._said = list(before._said)
+        if isinstance(old, Vote) and len(old._said) == len(self._said):
+            self._said = list(old._said)

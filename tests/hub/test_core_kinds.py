@@ -142,6 +142,14 @@ def test_a_dead_line_hides_no_active_alarm(night: Yard) -> None:
     assert (row.state, row.suppressed) == ("unacked", ())
 
 
+def test_unknown_that_counts_as_true_raises(site: Site, rules: tuple[Rule, ...]) -> None:
+    """`on_unknown = "true"`, and nothing was ever heard: raised, with the first look at the clock."""
+    sure = tuple(replace(rule, on_unknown="true") if rule.id == "tamper" else rule for rule in rules)
+    yard = Yard(site, sure, NOON)
+    yard.wait(1)
+    assert yard.state("tamper/gate-1") == "unacked"
+
+
 def test_late_readings_fill_no_window(yard: Yard) -> None:
     """What is history for an alarm is history for a window: five refusals of yesterday are none of today."""
     yard.say("gate-1", "passage", "granted", ts=yard.now)
