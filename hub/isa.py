@@ -67,7 +67,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 def health(told: Iterable[Told], standing: Iterable[Standing], since: int, until: int) -> Health:
     """The figures from `since` to `until` (ms); rows outside of the span are left out."""
     rows = sorted((row for row in told if since <= row.at < until), key=lambda row: row.at)
-    hours = max(until - since, 1) / HOUR
+    hours = max(until - since, HOUR) / HOUR  # a minute says nothing of an hour
     most, most_at = _worst([row.at for row in rows])
     periods = Counter((row.at - since) // TEN_MINUTES for row in rows)
     flooded = sum(times > FLOOD for times in periods.values()) / max(1, math.ceil((until - since) / TEN_MINUTES))

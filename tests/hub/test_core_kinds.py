@@ -142,6 +142,20 @@ def test_a_dead_line_hides_no_active_alarm(night: Yard) -> None:
     assert (row.state, row.suppressed) == ("unacked", ())
 
 
+def test_an_edited_rule_goes_on_counting(site: Site, rules: tuple[Rule, ...]) -> None:
+    """Four refusals before a live reload, one after it; and an order that was under way is still waited for."""
+    yard = Yard(site, rules, NOON)
+    opened(yard)
+    for _ in range(4):
+        yard.wait(1, ("gate-1", "passage", "denied"))
+    edited = tuple(replace(rule, off_delay=1.0) for rule in rules)
+    yard.keep(yard.core.rebind(site, edited, yard.now))
+    yard.wait(1, ("gate-1", "passage", "denied"))
+    assert yard.state("gate-denied-often/gate-1") == "unacked"
+    yard.wait(6, ("gate-1", "gate", "closed"))
+    assert yard.state(ORDER) == "unacked"
+
+
 def test_unknown_that_counts_as_true_raises(site: Site, rules: tuple[Rule, ...]) -> None:
     """`on_unknown = "true"`, and nothing was ever heard: raised, with the first look at the clock."""
     sure = tuple(replace(rule, on_unknown="true") if rule.id == "tamper" else rule for rule in rules)
