@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Callable, Iterator
 
 from device_profiles import vocabulary
+from hub.debounce import Debounce
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
@@ -47,11 +48,12 @@ class Family:
 class Channel:
     """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading first."""
 
-    __slots__ = ("events", "families", "fed", "feeds", "keepers", "levels", "series")
+    __slots__ = ("debounce", "events", "families", "fed", "feeds", "keepers", "levels", "series")
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, debounce: Debounce | None = None) -> None:
         """Nothing hangs on it yet."""
         self.series = series
+        self.debounce = debounce
         self.feeds: list[Callable[[Reading, int], None]] = []
         self.keepers: list[Instance] = []  # fed as well, and what they make of it is kept
         self.fed = False  # one of the two
@@ -80,6 +82,7 @@ class Bound:
         }
         self.altered = self._former.altered
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.debounces: dict[tuple[str, str], Debounce] = {}
         names = {name for rule in rules for name in (rule.unless_in, rule.only_in) if name}
         self.lists: dict[str, set[str]] = {name: set() for name in names}
         self.lists |= self._former.lists
@@ -150,8 +153,14 @@ class Bound:
         self.of_link[device.link].append(watch)
         for quantity in device.profile.reading:
             word = vocabulary.find(quantity)
-            gauge = word is not None and word.quantity.kind is Kind.GAUGE
-            self.channels[device.id, quantity] = Channel(self._former.series(watch, quantity, gauge=gauge))
+            kind = word.quantity.kind if word is not None else None
+            window = getattr(device.options, "debounce", 0.0) if kind is Kind.EVENT else 0.0
+            if window:
+                self.debounces[device.id, quantity] = self._former.debounce(device.id, quantity, window)
+            self.channels[device.id, quantity] = Channel(
+                self._former.series(watch, quantity, gauge=kind is Kind.GAUGE),
+                self.debounces.get((device.id, quantity)),
+            )
 
     def _add_device(self, device: Device, rules: tuple[Rule, ...]) -> None:
         zone = self._zones.get(device.zone)

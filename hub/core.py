@@ -19,7 +19,7 @@ from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderStat
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.recalled import withdrawn
-from hub.rule import KEEPERS, ms
+from hub.rule import ms
 from hub.rules import Rule
 from hub.site import Site
 from hub.truth import Series
@@ -73,6 +73,7 @@ class Core:
         for instance in self._due_alarms.pop(now):
             self._evaluate(instance, now)
         self._out.orders += self._desk.tick(now)
+        self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
 
     def order(self, order: Order, now: int) -> Outcome:
@@ -137,15 +138,19 @@ class Core:
         series, ts, value, rx = channel.series, item.ts, item.value, item.rx
         if ts <= series.ts and self._is_old(item, series):
             return
-        self._out.readings.append(item)
+        repeated = channel.debounce is not None and channel.debounce.again(item)
+        if not repeated:
+            self._out.readings.append(item)
         if item.quality not in FRESH:
             return
         series.ts, series.rx, series.value, series.known = ts, rx, value, True
         watch = series.watch
         if watch.hear(rx):
             self._device_changed(watch, now)
-        elif now - watch.written >= WRITE_EVERY:
-            self._unwell[watch] = None
+        else:
+            self._mark(watch, now)
+        if repeated:
+            return
         if channel.fed:
             self._inner.update(dict.fromkeys(channel.hear(item, now)))
         if now >= series.calm_until or not series.calm[0] <= value <= series.calm[1]:  # type: ignore[operator]  # a number
@@ -265,8 +270,6 @@ class Core:
         if instance is None:
             return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_ALARM, order.target)
         done, flips = do(order, instance, now)
-        if instance.rule.kind in KEEPERS:
-            self._inner[instance] = None
         self._flipped(instance, flips, now)
         return done
 
@@ -301,6 +304,8 @@ class Core:
             channel = self._bound.channels.get((reading.device, reading.quantity))
             if channel is not None:
                 channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
+                if channel.debounce is not None:
+                    channel.debounce.remember(reading)
         self._recall_health(memory, now)
         self._recall_alarms(memory, now)
         for order in memory.orders:

@@ -160,6 +160,7 @@ class Instance:
         flips: list[Flip] = []
         if event is OperatorEvent.RESET and self.question.keep():
             self.question.settle(now)
+            self.inner_changed = True
             flips = self.evaluate(now)
         return flips + self.take(gate.operate(self.status, event, now, self._manners), now, actor, note)
 
