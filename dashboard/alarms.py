@@ -80,6 +80,8 @@ def one(number: int) -> str:
         before=view.happenings("o.key = ? AND o.id < ?", (happening.key, happening.id), limit=5),
         is_device=happening.source in office().site.devices(),
         longest=LONGEST_COMMENT,
+        resettable=happening.state == "latched-acked"
+        or (happening.state == "acked" and office().words.settles(happening.rule)),
         mutable=MAX_SHELF_S.get(happening.severity, 0) > 0,
         situation=gather(office()),
     )

@@ -43,6 +43,9 @@ EVENTS = {
     "acked": lazy_gettext("Acknowledged"),
     "reset": lazy_gettext("Reset"),
     "renotified": lazy_gettext("Told again"),
+    "worsened": lazy_gettext("Got worse"),
+    "eased": lazy_gettext("Less bad again"),
+    "chattering": lazy_gettext("Comes and goes: told no more until a minute is quiet"),
     "reminded": lazy_gettext("Reminded"),
     "withdrawn": lazy_gettext("Withdrawn: its rule or its device is gone"),
     "rejected": lazy_gettext("Not possible"),
@@ -160,6 +163,10 @@ class Words:
     def response(self, rule: str) -> Label | None:
         """What to do, where the rule says it."""
         return self._rules[rule].response if rule in self._rules else None
+
+    def settles(self, rule: str) -> bool:
+        """True for a rule that is over only when a person says that all is well: a count of who is inside."""
+        return getattr(self._rules.get(rule), "kind", "") == "balance"
 
     def zone(self, zone: str) -> Label:
         """A zone's name."""

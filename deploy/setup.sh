@@ -20,7 +20,10 @@ need() {
     $as_root apt-get update -qq || say "the package lists could not be renewed; trying with the old ones"
     # Debian would start a mosquitto of its own on port 1883; zhian runs its own, with its own passwords.
     [ -e /etc/mosquitto ] || keep_off="$missing"
+    # Of Prometheus the tests only want its rule checker, promtool.
+    [ -e /etc/prometheus ] || keep_off="${keep_off:-} $missing"
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    case "${keep_off:-}" in *prometheus*) $as_root systemctl disable --now prometheus >/dev/null 2>&1 || true ;; esac
     case "${keep_off:-}" in *mosquitto*) $as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 }
 
@@ -49,7 +52,7 @@ demo-programs)
     need mosquitto:mosquitto
     ;;
 test-programs)
-    need mosquitto:mosquitto chromium:chromium influxd:influxdb
+    need mosquitto:mosquitto chromium:chromium influxd:influxdb promtool:prometheus
     ;;
 *)
     echo "usage: $0 runtime|development|demo-programs|test-programs" >&2

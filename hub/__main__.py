@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "hub.commands.site",
     "plan": "hub.commands.plan",
     "profiles": "hub.commands.site",
+    "rules": "hub.commands.rules",
     "decode": "hub.commands.site",
     "run": "hub.commands.run",
     "reload": "hub.commands.reload",

@@ -3,38 +3,40 @@
 Pure: built from the site and the rules; `hub.core` runs it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from device_profiles import vocabulary
 from hub.debounce import Debounce
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
-from hub.reading import Kind
-from hub.rules import Rule, covers
-from hub.schedule import Hours
+from hub.kinds.balance import Balance
+from hub.kinds.make import Maker, Place
+from hub.kinds.vote import Vote
+from hub.reading import Kind, Reading
+from hub.rule import KEEPERS, ZONED, Rule
+from hub.rules import covers
 from hub.site import Device, Site, Zone
-from hub.truth import Event, Level, LinkDown, NoData, Question, Series, State
+from hub.truth import Event, LinkDown, Question, Series
 
 
 class Family:
     """A rule that alarms once a value, at one device: an alarm is made when its value first comes."""
 
-    __slots__ = ("_hours", "_listed", "_probe", "_siren", "_source", "_zone", "members", "rule")
+    __slots__ = ("_make", "_probe", "_siren", "_source", "_zone", "members", "rule")
 
-    def __init__(self, rule: Rule, device: Device, listed: set[str], hours: Hours | None, *, siren: bool) -> None:
-        """`listed` is the live list of `unless_in`."""
+    def __init__(self, rule: Rule, device: Device, make: Callable[[], Event], *, siren: bool) -> None:
+        """`make` gives one question a value; all look in the rule's live lists."""
         self.rule, self._source, self._zone = rule, device.id, device.zone
-        self._listed, self._hours, self._siren = listed, hours, siren
-        self._probe = Event(rule, listed, hours)
+        self._make, self._siren = make, siren
+        self._probe = make()
         self.members: dict[str, Instance] = {}
 
     def member(self, value: str) -> Instance:
         """The alarm of this value."""
         known = self.members.get(value)
         if known is None:
-            question = Event(self.rule, self._listed, self._hours)
-            known = Instance(self.rule, self._source, question, zone=self._zone, value=value, siren=self._siren)
+            known = Instance(self.rule, self._source, self._make(), zone=self._zone, value=value, siren=self._siren)
             self.members[value] = known
         return known
 
@@ -44,17 +46,26 @@ class Family:
 
 
 class Channel:
-    """One quantity of one device, and the alarms that hang on it."""
+    """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading first."""
 
-    __slots__ = ("debounce", "events", "families", "levels", "series")
+    __slots__ = ("debounce", "events", "families", "fed", "feeds", "keepers", "levels", "series")
 
     def __init__(self, series: Series, debounce: Debounce | None = None) -> None:
         """Nothing hangs on it yet."""
         self.series = series
         self.debounce = debounce
+        self.feeds: list[Callable[[Reading, int], None]] = []
+        self.keepers: list[Instance] = []  # fed as well, and what they make of it is kept
+        self.fed = False  # one of the two
         self.levels: list[Instance] = []
         self.events: list[Instance] = []
         self.families: list[Family] = []
+
+    def hear(self, item: Reading, now: int) -> list[Instance]:
+        """Windows and counters hear of every reading; those whose count has to be kept now."""
+        for feed in self.feeds:
+            feed(item, now)
+        return [instance for instance in self.keepers if instance.feed(item, now)]
 
 
 class Bound:
@@ -72,16 +83,21 @@ class Bound:
         self.altered = self._former.altered
         self.channels: dict[tuple[str, str], Channel] = {}
         self.debounces: dict[tuple[str, str], Debounce] = {}
-        self.lists: dict[str, set[str]] = {rule.unless_in: set() for rule in rules if rule.unless_in}
+        names = {name for rule in rules for name in (rule.unless_in, rule.only_in) if name}
+        self.lists: dict[str, set[str]] = {name: set() for name in names}
         self.lists |= self._former.lists
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
+        self.listening: dict[str, list[Instance]] = {}  # device -> the alarms that orders to it matter to
         self._zones = site.zones_by_id()
-        self._night = Hours(site.night, site.tz)
-        self._hours: dict[str, Hours] = {}
+        self._make = Maker(site, self.lists, now)
+        for device in self.profiles.values():
+            self._add_channels(device)
         for device in self.profiles.values():
             self._add_device(device, rules)
+        for zone in site.zones:
+            self._add_zone(zone, [rule for rule in rules if rule.kind in ZONED])
         for rule in rules:
             if rule.kind == "link-down":
                 for watch in self.links.values():
@@ -114,14 +130,25 @@ class Bound:
 
     def looking_in(self, name: str) -> list[Instance]:
         """The alarms whose rule looks in this list."""
-        return [instance for instance in self.instances.values() if instance.rule.unless_in == name]
+        return [
+            instance for instance in self.instances.values() if name in (instance.rule.unless_in, instance.rule.only_in)
+        ]
+
+    def watched(self) -> dict[tuple[str, str], Question | None]:
+        """(rule, source) -> the question; None where one is made for each value that comes."""
+        found: dict[tuple[str, str], Question | None] = {}
+        for device in self.profiles:
+            found |= {(family.rule.id, device): None for family in self._families(device)}
+        for key, instance in self.instances.items():
+            found[instance.rule.id, key.removeprefix(f"{instance.rule.id}/")] = instance.question
+        return found
 
     def _families(self, source: str) -> Iterator[Family]:
         for (device, _), channel in self.channels.items():
             if device == source:
                 yield from channel.families
 
-    def _add_device(self, device: Device, rules: tuple[Rule, ...]) -> None:
+    def _add_channels(self, device: Device) -> None:
         watch = self.devices[device.id]
         self.of_link[device.link].append(watch)
         for quantity in device.profile.reading:
@@ -134,50 +161,81 @@ class Bound:
                 self._former.series(watch, quantity, gauge=kind is Kind.GAUGE),
                 self.debounces.get((device.id, quantity)),
             )
+
+    def _add_device(self, device: Device, rules: tuple[Rule, ...]) -> None:
         zone = self._zones.get(device.zone)
-        fitting = {rule.id: rule for rule in rules if covers(rule, device, zone)}
+        fitting = {rule.id: rule for rule in rules if rule.kind not in ZONED and covers(rule, device, zone)}
         for rule in fitting.values():
             if not any(other in fitting for other in rule.yields_to):
                 self._add_rule(rule, device, zone)
 
     def _add_rule(self, rule: Rule, device: Device, zone: Zone | None) -> None:
-        siren = rule.siren == "sounds" and zone is not None and zone.siren is not None
-        hours = self._hours_of(rule, zone)
+        siren = _sounds(rule, zone)
         channel = self.channels.get((device.id, rule.quantity))
         if rule.kind == "event" and rule.per == "value" and channel is not None:
-            listed = self.lists.get(rule.unless_in, set())
-            channel.families.append(Family(rule, device, listed, hours, siren=siren))
+            channel.families.append(Family(rule, device, self._make.events(rule, zone), siren=siren))
             return
-        instance = Instance(
-            rule,
-            device.id,
-            self._question(rule, device, zone, hours),
-            zone=device.zone,
-            siren=siren,
-            series=channel.series if channel is not None and rule.kind != "no-data" else None,
-            blind=self.devices[device.id] if rule.depends == "link" else None,
-        )
+        question = self._make.question(rule, self._place(device, zone))
+        blind = self.devices[device.id] if rule.depends == "link" else None
+        series = channel.series if channel is not None and rule.kind == "level" else None
+        instance = Instance(rule, device.id, question, zone=device.zone, siren=siren, series=series, blind=blind)
         instance = self._add(instance, device.id)
-        if channel is not None and rule.kind != "no-data":
-            (channel.events if rule.kind == "event" else channel.levels).append(instance)
+        if rule.kind == "event" and channel is not None:
+            channel.events.append(instance)
+            return
+        for quantity in self._make.fed(rule, device):
+            self._feed(self.channels[device.id, quantity], instance)
+        for quantity in self._make.asked(rule, device):
+            self.channels[device.id, quantity].levels.append(instance)
+        if rule.kind in ("discrepancy", "sequence"):
+            self.listening.setdefault(device.id, []).append(instance)
 
-    def _question(self, rule: Rule, device: Device, zone: Zone | None, hours: Hours | None) -> Question:
-        if rule.kind == "no-data":
-            return NoData(self.devices[device.id], hours)
-        if rule.kind == "event":
-            return Event(rule, self.lists.get(rule.unless_in, set()), hours)
-        series = self.channels[device.id, rule.quantity].series
-        if rule.kind == "state":
-            return State(rule, series, hours)
-        noise_class = (zone.noise_class if zone is not None else None) or self.site.noise_class
-        return Level(rule, series, hours, noise_class, self._night)
+    def _feed(self, channel: Channel, instance: Instance) -> None:
+        channel.fed = True
+        if instance.rule.kind in KEEPERS:
+            channel.keepers.append(instance)
+        else:
+            channel.feeds.append(instance.question.take)
 
-    def _hours_of(self, rule: Rule, zone: Zone | None) -> Hours | None:
-        if rule.when == "night":
-            return self._night
-        if rule.when == "zone-closed" and zone is not None:
-            return self._hours.setdefault(zone.id, Hours(zone.closed, self.site.tz))
-        return None
+    def _place(self, device: Device, zone: Zone | None) -> Place:
+        series = {name: self.channels[device.id, name].series for name in device.profile.reading}
+        return Place(self.devices[device.id], zone, series)
+
+    def _add_zone(self, zone: Zone, rules: list[Rule]) -> None:
+        """The rules that look at a whole zone: they hang on each of its devices that they cover."""
+        for rule in rules:
+            members = [
+                device for device in self.profiles.values() if device.zone == zone.id and covers(rule, device, zone)
+            ]
+            question = self._of_zone(rule, zone, members)
+            if question is None:
+                continue
+            instance = Instance(rule, zone.id, question, zone=zone.id, siren=_sounds(rule, zone))
+            instance = self._former.instance(instance, zone, zone.id)
+            self.instances[instance.key] = instance
+            for device in members:
+                self.of_source[device.id].append(instance)
+                for quantity in {rule.quantity, rule.entered, rule.left} & set(device.profile.reading):
+                    self._feed(self.channels[device.id, quantity], instance)
+                    self.channels[device.id, quantity].levels.append(instance)
+
+    def _of_zone(self, rule: Rule, zone: Zone, members: list[Device]) -> Question | None:
+        """None where the zone has too few devices for the rule."""
+        if rule.kind == "vote":
+            voices = [self._make.voice(rule, self._place(device, zone)) for device in members]
+            return Vote(rule, voices) if len(voices) >= rule.least else None
+        found = {
+            name: [
+                (device.id, self.channels[device.id, name].series)
+                for device in members
+                if name in device.profile.reading
+            ]
+            for name in (rule.entered, rule.left, rule.quantity)
+        }
+        if not all(found.values()):
+            return None
+        ways = [series for name in (rule.entered, rule.left) for _, series in found[name]]
+        return Balance(rule, ways, dict(found[rule.quantity]))
 
     def _add(self, instance: Instance, source: str) -> Instance:
         """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""
@@ -185,3 +243,7 @@ class Bound:
         self.instances[instance.key] = instance
         self.of_source[source].append(instance)
         return instance
+
+
+def _sounds(rule: Rule, zone: Zone | None) -> bool:
+    return rule.siren == "sounds" and zone is not None and zone.siren is not None

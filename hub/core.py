@@ -13,11 +13,13 @@ from hub.bind import Bound, Channel
 from hub.desk import Desk, after_stop
 from hub.due import Due
 from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
-from hub.instance import Instance, withdrawn
+from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderState, Outcome
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
+from hub.recalled import withdrawn
+from hub.rule import ms
 from hub.rules import Rule
 from hub.site import Site
 from hub.truth import Series
@@ -38,6 +40,7 @@ class Core:
         self._out = Outcome()
         self._gone: dict[str, Alarm] = {}  # rows of alarms without a rule or a device, in case these come back
         self._changed: dict[Instance, None] = {}
+        self._inner: dict[Instance, None] = {}  # whose question remembers something new
         self._unwell: dict[DeviceWatch | LinkWatch, None] = {}
         self._due_alarms: Due[Instance] = Due()
         self._due_devices: Due[DeviceWatch] = Due()
@@ -83,7 +86,9 @@ class Core:
     def sent(self, order_id: int, now: int) -> Outcome:
         """The order leaves now: to be written before its first byte does."""
         now = self._clock(now)
-        self._out.orders += self._desk.sent(order_id, now)
+        for order in self._desk.sent(order_id, now):
+            self._out.orders.append(order)
+            self._listen(order, now)
         return self._finish(now)
 
     def send_failed(self, order_id: int, kind: FaultKind, detail: str, now: int) -> Outcome:
@@ -142,10 +147,12 @@ class Core:
         watch = series.watch
         if watch.hear(rx):
             self._device_changed(watch, now)
-        elif now - watch.written >= WRITE_EVERY:
-            self._unwell[watch] = None
+        else:
+            self._mark(watch, now)
         if repeated:
             return
+        if channel.fed:
+            self._inner.update(dict.fromkeys(channel.hear(item, now)))
         if now >= series.calm_until or not series.calm[0] <= value <= series.calm[1]:  # type: ignore[operator]  # a number
             self._ask(channel, item, now)
         if item.device in self._desk.awaiting:
@@ -232,6 +239,8 @@ class Core:
         self._out.flips += flips
         if instance.changed:
             self._changed[instance] = None
+        if instance.inner_changed:
+            self._inner[instance] = None
         self._due_alarms.set(instance, instance.next_due(now))
 
     # --- orders ---------------------------------------------------------------------------------------------------
@@ -263,6 +272,14 @@ class Core:
         done, flips = do(order, instance, now)
         self._flipped(instance, flips, now)
         return done
+
+    def _listen(self, order: Order, now: int) -> None:
+        """An order has left: it is the cause of what comes, or the promise of it."""
+        command = self._bound.profiles[order.target].profile.command[order.command]
+        for instance in self._bound.listening.get(order.target, ()):
+            if instance.question.ordered(command.confirm, ms(command.within), now):
+                self._inner[instance] = None
+            self._evaluate(instance, now)
 
     def _list(self, order: Order, now: int) -> Order:
         """`text` is the entry, and after the first blank what is to be noted with it."""
@@ -319,6 +336,9 @@ class Core:
                 instance.restore(row, chapter, now)
             else:
                 self._withdraw(row, chapter, now)
+        for inner in memory.inner:
+            if inner.key in self._bound.instances:
+                self._bound.instances[inner.key].recall(inner, now)
         for instance in self._bound.instances.values():
             self._due_alarms.set(instance, now)  # the first tick finds out what each is due for
 
@@ -375,4 +395,6 @@ class Core:
                 out.occurrences.append(instance.chapter)
                 instance.chapter_changed = False
         self._changed.clear()
+        out.inner += [instance.inner() for instance in self._inner]
+        self._inner.clear()
         return out

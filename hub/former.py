@@ -11,6 +11,7 @@ from msgspec.structs import asdict, replace
 from hub.debounce import Debounce
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
+from hub.rule import ZONED
 from hub.site import Device, Devices, SerialPortLink, Site, SiteLink, Zone
 from hub.truth import Series
 
@@ -98,7 +99,14 @@ class Former:
         old = self._old.instances.get(fresh.key) if self._old is not None else None
         if old is None:
             return fresh
-        if old.rule == fresh.rule and old.zone == place and self._same_hours and self._zones.get(place) == zone:
+        whole_zone = fresh.rule.kind in ZONED  # its devices may be other ones
+        if (
+            not whole_zone
+            and old.rule == fresh.rule
+            and old.zone == place
+            and self._same_hours
+            and self._zones.get(place) == zone
+        ):
             return old
         fresh.take_over(old)
         return fresh

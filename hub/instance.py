@@ -3,17 +3,21 @@
 It decides nothing itself (hub.truth, hub.alarm and hub.gate do); it keeps what they need, and knows what to write when.
 """
 
-from collections.abc import Callable
+import contextlib
 
+import msgspec
 from msgspec.structs import replace
 
 from hub import gate
-from hub.alarm import Closed, Deed, Filter, FilterState, Manners, OperatorEvent, OperatorState, Overlay, Truth
+from hub.alarm import Deed, Filter, FilterState, Manners, OperatorEvent, OperatorState, Truth
+from hub.chatter import Chatter
 from hub.gate import Status, Step, Told
 from hub.health import DOWN, DeviceWatch
-from hub.outcome import Alarm, Flip, Occurrence
-from hub.reading import Value
-from hub.rules import Rule
+from hub.outcome import Alarm, Flip, Inner, Occurrence
+from hub.reading import Reading, Value
+from hub.recalled import Kept, chapter_of, restored
+from hub.rule import Rule
+from hub.site import Severity
 from hub.truth import Event, Question, Series
 
 WRITE_EVERY = 1_000  # ms between two rows of one alarm that differ only in value, peak or how long it has been rising
@@ -27,20 +31,24 @@ class Instance:
 
     __slots__ = (
         "_blind",
+        "_chatter",
         "_dirty",
         "_manners",
         "_siren",
         "_source",
+        "_worse",
         "_written",
         "_zone",
         "before",
         "changed",
         "chapter",
         "chapter_changed",
+        "inner_changed",
         "key",
         "question",
         "rule",
         "series",
+        "severity",
         "status",
         "value",
     )
@@ -60,7 +68,11 @@ class Instance:
         """`value`: for rules that alarm once a value. `blind`: the device whose link silences this alarm while down."""
         self.key = f"{rule.id}/{source}/{value}" if value else f"{rule.id}/{source}"
         self.rule, self.question, self.series = rule, question, series
-        self._manners: Manners = rule.manners
+        self.severity: Severity = rule.severity
+        self._manners: Manners = rule.manners()
+        self._worse = False  # past the rule's second limit
+        self.inner_changed = False
+        self._chatter = Chatter()
         self._source, self._zone, self._siren, self._blind = source, zone, siren, blind
         self.status = Status()
         self.before = Truth.UNKNOWN
@@ -84,9 +96,12 @@ class Instance:
     def restore(self, row: Alarm, chapter: Occurrence | None, now: int) -> None:
         """As the journal has it. The time since then counts as unknown."""
         self.status, self.value = restored(row, now), row.value
+        if self.rule.worst and row.severity == self.rule.worst:
+            self._worse = True
+            self._become(self.rule.worst)
         self.chapter = chapter
         if chapter is None and row.occurrence:
-            self.chapter = _chapter_of(row)
+            self.chapter = chapter_of(row)
         if isinstance(self.question, Event) and self.status.filter.active and row.value is not None:
             self.question.restore(row.value, self.status.filter.last)
 
@@ -96,6 +111,9 @@ class Instance:
         self.chapter, self.chapter_changed = old.chapter, old.chapter_changed
         self._dirty, self._written = old._dirty, old._written
         self.changed = old.changed or self.chapter is not None  # its row may say another limit now
+        self._chatter, self.inner_changed = old._chatter, True
+        self._worse = old._worse and bool(self.rule.worst)
+        self._become(self.rule.worst if self._worse and self.rule.worst else self.rule.severity)
         self.question.take_over(old.question)
 
     def evaluate(self, now: int) -> list[Flip]:
@@ -103,12 +121,18 @@ class Instance:
         flips: list[Flip] = []
         was = self.status.filter
         truth = self.question.ask(now, was.standing)
+        if truth is self.before is not Truth.TRUE and was.state is FilterState.OFF and self._untouched:
+            return flips  # off, and nothing new: most looks at the clock end here
         if self._blind is not None:
             flips += self._heed_link(truth, now)
         if self.status.overlay.shelved_until is not None:
             flips += self.take(gate.time_out(self.status, now), now)
-        if truth is Truth.TRUE and self.series is not None and self.value != self.series.value:
-            self.value, self._dirty = self.series.value, True
+        if truth is Truth.TRUE:
+            value = self.question.value(now)
+            if value is not None and value != self.value:
+                self.value, self._dirty = value, True
+            if self.rule.worst:
+                flips += self._weigh(now)
         flips += self.take(gate.evaluate(self.status, self.before, truth, now, self._manners), now)
         self.before = truth
         if truth is Truth.TRUE and self.status.filter.state is FilterState.ON:
@@ -119,6 +143,11 @@ class Instance:
             self.changed = True
         return flips
 
+    @property
+    def _untouched(self) -> bool:
+        hidden = self._blind is not None or self.status.overlay.shelved_until is not None
+        return not (hidden or self._dirty or self._manners.on_unknown is Truth.TRUE)
+
     def happen(self, value: Value, now: int) -> list[Flip]:
         """An event came; it counts if the rule says so."""
         if not isinstance(self.question, Event) or not self.question.happen(value, now):
@@ -128,7 +157,34 @@ class Instance:
 
     def operate(self, event: OperatorEvent, now: int, actor: str, note: str = "") -> list[Flip]:
         """A person acknowledges or resets it."""
-        return self.take(gate.operate(self.status, event, now, self._manners), now, actor, note)
+        flips: list[Flip] = []
+        if event is OperatorEvent.RESET and self.question.keep():
+            self.question.settle(now)
+            self.inner_changed = True
+            flips = self.evaluate(now)
+        return flips + self.take(gate.operate(self.status, event, now, self._manners), now, actor, note)
+
+    def feed(self, item: Reading, now: int) -> bool:
+        """A reading for a question that keeps something; True when that has to be written."""
+        before = self.question.keep()
+        self.question.take(item, now)
+        return before != self.question.keep()
+
+    def inner(self) -> Inner:
+        """What has to survive a restart beside the alarm's row; remembers that it was written."""
+        self.inner_changed = False
+        kept = Kept(self.question.keep(), list(self._chatter.raises), folded=self._chatter.folded)
+        return Inner(key=self.key, state=msgspec.json.encode(kept).decode())
+
+    def recall(self, inner: Inner, now: int) -> None:
+        """As it was; what another version wrote is left alone."""
+        with contextlib.suppress(msgspec.DecodeError):
+            kept = msgspec.json.decode(inner.state, type=Kept)
+            self._chatter.raises.extend(kept.raises)
+            self._chatter.folded = kept.folded
+            self._become(self.severity)
+            if kept.question:
+                self.question.recall(kept.question, now)
 
     def shelve(self, until: int | None, now: int, actor: str, note: str) -> list[Flip]:
         """A person puts it aside until `until`; None: until it next clears, and no longer than its severity allows."""
@@ -143,8 +199,8 @@ class Instance:
         """The clock was set, or the machine slept: `gap` ms count neither towards a delay nor as age."""
         was = self.status.filter
         self.status = replace(self.status, filter=Filter(was.state, was.since + gap, min(was.last + gap, now)))
-        if isinstance(self.question, Event):
-            self.question.ends += gap
+        self.question.shift(gap)
+        self._chatter.shift(gap)
         self._written = min(self._written, now)
         self.changed = self.changed or was.state is not FilterState.OFF
 
@@ -162,7 +218,40 @@ class Instance:
                 continue  # a link that hides what is normal anyway is no event of this alarm
             words = step.rejected.value if step.rejected is not None else note
             flips.append(self.flip(step.deed, step.before, now, actor, words, step))
+            if step.deed in (Deed.RAISED, Deed.REACTIVATED, Deed.CLEARED):
+                flips += self._listen_for_chatter(step, now)
         return flips
+
+    def _weigh(self, now: int) -> list[Flip]:
+        """How bad it is: worse is said again, less bad is noted. Before it is raised, it only counts."""
+        worse = self.question.worse(now, self._worse)
+        if worse is Truth.UNKNOWN or (worse is Truth.TRUE) is self._worse:
+            return []
+        self._worse = worse is Truth.TRUE
+        self._become(self.rule.worst or self.rule.severity if self._worse else self.rule.severity)
+        if not self.status.filter.active:
+            return []
+        self.changed = True
+        if not self._worse:
+            return [self.flip("eased", self.status.state, now)]
+        if self.chapter is not None:
+            self.chapter, self.chapter_changed = replace(self.chapter, severity=self.severity), True
+        flips = [self.flip("worsened", self.status.state, now)]
+        if self._manners.max_shelf == 0:  # what is put aside may be put aside no longer
+            flips += self.take(gate.unshelve(self.status, now), now)
+        return flips + self.take(gate.operate(self.status, OperatorEvent.REALARM, now, self._manners), now)
+
+    def _become(self, severity: Severity) -> None:
+        self.severity = severity
+        self._manners = self._chatter.manners(self.rule.manners(severity))
+
+    def _listen_for_chatter(self, step: Step, now: int) -> list[Flip]:
+        cleared = step.deed is Deed.CLEARED
+        changed = self._chatter.cleared() if cleared else self._chatter.raised(now, self._manners)
+        self.inner_changed = self.inner_changed or changed or not cleared
+        if changed:
+            self._become(self.severity)
+        return [self.flip("chattering", self.status.state, now)] if changed and not cleared else []
 
     def _heed_link(self, truth: Truth, now: int) -> list[Flip]:
         """While its link is down (and for a moment after) a device that is not heard says nothing about itself."""
@@ -210,7 +299,7 @@ class Instance:
             rule=self.rule.id,
             source=self._source,
             zone=self._zone,
-            severity=self.rule.severity,
+            severity=self.severity,
             quantity=self.rule.quantity,
             raised=now,
             value=self.value,
@@ -222,9 +311,8 @@ class Instance:
         """The worst value so far."""
         if self.chapter is None or not isinstance(self.value, float | int):
             return
-        worse: Callable[[float, float], float] = max if self.rule.above is not None else min
         peak = self.chapter.peak
-        worst = worse(peak, self.value) if isinstance(peak, float | int) else self.value
+        worst = self.rule.further(peak, self.value) if isinstance(peak, float | int) else self.value
         if worst != peak:
             self.chapter, self.chapter_changed = replace(self.chapter, peak=worst), True
 
@@ -252,7 +340,7 @@ class Instance:
             rule=self.rule.id,
             source=self._source,
             zone=self._zone,
-            severity=self.rule.severity,
+            severity=self.severity,
             filter=status.filter.state.value,
             since=status.filter.since,
             last=self._last(),
@@ -306,72 +394,6 @@ class Instance:
             note=note or (why.value if why is not None else ""),
             value=self.value,
             announce="" if speak is Told.NOTHING else speak.value,
-            severity=self.rule.severity,
+            severity=self.chapter.severity if self.chapter is not None else self.severity,
             siren=self._siren and speak is Told.RAISED,
         )
-
-
-def restored(row: Alarm, now: int) -> Status:
-    """The status that a row stands for. An instant after `now` means that the clock was wrong then: it is cut."""
-    told = Told.NOTHING
-    if row.announced:
-        active = row.state in (OperatorState.UNACKED, OperatorState.ACKED)
-        told = Told.RAISED if active and row.cleared is None else Told.CLEARED
-    overlay = Overlay(
-        shelved_until=row.shelved_until,
-        one_shot=row.one_shot,
-        suppressed=row.suppressed,
-        out_of_service=row.out_of_service,
-    )
-    late = min(0, now - row.last)
-    return Status(
-        filter=Filter(FilterState(row.filter), row.since + late, row.last + late),
-        state=OperatorState(row.state),
-        overlay=overlay,
-        told=told,
-    )
-
-
-def withdrawn(row: Alarm, chapter: Occurrence | None, now: int) -> tuple[Alarm, Occurrence | None, Flip | None]:
-    """The rows of an alarm whose rule or device is gone; no flip when it was normal anyway."""
-    status, steps = gate.operate(restored(row, now), OperatorEvent.WITHDRAW, now, Manners())
-    gone = replace(row, filter=FilterState.OFF.value, since=now, last=now, state=status.state.value)
-    gone = replace(gone, shelved_until=None, one_shot=False, suppressed=(), out_of_service=False)
-    if not steps:
-        return gone, None, None
-    told = "cleared" if steps[0].speak is Told.CLEARED else ""
-    closed = replace(chapter or _chapter_of(row), closed=Closed.WITHDRAWN.value, ended=now)
-    flip = Flip(
-        at=now,
-        key=row.key,
-        occurrence=row.occurrence,
-        event=Deed.WITHDRAWN.value,
-        before=row.state,
-        after=status.state.value,
-        note="its rule or its device is gone",
-        value=row.value,
-        announce=told,
-        severity=row.severity,
-    )
-    return gone, closed, flip
-
-
-def _chapter_of(row: Alarm) -> Occurrence:
-    """The occurrence that an alarm's row speaks of, where it is not among the open ones."""
-    return Occurrence(
-        key=row.key,
-        occurrence=row.occurrence,
-        rule=row.rule,
-        source=row.source,
-        zone=row.zone,
-        severity=row.severity,
-        quantity=row.quantity,
-        raised=row.raised if row.raised is not None else row.since,
-        value=row.value,
-        peak=row.value,
-        limit=row.limit,
-        cleared=row.cleared,
-        acked=row.acked,
-        acked_by=row.acked_by,
-        activations=row.activations,
-    )

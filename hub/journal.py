@@ -14,7 +14,7 @@ import msgspec
 from firmware_bridge.raw import Redelivery
 from hub import batches
 from hub.latest import Latest, recall
-from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.rows import T, to_reading, to_struct
@@ -114,6 +114,7 @@ class Journal:
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
+            inner=self._all(Inner, "SELECT * FROM inner"),
         )
 
     def sequences(self) -> list[Counted]:
@@ -141,6 +142,7 @@ class Journal:
         self._write_faults(outcome.faults)
         self._put("health", outcome.health)
         self._put("alarm", outcome.alarms)
+        self._put("inner", outcome.inner)
         self._put("sequence", outcome.sequences)
         self._write_occurrences(outcome.occurrences)
         self._write_flips(outcome.flips)

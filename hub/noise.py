@@ -13,6 +13,9 @@ LIMITS_DB: dict[NoiseClass, tuple[float, float]] = {
     "4b": (70.0, 60.0),
 }
 
+# GB 22337-2008, table 1: the same at the boundary of shops, entertainment and square dancing, dB(A); class 4 is both.
+BOUNDARY_DB: dict[NoiseClass, tuple[float, float]] = {**LIMITS_DB, "4a": (70.0, 55.0), "4b": (70.0, 55.0)}
+
 
 class NoiseLimits:
     """The limits of one site. For one thread: it remembers the hours it looked up last."""

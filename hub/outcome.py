@@ -58,7 +58,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     source: str
     zone: str
-    severity: str
+    severity: str  # the worst that it has been
     quantity: str
     raised: int
     value: Value | None = None
@@ -132,6 +132,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     present: bool = True
 
 
+class Inner(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alarm's question remembers beyond its readings (counts, orders under way), as its own text."""
+
+    key: str
+    state: str
+
+
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):
     """How far one device has counted its messages (hub/sequence.py); bit n - 1 of a mask: the message n before `last`.
 
@@ -163,6 +170,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     flips: list[Flip] = []
     orders: list[Order] = []
     entries: list[Entry] = []
+    inner: list[Inner] = []
     sequences: list[Sequence] = []
     dispatch: list[Order] = []
 
@@ -176,3 +184,4 @@ class Memory(msgspec.Struct, kw_only=True):
     occurrences: list[Occurrence] = []  # the open ones
     orders: list[Order] = []  # not yet ended
     entries: list[Entry] = []
+    inner: list[Inner] = []

@@ -12,13 +12,20 @@ import msgspec
 from device_profiles import vocabulary
 from device_profiles.door import Refusal
 from hub import batches
+from hub.isa import Standing, Told
 from hub.journal import FILE, connect
-from hub.rows import hidden
+from hub.rows import hidden, to_struct
 
 _ALARMS = """
 SELECT o.*, a.state AS now_state, a.occurrence AS now_occurrence, a.shelved_until, a.suppressed, a.out_of_service
 FROM occurrence o LEFT JOIN alarm a ON a.key = o.key
 WHERE o.raised >= ? AND (? = 0 OR o.closed = '') ORDER BY o.raised, o.id
+"""
+
+
+_TOLD = """
+SELECT f.at, f.key, o.severity FROM flip f JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
+WHERE f.at >= ? AND f.event IN ('raised', 'reactivated', 'renotified') AND o.closed != 'unannounced' ORDER BY f.at
 """
 
 
@@ -114,6 +121,17 @@ def alarm_lines(db: sqlite3.Connection, since: int = 0, *, open_only: bool = Fal
             limit=row["limit"],
             closed=row["closed"],
         )
+
+
+def told(db: sqlite3.Connection, since: int) -> list[Told]:
+    """Every time since `since` that people were told of an alarm."""
+    return [to_struct(Told, row) for row in db.execute(_TOLD, (since,))]
+
+
+def standing(db: sqlite3.Connection) -> list[Standing]:
+    """The alarms that are active now."""
+    rows = db.execute("SELECT key, raised FROM alarm WHERE filter IN ('on', 'falling') AND raised IS NOT NULL")
+    return [to_struct(Standing, row) for row in rows]
 
 
 def _state(row: sqlite3.Row) -> str:

@@ -1,230 +1,143 @@
-"""When to worry: rule packs (`hub/rules/*.toml`) as frozen structs, checked at the door, with the site's own numbers.
+"""When to worry: rule packs (`hub/rules/*.toml`), the site's own rule files and numbers, checked at the door.
 
-A rule is data. What it makes of readings stands in hub.truth, what an alarm is in hub.alarm.
+A rule is data (hub.rule). What it makes of readings stands in hub.truth and hub.kinds, what an alarm is in hub.alarm.
 """
 
-import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec.structs import replace
 
-from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest, parse, read_toml
-from hub.alarm import Manners, OperatorState, Truth
-from hub.reading import Kind, Label
-from hub.site import Device, NoiseClass, Severity, Site, Strict, Zone
+from hub.kinds.door import PARAMETERS, check
+from hub.kinds.expression import compiled
+from hub.rule import MAX_SHELF_S, ZONED, Rule, Story, ms
+from hub.site import Device, Site, Strict, Zone
+
+__all__ = ["MAX_SHELF_S", "PACKS", "Rule", "Story", "all_rules", "covers", "load_pack", "load_rules", "ms"]
 
 PACKS = Path(__file__).parent / "rules"
-MAX_SHELF_S: dict[str, float] = {"P1": 0.0, "P2": 8 * 3600.0, "P3": 8 * 3600.0, "P4": 8 * 3600.0}
-
-Seconds: TypeAlias = Annotated[float, Meta(ge=0.0)]
-Area: TypeAlias = Literal["safety", "security", "environment", "device", "system"]
-RuleKind: TypeAlias = Literal["level", "state", "event", "no-data", "link-down"]
-
-
-class Story(Strict, frozen=True, kw_only=True):
-    """What the rule does with `series`, one value a second ("40x30 62x40 _x20"): the operator's state at some seconds.
-
-    Underscore: nothing came. `at`: the local time of second 0. `acts`: what a person does at a second. `listed`: what
-    stands in the rule's list.
-    """
-
-    name: str
-    series: str
-    expect: dict[str, str]
-    at: str = "12:00"
-    noise_class: NoiseClass = "1"
-    acts: dict[str, Literal["ack", "reset"]] = {}
-    listed: list[str] = []
-
-
-class Rule(Strict, frozen=True, kw_only=True):
-    """One reason to worry. Times in seconds, limits in the vocabulary's unit; docs/alarms.md explains each key."""
-
-    id: str
-    kind: RuleKind
-    quantity: str = ""
-    above: float | Literal["noise"] | None = None  # "noise": the limit of the zone's class, GB 3096-2008
-    below: float | None = None
-    plus: float = 0.0  # on top of the limit; GB 3096-2008 allows 15 dB for a single sound at night
-    deadband: Seconds = 0.0
-    states: list[str] = msgspec.field(name="is", default_factory=list)
-    when: Literal["always", "zone-closed", "night"] = "always"
-    unless_in: str = ""
-    hold: Seconds = 0.0
-    per: Literal["source", "value"] = "source"
-    on_delay: Seconds = 0.0
-    off_delay: Seconds = 0.0
-    on_unknown: Literal["hold", "false", "true"] = "hold"
-    severity: Severity
-    area: Area
-    latch: Literal["latches", "follows"] = "follows"
-    ack: Literal["required", "not-required"] = "required"
-    siren: Literal["sounds", "silent"] = "silent"
-    applies: list[str] = []  # classes of profiles, as "noise"; empty: every device that reads the quantity
-    yields_to: list[str] = []  # rules that say it better: where one of them applies, this one does not
-    depends: Literal["nothing", "link"] = "nothing"  # link: not said while the device's link is down
-    title: Label
-    response: Label
-    story: list[Story]
-
-    @property
-    def manners(self) -> Manners:
-        """How this rule's alarms behave, in ms."""
-        unknown = {"hold": Truth.UNKNOWN, "false": Truth.FALSE, "true": Truth.TRUE}
-        return Manners(
-            on_delay=ms(self.on_delay),
-            off_delay=ms(self.off_delay),
-            on_unknown=unknown[self.on_unknown],
-            latches=self.latch == "latches",
-            ack_required=self.ack == "required",
-            max_shelf=ms(MAX_SHELF_S[self.severity]),
-        )
 
 
 class _Pack(Strict, frozen=True, kw_only=True):
     rule: list[Rule]
 
 
-_TIMES = {"on_delay", "off_delay"}
-PARAMETERS: dict[str, frozenset[str]] = {
-    "level": frozenset({"above", "below", "plus", "deadband"} | _TIMES),
-    "state": frozenset(_TIMES),
-    "event": frozenset({"hold"} | _TIMES),
-    "no-data": frozenset(_TIMES),
-    "link-down": frozenset(_TIMES),
-}
-_BELONGS: dict[str, set[str]] = {  # which keys only some kinds have
-    "above": {"level"},
-    "below": {"level"},
-    "plus": {"level"},
-    "deadband": {"level"},
-    "is": {"state", "event"},
-    "unless_in": {"event"},
-    "hold": {"event"},
-    "per": {"event"},
-}
-
-
 def load_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule, ...]:
-    """All rules of the packs with the site's numbers in place. Raises Refusal (of a pack, or of the site file)."""
+    """The rules that this site uses: packs, its own files, its numbers. Raises Refusal (of a pack, or of the site)."""
+    return tuple(rule for rule in all_rules(site, path_of_site, packs) if rule.use == "on")
+
+
+def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule, ...]:
+    """As `load_rules`, with those that are switched off. A rule with numbers for some zones is there once for each."""
     rules: dict[str, Rule] = {}
-    for file in sorted(packs.glob("*.toml")):
+    for file in files(site, path_of_site, packs):
         for at, rule in enumerate(load_pack(file)):
             if rule.id in rules:
                 raise Refusal(file, f"rule[{at}].id", "is taken by another rule", value=rule.id)
             rules[rule.id] = rule
-    _check_yields(rules, packs)
-    for rule_id, numbers in site.rules.items():
+    _check_yields(rules, {*rules, *_left_out(site, packs)}, packs)
+    changed: list[Rule] = []
+    for rule_id in site.rules:
         if rule_id not in rules:
             raise Refusal(path_of_site, f"rule.{rule_id}", "there is no such rule", right=nearest(rule_id, rules))
-        rules[rule_id] = _with_numbers(rules[rule_id], numbers, path_of_site)
-    return tuple(rules.values())
+    for rule in rules.values():
+        changed += _changed_by(rule, site.rules.get(rule.id, {}), site, path_of_site)
+    return tuple(changed)
+
+
+def files(site: Site, path_of_site: Path, packs: Path = PACKS) -> list[Path]:
+    """The rule files of a site: the packs that it does not leave out, and its own, which lie beside the site file."""
+    shipped = {file.stem: file for file in sorted(packs.glob("*.toml"))}
+    for at, name in enumerate(site.packs.off):
+        if name not in shipped:
+            raise Refusal(path_of_site, f"packs.off[{at}]", "no such pack", value=name, right=nearest(name, shipped))
+    own = [Path(name) for name in site.packs.files]
+    for at, file in enumerate(own):
+        if not file.is_file():
+            raise Refusal(path_of_site, f"packs.files[{at}]", "there is no such file", value=str(file))
+    return [file for name, file in shipped.items() if name not in site.packs.off] + own
 
 
 def load_pack(file: Path) -> list[Rule]:
     """The rules of one file, each checked for itself."""
     rules = parse(_Pack, read_toml(file), file=file).rule
     for at, rule in enumerate(rules):
-        _check(rule, file, f"rule[{at}]")
+        check(rule, file, f"rule[{at}]")
     return rules
 
 
 def covers(rule: Rule, device: Device, zone: Zone | None) -> bool:
     """True when the rule watches this device (of this zone). Rules of links watch no device."""
-    if rule.kind == "link-down":
+    if rule.kind == "link-down" or not _in_zone(rule, device.zone):
         return False
     if rule.applies and device.profile.id.partition("/")[0] not in rule.applies:
         return False
-    if rule.quantity and rule.quantity not in device.profile.reading:
+    if rule.kind in ZONED and zone is None:
+        return False
+    read = device.profile.reading
+    if rule.kind == "balance":
+        if not {rule.quantity, rule.entered, rule.left} & set(read):
+            return False
+    elif any(quantity not in read for quantity in _reads(rule)):
+        return False
+    if rule.kind == "discrepancy" and not any(command.confirm for command in device.profile.command.values()):
         return False
     return rule.when != "zone-closed" or (zone is not None and zone.closed != "")
 
 
-def ms(seconds: float) -> int:
-    """Seconds as whole milliseconds."""
-    return round(seconds * 1000)
+def _reads(rule: Rule) -> list[str]:
+    names = compiled(rule.expression).quantities if rule.expression else []
+    return [*names, *(name for name in (rule.quantity, rule.against, rule.cause) if name)]
 
 
-def _with_numbers(rule: Rule, numbers: dict[str, float], path: Path) -> Rule:
-    known = PARAMETERS[rule.kind]
+def _in_zone(rule: Rule, zone: str) -> bool:
+    return (not rule.zones or zone in rule.zones) and zone not in rule.except_zones
+
+
+def _changed_by(rule: Rule, change: Mapping[str, object], site: Site, path: Path) -> Iterator[Rule]:
+    """The rule as the site has it: once for each zone with numbers of its own, and once for all others."""
+    whole = dict(change)
+    zones = whole.pop("zone", {})
+    key = f"rule.{rule.id}"
+    if not isinstance(zones, Mapping):
+        raise Refusal(path, f"{key}.zone", "is a table", value=zones, right=f"as [{key}.zone.lake]")
+    plain = _with_numbers(rule, whole, path, key)
+    for zone, numbers in zones.items():
+        if zone not in site.zones_by_id():
+            right = nearest(zone, site.zones_by_id())
+            raise Refusal(path, f"{key}.zone.{zone}", "no such zone", right=right)
+        if not isinstance(numbers, Mapping):
+            raise Refusal(path, f"{key}.zone.{zone}", "is a table", value=numbers, right=f"as [{key}.zone.{zone}]")
+        if not _in_zone(rule, zone):
+            raise Refusal(path, f"{key}.zone.{zone}", "the rule does not watch this zone", right=", ".join(rule.zones))
+        yield replace(_with_numbers(plain, numbers, path, f"{key}.zone.{zone}"), zones=[zone], except_zones=[])
+    yield replace(plain, except_zones=[*plain.except_zones, *zones]) if zones else plain
+
+
+def _with_numbers(rule: Rule, numbers: Mapping[str, object], path: Path, key: str) -> Rule:
+    known = PARAMETERS[rule.kind] | {"use"}
     for name, value in numbers.items():
         if name not in known:
             right = nearest(name, known)
-            raise Refusal(path, f"rule.{rule.id}.{name}", "is no number of this rule", value=value, right=right)
-    changed = parse(Rule, msgspec.to_builtins(rule) | numbers, file=path, key=f"rule.{rule.id}")
-    _check(changed, path, f"rule.{rule.id}")
+            raise Refusal(path, f"{key}.{name}", "is no number of this rule", value=value, right=right)
+    if not numbers:
+        return rule
+    changed = parse(Rule, msgspec.to_builtins(rule) | dict(numbers), file=path, key=key)
+    check(changed, path, key)
     return changed
 
 
-def _check(rule: Rule, file: Path, key: str) -> None:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.id):
-        raise Refusal(file, f"{key}.id", "not an id", value=rule.id, right="lower case letters and single hyphens")
-    _check_keys(rule, file, key)
-    _check_quantity(rule, file, key)
-    if rule.kind == "level" and (rule.above is None) == (rule.below is None):
-        raise Refusal(file, key, "a level has one limit", value=rule.id, right="write `above` or `below`")
-    if rule.kind == "event" and rule.hold <= 0:
-        raise Refusal(file, f"{key}.hold", "an event is true for some seconds", right="as hold = 60.0")
-    if not rule.story:
-        raise Refusal(file, f"{key}.story", "a rule comes with a story that shows it", value=rule.id)
-    for at, story in enumerate(rule.story):
-        _check_story(story, file, f"{key}.story[{at}]")
+def _left_out(site: Site, packs: Path) -> Iterator[str]:
+    """The rules of the packs that the site leaves out: others may still yield to them."""
+    for name in site.packs.off:
+        yield from (rule.id for rule in load_pack(packs / f"{name}.toml"))
 
 
-def _check_keys(rule: Rule, file: Path, key: str) -> None:
-    """A key that this kind of rule would silently ignore is refused."""
-    for name, kinds in _BELONGS.items():
-        field = "states" if name == "is" else name
-        default = [] if name == "is" else next(f.default for f in msgspec.structs.fields(Rule) if f.name == field)
-        if rule.kind not in kinds and getattr(rule, field) != default:
-            right = f"belongs to {' and '.join(sorted(kinds))} rules"
-            raise Refusal(file, f"{key}.{name}", f"means nothing in a {rule.kind} rule", right=right)
-
-
-def _check_quantity(rule: Rule, file: Path, key: str) -> None:
-    if rule.kind == "link-down" or (rule.kind == "no-data" and not rule.quantity):
-        if rule.quantity:
-            raise Refusal(file, f"{key}.quantity", "a link reads no quantity", value=rule.quantity)
-        return
-    quantity = vocabulary.require(rule.quantity, file=file, key=f"{key}.quantity").quantity
-    fitting = {
-        "level": {Kind.GAUGE, Kind.COUNTER},
-        "state": {Kind.STATE},
-        "event": {Kind.EVENT},
-        "no-data": set(Kind),
-    }
-    if quantity.kind not in fitting[rule.kind]:
-        raise Refusal(file, f"{key}.quantity", f"is a {quantity.kind}, in a {rule.kind} rule", value=rule.quantity)
-    if rule.kind != "state":
-        return
-    if not rule.states:
-        raise Refusal(file, f"{key}.is", "says in which states to worry", right=f"of {', '.join(quantity.states)}")
-    for state in rule.states:
-        if state not in quantity.states:
-            right = nearest(state, quantity.states)
-            raise Refusal(file, f"{key}.is", f"not a state of {rule.quantity}", value=state, right=right)
-
-
-def _check_story(story: Story, file: Path, key: str) -> None:
-    for second in (*story.expect, *story.acts):
-        if not second.isdigit():
-            raise Refusal(file, key, "is not a second", value=second, right='as expect = { 29 = "normal" }')
-    for second, state in story.expect.items():
-        if state not in list(OperatorState):
-            right = nearest(state, OperatorState)
-            raise Refusal(file, f"{key}.expect.{second}", "not a state of an alarm", value=state, right=right)
-    if not story.expect:
-        raise Refusal(file, f"{key}.expect", "a story expects something", value=story.name)
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", story.at):
-        raise Refusal(file, f"{key}.at", "not a time of the day", value=story.at, right='as "22:30"')
-
-
-def _check_yields(rules: dict[str, Rule], packs: Path) -> None:
+def _check_yields(rules: dict[str, Rule], known: set[str], packs: Path) -> None:
     for rule in rules.values():
         for other in rule.yields_to:
-            if other not in rules:
+            if other not in known:
                 key = f"rule {rule.id}.yields_to"
-                raise Refusal(packs, key, "there is no such rule", value=other, right=nearest(other, rules))
+                raise Refusal(packs, key, "there is no such rule", value=other, right=nearest(other, known))

@@ -79,6 +79,9 @@ CREATE TABLE IF NOT EXISTS alarm (
   raised INTEGER, cleared INTEGER, acked INTEGER, acked_by TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
+-- What an alarm's rule remembers beyond readings: what was counted, which order is under way. Its own text (JSON).
+CREATE TABLE IF NOT EXISTS inner (key TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+
 -- One row an occurrence: what the alarm list and the history show. closed: '' while open, else why it ended.
 CREATE TABLE IF NOT EXISTS occurrence (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

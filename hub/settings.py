@@ -27,6 +27,7 @@ from hub.site import (
     ModbusTcpLink,
     MqttBrokerLink,
     NoiseClass,
+    Packs,
     SerialPortLink,
     Site,
     SiteLink,
@@ -58,7 +59,8 @@ class _File(Strict, frozen=True, kw_only=True):
     link: list[dict[str, object]] = []
     voice: list[Voice] = []
     history: History = History()
-    rule: dict[str, dict[str, float]] = {}
+    rule: dict[str, dict[str, object]] = {}
+    packs: Packs = Packs()
 
 
 class _DeviceTable(Strict, frozen=True, kw_only=True):
@@ -88,6 +90,9 @@ def load_site(path: Path) -> Site:
         voices=tuple(_unique(file.voice, path, "voice").values()),
         history=file.history,
         rules=file.rule,
+        packs=msgspec.structs.replace(
+            file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
+        ),
     )
     _check_names(site, path)
     _check_lines(site, path)

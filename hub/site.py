@@ -1,5 +1,6 @@
 """What a site is: zones, links, devices, voices, as frozen structs. `hub/settings.py` makes one from `site.toml`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,13 @@ class Voice(Strict, frozen=True, kw_only=True):
     url: str = ""
     secret_file: str = ""
     topic: str = "{site}/alarm/{rule}/{source}"
+
+
+class Packs(Strict, frozen=True, kw_only=True):
+    """Which rule packs the site leaves out (`off`), and its own rule `files` (whole paths)."""
+
+    off: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class History(Strict, frozen=True, kw_only=True):
@@ -164,7 +172,8 @@ class Site(Strict, frozen=True, kw_only=True):
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()
     history: History = History()
-    rules: dict[str, dict[str, float]] = {}  # rule id -> parameter -> value, where the site differs from the pack
+    rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
+    packs: Packs = Packs()
 
     @property
     def tz(self) -> ZoneInfo:

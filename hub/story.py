@@ -1,22 +1,26 @@
-"""Runs a rule's own stories: the whole core, on a site of one device, one value a second.
+"""Runs a rule's own stories: the whole core, on a site of a device or two, one value a second.
 
-For tests and for whoever writes a rule. The device is made from the story; nothing of the real site is needed.
+For tests and for whoever writes a rule. The devices are made from the story; nothing of the real site is needed.
 """
 
 import re
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from device_profiles import vocabulary
-from device_profiles.types import JsonField, MqttLink, MqttProfile
+from device_profiles.types import JsonField, MqttCommand, MqttLink, MqttProfile
 from hub.core import Core
+from hub.kinds.expression import compiled
 from hub.outcome import Memory, Order, Outcome
 from hub.reading import Kind, Label, LinkChange, LinkState, News, Reading, Value
 from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
 
-DEVICE, LINK, ZONE = "device", "link", "zone"
+DEVICE, LINK, ZONE = "a", "link", "zone"
+TICK = 10_000  # ms between two looks at the clock, where the story's own step is longer
 SILENT_AFTER = 20.0  # s: what a story's device is allowed to keep quiet
 _TOKEN = re.compile(r"(.+?)(?:x(\d+))?")
 _TZ = timezone(timedelta(hours=8))  # of Asia/Shanghai, which has had no summer time since 1991
@@ -34,29 +38,64 @@ def values(series: str) -> list[str | None]:
     return found
 
 
+class Verdict(NamedTuple):
+    """A story as it was told: the state at each second, and where something else was expected."""
+
+    rule: Rule
+    story: Story
+    seen: dict[int, str]
+    wrong: dict[int, str]  # second -> what was expected there
+
+
+def tell(rule: Rule, story: Story) -> Verdict:
+    """Play it, and see whether it comes out as it says."""
+    seen = play(rule, story)
+    wanted = {int(second): state for second, state in story.expect.items()}
+    return Verdict(rule, story, seen, {at: state for at, state in wanted.items() if seen.get(at) != state})
+
+
 def play(rule: Rule, story: Story) -> dict[int, str]:
-    """The operator's state at the end of each second of the story."""
+    """The operator's state at the end of each second that has a value."""
     start = _start(story)
+    rule = replace(rule, zones=[], except_zones=[])  # a story plays somewhere else
+    tracks = _tracks(rule, story)
     core = Core(stage(rule, story), (rule,), _memory(story, rule), start)
     journal = _Journal()
     journal.write(core.begin(start))
     if rule.kind != "link-down":
         journal.write(core.accept([LinkChange(link=LINK, state=LinkState.UP, detail="", rx=start)], start))
     states: dict[int, str] = {}
-    for second, value in enumerate(values(story.series)):
-        now = start + second * 1000
-        if value is not None:
-            journal.write(core.accept([_news(rule, value, now)], now))
-        journal.write(core.tick(now))
+    for step in range(max(len(track) for track in tracks.values())):
+        second = round(step * story.every)
+        now = start + round(step * story.every * 1000)
+        news = [_news(rule, where, track[step], now) for where, track in tracks.items() if step < len(track)]
+        if said := [item for item in news if item is not None]:
+            journal.write(core.accept(said, now))
+        for moment in range(now, now + max(round(story.every * 1000), 1), TICK):
+            journal.write(core.tick(moment))
         if str(second) in story.acts:
-            journal.write(core.order(journal.order(story.acts[str(second)], second, now), now))
+            _act(core, journal, story.acts[str(second)], second, now)
         states[second] = journal.state
     return states
 
 
 def stage(rule: Rule, story: Story) -> Site:
-    """A site with one device that reads what the rule is about, where and when the story plays."""
-    quantity = rule.quantity or "battery"
+    """A site with the devices that the story speaks of, in one zone, where and when it plays."""
+    read: dict[str, set[str]] = {}
+    for device, quantity in _tracks(rule, story):
+        read.setdefault(device, set()).add(quantity)
+    if rule.kind != "balance":
+        read[DEVICE] |= {name for name in (rule.against, rule.cause) if name}
+    if rule.expression:
+        read[DEVICE] |= set(compiled(rule.expression).quantities)
+    commands = [act.partition(" ")[2] for act in story.acts.values() if act.startswith("command ")]
+    devices = [_device(device, rule, story, quantities, commands) for device, quantities in sorted(read.items())]
+    zone = Zone(id=ZONE, name=_NAME, noise_class=story.noise_class, closed="00:00-24:00")
+    link = MqttBrokerLink(id=LINK, devices=Devices(devices))
+    return Site(id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,))
+
+
+def _device(name: str, rule: Rule, story: Story, quantities: set[str], commands: list[str]) -> Device:
     folder = rule.applies[0] if rule.applies else "story"
     profile = MqttProfile(
         profile=1,
@@ -64,13 +103,45 @@ def stage(rule: Rule, story: Story) -> Site:
         title=_NAME,
         source="made by hub.story for one rule",
         sample=[],
-        link=MqttLink(silent_after=SILENT_AFTER),
-        reading={quantity: JsonField()},
+        link=MqttLink(silent_after=SILENT_AFTER * story.every),
+        reading={quantity: JsonField() for quantity in sorted(quantities)},
+        command={text: _command(text) for text in commands} if name == DEVICE else {},
     )
-    device = Device(id=DEVICE, profile=profile, options=profile.link, zone=ZONE, name=_NAME, link=LINK)
-    zone = Zone(id=ZONE, name=_NAME, noise_class=story.noise_class, closed="00:00-24:00")
-    link = MqttBrokerLink(id=LINK, devices=Devices((device,)))
-    return Site(id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,))
+    return Device(id=name, profile=profile, options=profile.link, zone=ZONE, name=_NAME, link=LINK)
+
+
+def _command(text: str) -> MqttCommand:
+    """`gate=open`: done when the gate says open, within eight seconds."""
+    quantity, _, state = text.partition("=")
+    return MqttCommand(label=_NAME, confirm={quantity: state}, within=8.0, payload={"do": text})
+
+
+def _tracks(rule: Rule, story: Story) -> dict[tuple[str, str], list[str | None]]:
+    """What each quantity of each device says, step by step."""
+    tracks = {(DEVICE, _first(rule, story)): values(story.series)}
+    for name, series in story.also.items():
+        device, _, quantity = name.rpartition("/")
+        tracks[device or DEVICE, quantity] = values(series)
+    return tracks
+
+
+def _first(rule: Rule, story: Story) -> str:
+    """The quantity of the story's own series."""
+    if rule.expression:
+        return compiled(rule.expression).quantities[0]
+    ordered = (act.removeprefix("command ").partition("=")[0] for act in story.acts.values() if "=" in act)
+    return rule.quantity or next(ordered, "battery")
+
+
+def _act(core: Core, journal: "_Journal", act: str, second: int, now: int) -> None:
+    """What a person does: to the alarm, or to the device."""
+    word, _, command = act.partition(" ")
+    order = journal.order(word, second, now)
+    if word == "command":
+        order = replace(order, target=DEVICE, command=command, occurrence=None)
+    journal.write(core.order(order, now))
+    if word == "command":
+        journal.write(core.sent(order.id, now))
 
 
 class _Journal:
@@ -102,15 +173,17 @@ def _start(story: Story) -> int:
 
 
 def _memory(story: Story, rule: Rule) -> Memory:
-    table = [{"list": rule.unless_in, "id": entry} for entry in story.listed]
+    table = [{"list": rule.unless_in or rule.only_in, "id": entry} for entry in story.listed]
     return msgspec.convert({"entries": table}, Memory)
 
 
-def _news(rule: Rule, value: str, now: int) -> News:
+def _news(rule: Rule, where: tuple[str, str], value: str | None, now: int) -> News | None:
+    if value is None:
+        return None
     if rule.kind == "link-down":
         return LinkChange(link=LINK, state=LinkState(value), detail="as the story says", rx=now)
-    name = rule.quantity or "battery"
+    device, name = where
     word = vocabulary.find(name)
     number = word is not None and word.quantity.kind in (Kind.GAUGE, Kind.COUNTER)
     spoken: Value = float(value) if number else value
-    return Reading(device=DEVICE, quantity=name, value=spoken, ts=now, rx=now)
+    return Reading(device=device, quantity=name, value=spoken, ts=now, rx=now)

@@ -1,21 +1,22 @@
 """What a rule says of its source now: true, false or unknown, from the last fresh readings and the source's health.
 
-One class a kind of rule, each with the same three methods; no delay, no alarm and no device's word is known here.
+One class a kind of rule, each with the same methods: the plain kinds here, the others in hub/kinds. No delay, no alarm
+and no device's word is known here.
 """
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from hub.alarm import Truth
 from hub.health import DOWN, OFFLINE, OK, SILENT, DeviceWatch, LinkWatch
-from hub.noise import LIMITS_DB
-from hub.reading import Value
-from hub.rules import Rule, ms
+from hub.reading import Reading, Value
+from hub.rule import Rule, ms
 from hub.schedule import Hours
-from hub.site import NoiseClass
 
+LINK_PATIENCE = 3_000  # ms that a link may be down before what hangs on it counts as not heard: a broker that restarts
+_NEVER = 1 << 62
 _T, _F, _U = Truth
 
 
@@ -57,7 +58,7 @@ class Series:
 
 
 class Question(Protocol):
-    """A rule asked of one source."""
+    """A rule asked of one source. What it remembers besides its series is its inner state."""
 
     def ask(self, now: int, standing: bool) -> Truth:
         """The truth at `now` (ms); `standing`: it was true last, so a deadband applies."""
@@ -68,19 +69,44 @@ class Question(Protocol):
     def limit(self, now: int) -> float | None:
         """The limit that the answer leans on, for people to see."""
 
+    def value(self, now: int) -> Value | None:
+        """What the answer leans on, for people to see; None: nothing new to show."""
+
     def take_over(self, old: "Question") -> None:
         """Go on from what the same rule's question had seen before it was edited."""
 
     def calm(self, now: int) -> Calm | None:
         """What numbers leave a FALSE answer as it is; None: each has to be asked."""
 
+    def worse(self, now: int, standing: bool) -> Truth:
+        """Is it past the second limit? `standing`: it was, so the deadband applies."""
 
-class _Plain:
-    """A question without a limit, perhaps asked within certain hours only."""
+    def take(self, item: Reading, now: int) -> None:
+        """A fresh reading came (of a quantity that it asked to be told of): before the next `ask`."""
+
+    def ordered(self, confirm: Mapping[str, str], within: int, now: int) -> bool:
+        """A command leaves for the device, which is to read `confirm` within so many ms. True: it matters here."""
+
+    def settle(self, now: int) -> None:
+        """A person says that all is well: what is counted begins anew."""
+
+    def shift(self, gap: int) -> None:
+        """The clock was set, or the machine slept: `gap` ms did not pass."""
+
+    def keep(self) -> str:
+        """The inner state that has to survive a restart, as text; empty: none."""
+
+    def recall(self, kept: str, now: int) -> None:
+        """What `keep` gave before the restart."""
+
+
+class Plain:
+    """A question without a limit and without an inner state, perhaps asked within certain hours only."""
 
     __slots__ = ("_hours",)
 
     def __init__(self, hours: Hours | None) -> None:
+        """`hours`: outside of them the answer is false."""
         self._hours = hours
 
     def _asked(self, now: int) -> bool:
@@ -94,67 +120,45 @@ class _Plain:
         """There is none."""
         return None
 
-    def take_over(self, old: Question) -> None:
-        """It has seen nothing that its series and watches do not hold."""
+    def value(self, now: int) -> Value | None:
+        """There is none."""
+        return None
 
     def calm(self, now: int) -> Calm | None:
         """Always ask."""
         return None
 
+    def worse(self, now: int, standing: bool) -> Truth:
+        """It has one limit, or none."""
+        return _F
 
-class Level(_Plain):
-    """Is the value above (below) its limit, by the hour for noise? True ends only a deadband's width further on."""
+    def take(self, item: Reading, now: int) -> None:
+        """Nothing is kept of it."""
 
-    __slots__ = ("_above", "_deadband", "_limits", "_night", "_series")
+    def ordered(self, confirm: Mapping[str, str], within: int, now: int) -> bool:
+        """Orders do not matter."""
+        return False
 
-    def __init__(self, rule: Rule, series: Series, hours: Hours | None, noise_class: NoiseClass, night: Hours) -> None:
-        """`night`: the site's noise night, which decides between the two limits of a noise class."""
-        super().__init__(hours)
-        self._series = series
-        self._above = rule.above is not None
-        self._deadband = rule.deadband
-        bound = rule.above if rule.above is not None else rule.below
-        if bound == "noise":
-            day_limit, night_limit = LIMITS_DB[noise_class]
-            self._night: Hours | None = night
-            self._limits = (day_limit + rule.plus, night_limit + rule.plus)
-        else:
-            self._night = None
-            self._limits = (float(bound or 0.0) + rule.plus, 0.0)
+    def settle(self, now: int) -> None:
+        """Nothing is counted."""
 
-    def ask(self, now: int, standing: bool) -> Truth:
-        """See Question."""
-        if not self._asked(now):
-            return _F
-        if not self._series.visible(now):
-            return _U
-        value = self._series.value
-        if not isinstance(value, float | int):
-            return _U
-        band = self._deadband if standing else 0.0
-        limit = self._limits[self._night is not None and self._night.inside(now)]
-        return _T if (value > limit - band if self._above else value < limit + band) else _F
+    def shift(self, gap: int) -> None:
+        """No instant is kept."""
 
-    def until(self, now: int) -> int | None:
-        """The next edge of the hours or of the noise night."""
-        edges = [hours.until(now) for hours in (self._hours, self._night) if hours is not None]
-        return min(edges, default=None)
+    def keep(self) -> str:
+        """Nothing has to survive."""
+        return ""
 
-    def limit(self, now: int) -> float:
-        """The limit at this hour."""
-        return self._limits[self._night is not None and self._night.inside(now)]
+    def recall(self, kept: str, now: int) -> None:
+        """Nothing was kept."""
 
-    def calm(self, now: int) -> Calm:
-        """All on the right side of the limit, until the next edge; anything outside its hours."""
-        edge = self.until(now)
-        until = sys.maxsize if edge is None else edge
-        if not self._asked(now):
-            return Calm(-math.inf, math.inf, until)
-        limit = self.limit(now)
-        return Calm(-math.inf, limit, until) if self._above else Calm(limit, math.inf, until)
+    def take_over(self, old: Question) -> None:
+        """Through `keep` and `recall`: enough for whatever survives a restart."""
+        if isinstance(old, type(self)) and (kept := old.keep()):
+            self.recall(kept, 0)
 
 
-class State(_Plain):
+class State(Plain):
     """Is the device in one of the rule's states?"""
 
     __slots__ = ("_series", "_states")
@@ -172,16 +176,20 @@ class State(_Plain):
             return _U
         return _T if self._series.value in self._states else _F
 
+    def value(self, now: int) -> Value | None:
+        """The state."""
+        return self._series.value
 
-class Event(_Plain):
+
+class Event(Plain):
     """Did it happen within the last `hold` seconds? Never of what stands in the rule's list, from the moment on."""
 
-    __slots__ = ("_hold", "_listed", "_states", "_value", "ends")
+    __slots__ = ("_hold", "_listed", "_only", "_states", "_value", "ends")
 
-    def __init__(self, rule: Rule, listed: set[str], hours: Hours | None) -> None:
-        """`listed` is the live list that `unless_in` names (empty for none)."""
+    def __init__(self, rule: Rule, listed: set[str], hours: Hours | None, only: set[str] | None = None) -> None:
+        """`listed`, `only`: the live lists that `unless_in` and `only_in` name (empty, None for none)."""
         super().__init__(hours)
-        self._hold, self._states, self._listed = ms(rule.hold), frozenset(rule.states), listed
+        self._hold, self._states, self._listed, self._only = ms(rule.hold), frozenset(rule.states), listed, only
         self._value = ""
         self.ends = 0
 
@@ -192,7 +200,7 @@ class Event(_Plain):
 
     def counts(self, value: Value) -> bool:
         """True when this value is one that the rule worries about."""
-        return value not in self._listed and (not self._states or value in self._states)
+        return self._wanted(value) and (not self._states or value in self._states)
 
     def happen(self, value: Value, at: int) -> bool:
         """It happened with this value; True when it counts."""
@@ -206,13 +214,17 @@ class Event(_Plain):
         self._value, self.ends = str(value), at + self._hold
 
     def take_over(self, old: Question) -> None:
-        """The event that it had seen is held for as long as the rule says now."""
+        """It had happened before the rules were loaded anew."""
         if isinstance(old, Event) and old.ends:
             self.restore(old._value, old.at)
 
+    def shift(self, gap: int) -> None:
+        """The hold is counted on."""
+        self.ends += gap
+
     def ask(self, now: int, standing: bool) -> Truth:
         """See Question; an event is never unknown."""
-        return _T if now < self.ends and self._value not in self._listed and self._asked(now) else _F
+        return _T if now < self.ends and self._wanted(self._value) and self._asked(now) else _F
 
     def until(self, now: int) -> int | None:
         """The end of the hold."""
@@ -221,26 +233,45 @@ class Event(_Plain):
             return edge
         return self.ends if edge is None else min(edge, self.ends)
 
+    def _wanted(self, value: Value) -> bool:
+        return value not in self._listed and (self._only is None or value in self._only)
 
-class NoData(_Plain):
-    """Has the device fallen silent, or gone offline? Unknown until it has spoken or had the time to."""
 
-    __slots__ = ("_watch",)
+class NoData(Plain):
+    """Has the device fallen silent, or gone offline? Unknown until it has spoken or had the time to.
 
-    def __init__(self, watch: DeviceWatch, hours: Hours | None) -> None:
+    `at_once`: a link that is down for three seconds is silence as well, before the device's own time is over.
+    """
+
+    __slots__ = ("_at_once", "_watch")
+
+    def __init__(self, watch: DeviceWatch, hours: Hours | None, *, at_once: bool = False) -> None:
         """Of this device."""
         super().__init__(hours)
-        self._watch = watch
+        self._watch, self._at_once = watch, at_once
 
     def ask(self, now: int, standing: bool) -> Truth:
         """See Question."""
         if not self._asked(now):
             return _F
         state = self._watch.state
-        return _F if state == OK else _T if state in (SILENT, OFFLINE) else _U
+        if state in (SILENT, OFFLINE) or now >= self._cut_off(now):
+            return _T
+        return _F if state == OK else _U
+
+    def until(self, now: int) -> int | None:
+        """The hours' edge, or when the link has been down for too long."""
+        edges = [edge for edge in (super().until(now), self._cut_off(now)) if edge is not None]
+        return min((edge for edge in edges if now < edge < _NEVER), default=None)
+
+    def _cut_off(self, now: int) -> int:
+        link = self._watch.link
+        if not self._at_once or link.state != DOWN or now < link.settled:
+            return _NEVER
+        return link.since + LINK_PATIENCE
 
 
-class LinkDown(_Plain):
+class LinkDown(Plain):
     """Is the link down? Unknown while it has said nothing yet, for as long as a start may take."""
 
     __slots__ = ("_watch",)

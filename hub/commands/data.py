@@ -54,12 +54,19 @@ def readings_command(device: str, since: float, data: Path, as_json: bool) -> No
 @click.command("alarms")
 @click.option("--since", type=Span(), default="30d", show_default=True, help="How far back: 90s, 15m, 1h, 7d.")
 @click.option("--open", "open_only", is_flag=True, help="Only those that are not over.")
+@click.option("--health", "health", is_flag=True, help="Instead: are the alarms themselves well? (ISA-18.2)")
 @DATA
 @JSON
-def alarms_command(since: float, open_only: bool, data: Path, as_json: bool) -> None:
-    """Print the alarms, oldest first."""
+def alarms_command(since: float, open_only: bool, health: bool, data: Path, as_json: bool) -> None:
+    """Print the alarms, oldest first; or how many they are, and which are loud, stale or chattering."""
     with open_journal(data) as db:
-        start = Clock.from_environment().now() - int(since * 1000)
+        now = Clock.from_environment().now()
+        start = now - int(since * 1000)
+        if health:
+            from hub.commands.health import print_health  # what only this asks for
+
+            print_health(db, start, now, as_json=as_json)
+            return
         print_lines(alarm_lines(db, start, open_only=open_only), as_json=as_json)
 
 

@@ -19,7 +19,7 @@ from hub.clock import Clock
 from hub.commands.options import JSON, SITE, print_lines
 from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
-from hub.rules import load_rules
+from hub.rules import all_rules, load_rules
 from hub.settings import load_site
 from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
@@ -39,7 +39,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
+    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site) + _silenced(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -54,6 +54,12 @@ def check_command(site: Path, as_json: bool) -> None:
         )
         for warning in warnings:
             click.echo(f"warning: {warning}")
+
+
+def _silenced(site: Site, path: Path) -> list[str]:
+    """A rule for lives that the site itself switched off: it may, but nobody should find out by an accident."""
+    silenced = {rule.id for rule in all_rules(site, path) if rule.severity == "P1" and rule.use == "off"}
+    return [f"rule {name} is switched off: it is P1, a life may hang on it" for name in sorted(silenced)]
 
 
 class ProfileLine(msgspec.Struct, frozen=True):

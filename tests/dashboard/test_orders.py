@@ -108,6 +108,17 @@ def test_a_latched_alarm_can_be_reset(admin: "Browser", field: "Field") -> None:
     assert [order["kind"] for order in field.orders()] == ["reset"]
 
 
+def test_a_count_of_people_is_settled_while_it_is_active(admin: "Browser", field: "Field") -> None:
+    """Who is missing stays missing until somebody says that all is well; other active alarms have no reset."""
+    field.all_well()
+    missing = field.alarm("water-deficit", "lake", severity="P1")
+    pressed = field.alarm("sos", "sos-lake", severity="P1")
+    assert "/reset" not in admin.client.get(f"/alarms/{missing}").text
+    field.db.execute("UPDATE alarm SET state = 'acked'")
+    assert "/reset" in admin.client.get(f"/alarms/{missing}").text
+    assert "/reset" not in admin.client.get(f"/alarms/{pressed}").text
+
+
 def test_sqlite_itself_refuses_every_other_write(office: "Office", field: "Field") -> None:
     """The reading connection cannot write at all, the ordering one only `orders`."""
     field.all_well()

@@ -41,7 +41,7 @@ def test_a_good_pack_is_taken(tmp_path: Path) -> None:
     """The example that the refusals below are made from."""
     (tmp_path / "pack.toml").write_text(GOOD, encoding="utf-8")
     (rule,) = load_pack(tmp_path / "pack.toml")
-    assert (rule.states, rule.on_delay, rule.manners.on_delay) == (["open"], 60.0, 60_000)
+    assert (rule.states, rule.on_delay, rule.manners().on_delay) == (["open"], 60.0, 60_000)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_rule_without_a_story_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, text).key == "rule[0].story"
 
 
-@pytest.mark.parametrize(("limits", "key"), [("", "rule[0]"), ("above = 1.0\nbelow = 0.0", "rule[0]")])
-def test_a_level_has_one_limit(tmp_path: Path, limits: str, key: str) -> None:
-    """Neither none nor two."""
+@pytest.mark.parametrize(("limits", "key"), [("", "rule[0]"), ("above = 0.0\nbelow = 1.0", "rule[0].above")])
+def test_a_level_has_limits_that_leave_something(tmp_path: Path, limits: str, key: str) -> None:
+    """Not none, and not two that leave no room between them."""
     text = GOOD.replace('"state"', '"level"').replace('"gate"', '"laeq"').replace('is = ["open"]', limits)
     assert refused(tmp_path, text).key == key
 
