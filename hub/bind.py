@@ -48,23 +48,20 @@ class Family:
 class Channel:
     """One quantity of one device, and the alarms that hang on it; `feeds` hear of each reading first."""
 
-    __slots__ = ("debounce", "events", "families", "fed", "feeds", "keepers", "levels", "series")
+    __slots__ = ("debounce", "events", "families", "feeds", "keepers", "levels", "series")
 
     def __init__(self, series: Series, debounce: Debounce | None = None) -> None:
         """Nothing hangs on it yet."""
         self.series = series
         self.debounce = debounce
-        self.feeds: list[Callable[[Reading, int], None]] = []
-        self.keepers: list[Instance] = []  # fed as well, and what they make of it is kept
-        self.fed = False  # one of the two
+        self.feeds: list[Callable[[Reading, int], None]] = []  # windows and counters hear of every reading
+        self.keepers: list[Instance] = []  # as well, and what they make of it is kept
         self.levels: list[Instance] = []
         self.events: list[Instance] = []
         self.families: list[Family] = []
 
-    def hear(self, item: Reading, now: int) -> list[Instance]:
-        """Windows and counters hear of every reading; those whose count has to be kept now."""
-        for feed in self.feeds:
-            feed(item, now)
+    def kept(self, item: Reading, now: int) -> list[Instance]:
+        """The keepers hear of it; those whose count has to be kept now."""
         return [instance for instance in self.keepers if instance.feed(item, now)]
 
 
@@ -191,11 +188,10 @@ class Bound:
             self.listening.setdefault(device.id, []).append(instance)
 
     def _feed(self, channel: Channel, instance: Instance) -> None:
-        channel.fed = True
         if instance.rule.kind in KEEPERS:
             channel.keepers.append(instance)
         else:
-            channel.feeds.append(instance.question.take)
+            channel.feeds.append(instance.question.ear())
 
     def _place(self, device: Device, zone: Zone | None) -> Place:
         series = {name: self.channels[device.id, name].series for name in device.profile.reading}

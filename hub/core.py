@@ -129,7 +129,7 @@ class Core:
 
     # --- news -----------------------------------------------------------------------------------------------------
 
-    def _read(self, item: Reading, now: int) -> None:
+    def _read(self, item: Reading, now: int) -> None:  # noqa: C901  # the one path of every reading: each call would cost
         channel = self._bound.channels.get((item.device, item.quantity))
         if channel is None:
             detail = f"{item.device}/{item.quantity}: no device of this site reads this"
@@ -147,12 +147,14 @@ class Core:
         watch = series.watch
         if watch.hear(rx):
             self._device_changed(watch, now)
-        else:
-            self._mark(watch, now)
+        elif now - watch.written >= WRITE_EVERY:
+            self._unwell[watch] = None
         if repeated:
             return
-        if channel.fed:
-            self._inner.update(dict.fromkeys(channel.hear(item, now)))
+        for feed in channel.feeds:
+            feed(item, now)
+        if channel.keepers:
+            self._inner.update(dict.fromkeys(channel.kept(item, now)))
         if now >= series.calm_until or not series.calm[0] <= value <= series.calm[1]:  # type: ignore[operator]  # a number
             self._ask(channel, item, now)
         if item.device in self._desk.awaiting:

@@ -6,7 +6,7 @@ and no device's word is known here.
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from hub.alarm import Truth
@@ -84,6 +84,9 @@ class Question(Protocol):
     def take(self, item: Reading, now: int) -> None:
         """A fresh reading came (of a quantity that it asked to be told of): before the next `ask`."""
 
+    def ear(self) -> Callable[[Reading, int], None]:
+        """What hears as `take` does, by the shortest way."""
+
     def ordered(self, confirm: Mapping[str, str], within: int, now: int) -> bool:
         """A command leaves for the device, which is to read `confirm` within so many ms. True: it matters here."""
 
@@ -134,6 +137,10 @@ class Plain:
 
     def take(self, item: Reading, now: int) -> None:
         """Nothing is kept of it."""
+
+    def ear(self) -> Callable[[Reading, int], None]:
+        """Its own `take`."""
+        return self.take
 
     def ordered(self, confirm: Mapping[str, str], within: int, now: int) -> bool:
         """Orders do not matter."""

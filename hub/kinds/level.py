@@ -5,6 +5,7 @@ Figures come as bounds (at least, at most): what is missing makes them wide, and
 
 import math
 import sys
+from collections.abc import Callable
 
 from hub.alarm import Truth
 from hub.kinds.measure import Measure
@@ -148,6 +149,10 @@ class Measured(Level):
     def take(self, item: Reading, now: int) -> None:
         """Into the window."""
         self._measure.take(item, now)
+
+    def ear(self) -> Callable[[Reading, int], None]:
+        """The window's own."""
+        return self._measure.take
 
     def shift(self, gap: int) -> None:
         """The window moves."""

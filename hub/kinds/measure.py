@@ -6,6 +6,7 @@ already holds enough noise for the whole of it is loud whatever the rest was.
 
 import math
 import zlib
+from collections.abc import Callable
 from typing import Protocol
 
 from hub.health import DOWN, OFFLINE, SILENT
@@ -81,7 +82,7 @@ class Windowed:
     It is asked once a sixtieth of the window, not at every reading: a figure of ten minutes may wait ten seconds.
     """
 
-    __slots__ = ("_cap", "_last", "_phase", "_rx", "_series", "_ts", "_valid", "_window")
+    __slots__ = ("_cap", "_last", "_phase", "_rx", "_series", "_sum_of", "_ts", "_valid", "_window")
 
     def __init__(self, rule: Rule, series: Series) -> None:
         """A reading stands for the time since the one before it, if that is no longer than `silent_after`."""
@@ -91,6 +92,7 @@ class Windowed:
         self._phase = zlib.crc32(series.watch.id.encode()) % self._window.edge(0)  # not all devices in one second
         self._last: float | str | None = None
         self._ts = self._rx = 0
+        self._sum_of: Callable[[float, int], float] = _nothing  # what is added up of a number that stood so many ms
 
     def until(self, now: int) -> int | None:
         """Once a sixtieth, each device at its own moment."""
@@ -103,9 +105,12 @@ class Windowed:
             since = now - self._rx
         if self._last is None or since > self._cap or since < 0:
             since = 0
-        value, term = self._term(item.value, since)
-        self._window.add(now, value, since, term)
-        self._last, self._ts, self._rx = item.value, item.ts, now
+        value = item.value
+        if isinstance(value, str):
+            self._window.add(now, 0.0, since, self._text(value))
+        else:
+            self._window.add(now, value, since, self._sum_of(value, since))
+        self._last, self._ts, self._rx = value, item.ts, now
 
     def renew(self) -> None:
         """The window begins anew."""
@@ -122,9 +127,9 @@ class Windowed:
             self._window, self._last = old._window, old._last
             self._ts, self._rx = old._ts, old._rx
 
-    def _term(self, value: float | str, weight: int) -> tuple[float, float]:
-        """The figure that extremes are made of, and what is added up."""
-        return (float(value), 0.0) if isinstance(value, float | int) else (0.0, 0.0)
+    def _text(self, value: str) -> float:
+        """What is added up of a text."""
+        return 0.0
 
     def _enough(self, sums: Sums) -> bool:
         return sums.weight >= self._valid * self._window.span
@@ -161,6 +166,13 @@ class Gathered(Windowed):
         """`rule.aggregate` says which."""
         super().__init__(rule, series)
         self._aggregate: Aggregate = rule.aggregate or "mean"
+        sums: dict[str, Callable[[float, int], float]] = {
+            "energy-mean": _energy,
+            "mean": _product,
+            "changes": self._change,
+            **dict.fromkeys(("min", "max", "spread"), _nothing),
+        }
+        self._sum_of = sums.get(self._aggregate, self._step)
 
     def bounds(self, now: int) -> Bounds | None:
         """See the module; LAeq is the level of the mean energy, never a mean of levels."""
@@ -183,18 +195,13 @@ class Gathered(Windowed):
             return low, high
         return (-_INF, high) if self._aggregate == "min" else (low, _INF)
 
-    def _term(self, value: float | str, weight: int) -> tuple[float, float]:
-        if self._aggregate == "changes":
-            return 0.0, float(self._last is not None and value != self._last)
-        if not isinstance(value, float | int):
-            return 0.0, 0.0
-        if self._aggregate == "energy-mean":
-            return value, weight * 10.0 ** (value / 10.0)
-        if self._aggregate == "mean":
-            return value, weight * value
-        return value, self._step(value)
+    def _text(self, value: str) -> float:
+        return self._change(value, 0) if self._aggregate == "changes" else 0.0
 
-    def _step(self, value: float) -> float:
+    def _change(self, value: float | str, weight: int) -> float:
+        return float(self._last is not None and value != self._last)
+
+    def _step(self, value: float, weight: int) -> float:
         """What a counter counted since its last reading; one that is lower than it was has begun anew."""
         if not isinstance(self._last, float | int):
             return 0.0
@@ -244,6 +251,19 @@ class Count(Windowed):
         super().take_over(old)
         if isinstance(old, Count):
             self._began, self._blind = old._began, old._blind
+
+
+def _nothing(value: float, weight: int) -> float:
+    return 0.0
+
+
+def _energy(value: float, weight: int) -> float:
+    """Relative energy x ms of a level in dB (IEC 61672-1)."""
+    return weight * math.pow(10.0, value / 10.0)
+
+
+def _product(value: float, weight: int) -> float:
+    return weight * value
 
 
 def _level(energy: float) -> float:
