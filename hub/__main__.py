@@ -24,6 +24,7 @@ COMMANDS = {
     "order": "hub.commands.data",
     "dog": "hub.commands.data",
     "quarantine": "hub.commands.data",
+    "voice": "hub.commands.voice",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",

@@ -6,9 +6,10 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Iterator
 
 from device_profiles import vocabulary
-from hub.health import DeviceWatch, LinkWatch
+from hub.health import DeviceWatch, LinkWatch, VoiceWatch
 from hub.instance import Instance
 from hub.reading import Kind
+from hub.route import VOICE
 from hub.rules import Rule, covers
 from hub.schedule import Hours
 from hub.site import Device, Site, Zone
@@ -60,6 +61,8 @@ class Bound:
     def __init__(self, site: Site, rules: tuple[Rule, ...], now: int) -> None:
         """All watches as they are at the start `now` (ms)."""
         self.links: dict[str, LinkWatch] = {link.id: LinkWatch(link.id, now) for link in site.links}
+        for voice in site.voices:
+            self.links[VOICE + voice.id] = VoiceWatch(VOICE + voice.id, now)
         self.profiles = site.devices()
         self.devices: dict[str, DeviceWatch] = {
             device.id: DeviceWatch(device.id, self.links[device.link], device.options.silent_after, now)
@@ -78,7 +81,8 @@ class Bound:
         for rule in rules:
             if rule.kind == "link-down":
                 for watch in self.links.values():
-                    self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+                    if isinstance(watch, VoiceWatch) == ("voice" in rule.applies):
+                        self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""

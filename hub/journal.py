@@ -16,6 +16,7 @@ from hub import batches
 from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, Reading
+from hub.route import speakers
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
 
@@ -48,7 +49,7 @@ class Journal:
     def __init__(self, path: Path, site: Site) -> None:
         """Open or make the file. Raises JournalError for a file of another site or of a newer version."""
         self.path = path
-        self.voices = [(voice.id, frozenset(voice.severities)) for voice in site.voices]
+        self.voices = site.voices
         try:
             self.db = connect(path)
             self.db.executescript(SCHEMA.read_text(encoding="utf-8"))
@@ -184,14 +185,21 @@ class Journal:
                     flip.value,
                 ),
             )
-            speakers = [voice for voice, severities in self.voices if flip.announce and flip.severity in severities]
-            self.db.executemany(
-                "INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, ?, ?, ?)",
-                [
-                    (cursor.lastrowid, voice, flip.announce, flip.at)
-                    for voice in ([SIREN] if flip.siren else []) + speakers
-                ],
-            )
+            if flip.announce:
+                self._write_outbox(cursor.lastrowid, flip)
+
+    def _write_outbox(self, number: int | None, flip: Flip) -> None:
+        found = self.db.execute(
+            "SELECT rule, source, zone FROM occurrence WHERE key = ? AND occurrence = ?", (flip.key, flip.occurrence)
+        ).fetchone()
+        rule, source, zone = found or (flip.key.partition("/")[0], "", "")
+        told = speakers(
+            self.voices, announce=flip.announce, severity=flip.severity, rule=rule, zone=zone, source=source
+        )
+        self.db.executemany(
+            "INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, ?, ?, ?)",
+            [(number, voice, flip.announce, flip.at) for voice in ([SIREN] if flip.siren else []) + told],
+        )
 
     def _write_orders(self, orders: Sequence[Order]) -> None:
         self.db.executemany(

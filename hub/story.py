@@ -13,8 +13,10 @@ from device_profiles.types import JsonField, MqttLink, MqttProfile
 from hub.core import Core
 from hub.outcome import Memory, Order, Outcome
 from hub.reading import Kind, Label, LinkChange, LinkState, News, Reading, Value
+from hub.route import VOICE
 from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
+from hub.site_voice import LogSpec
 
 DEVICE, LINK, ZONE = "device", "link", "zone"
 SILENT_AFTER = 20.0  # s: what a story's device is allowed to keep quiet
@@ -70,7 +72,9 @@ def stage(rule: Rule, story: Story) -> Site:
     device = Device(id=DEVICE, profile=profile, options=profile.link, zone=ZONE, name=_NAME, link=LINK)
     zone = Zone(id=ZONE, name=_NAME, noise_class=story.noise_class, closed="00:00-24:00")
     link = MqttBrokerLink(id=LINK, devices=Devices((device,)))
-    return Site(id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,))
+    return Site(
+        id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,), voices=(LogSpec(id=LINK),)
+    )
 
 
 class _Journal:
@@ -108,7 +112,8 @@ def _memory(story: Story, rule: Rule) -> Memory:
 
 def _news(rule: Rule, value: str, now: int) -> News:
     if rule.kind == "link-down":
-        return LinkChange(link=LINK, state=LinkState(value), detail="as the story says", rx=now)
+        link = VOICE + LINK if "voice" in rule.applies else LINK
+        return LinkChange(link=link, state=LinkState(value), detail="as the story says", rx=now)
     name = rule.quantity or "battery"
     word = vocabulary.find(name)
     number = word is not None and word.quantity.kind in (Kind.GAUGE, Kind.COUNTER)

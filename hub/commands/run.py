@@ -25,6 +25,7 @@ from hub.commands.options import DATA, SITE
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
+from hub.route import check_routes
 from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
@@ -57,7 +58,7 @@ async def run_site(
 ) -> None:
     """Run until Ctrl-C or SIGTERM. `more` are further processes (the demo's simulated devices)."""
     site = load_site(site_path)
-    load_rules(site, site_path)
+    check_routes(site, {rule.id for rule in load_rules(site, site_path)}, site_path)
     with lock(data), listening_socket(host, port) as listener:
         _prepare_journal(site, site_path, data)
         arguments = (str(site_path), "--data", str(data))
