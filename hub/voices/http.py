@@ -141,8 +141,8 @@ async def _exchange(
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_BYTES)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     target = f"http://{parts.netloc}{path}" if absolute and parts.scheme == "http" else path
-    every = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "zhian", "Connection": "close", **headers}
-    every["Content-Length"] = str(len(body))
+    every = {"host": parts.netloc.rpartition("@")[2], "user-agent": "zhian", "connection": "close"}
+    every |= {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(body))}
     request = h11.Request(method="POST", target=target, headers=list(every.items()))
     for event in (request, h11.Data(data=body), h11.EndOfMessage()):
         writer.write(connection.send(event) or b"")

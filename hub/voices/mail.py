@@ -102,10 +102,9 @@ class _Line:
             self._server = smtplib.SMTP(timeout=WAIT_S)
         self._server._host = spec.host  # type: ignore[attr-defined]  # what the constructor would set, for the certificate
         code, words = self._server.connect(spec.host, port)
-        if self._over:
-            raise OSError("it answered too late")
-        if code != 220:
-            raise smtplib.SMTPConnectError(code, words)
+        if self._over or code != 220:
+            self._server.close()
+            raise OSError("it answered too late") if self._over else smtplib.SMTPConnectError(code, words)
         return self._server
 
     def cut(self) -> None:

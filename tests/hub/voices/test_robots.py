@@ -200,7 +200,7 @@ async def test_a_secret_that_others_may_read_is_not_used(
     """The channel is locked until somebody mends the file; its name is told, its content never."""
     voice = make(kind)
     path = kept("url", server.url(f"/?key={KEY}"))
-    Path(path).chmod(0o644)
+    _open_to_all(path)
 
     with pytest.raises(VoiceError, match="0644") as error:
         await voice.say(said)
@@ -224,6 +224,10 @@ async def test_a_long_text_is_cut_to_the_makers_limit(
     text = body["content"]["text"] if kind == "feishu" else body["text"]["content"]
     assert len(text.encode()) <= most
     assert all(word in text for word in ("P1", "水边有人", "景观湖", "湖边雷达"))
+
+
+def _open_to_all(path: str) -> None:
+    Path(path).chmod(0o644)
 
 
 def _openssl(key: str, text: bytes) -> str:
