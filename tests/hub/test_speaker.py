@@ -384,7 +384,7 @@ async def test_a_person_is_told_once_by_name(opened: Opened) -> None:
         await hub.until(lambda: len(hub.statuses()) == 4 and "pending" not in hub.statuses())
         await hub.until(lambda: "sending" not in hub.statuses())
 
-    assert sorted(person for _, person in hub.mouth.said) == ["", "li", "wang"]
+        assert sorted(person for _, person in hub.mouth.said) == ["", "li", "wang"]
         gone = hub.ask("SELECT status, detail FROM outbox WHERE person = 'gone'")
         assert gone == [("failed", "nobody knows who 'gone' is any more")]
 
