@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.hub.voices.conftest import Server
 
 Keep = Callable[[str, str], str]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its plugins import what Python will drop
 
 
 async def test_what_it_hands_over_is_unconfirmed(server: "Server", said: Announcement, kept: Keep) -> None:
