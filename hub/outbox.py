@@ -28,11 +28,10 @@ UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until
     AND b.person || ' ' || coalesce(o.severity, '') NOT IN (SELECT value FROM json_each(:held))
     -- a try further ahead than any pause was noted by a clock that has been set back since
     AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
-    -- of one occurrence, "cleared" never overtakes a "raised" that is still to be said
+    -- of one occurrence, "cleared" never overtakes a "raised" that is still to be said; CROSS JOIN: by the flip's index
     AND NOT EXISTS (
-      SELECT 1 FROM outbox e JOIN flip g ON g.seq = e.flip
-      WHERE e.status IN ('pending', 'sending') AND e.voice = b.voice AND e.person = b.person AND e.id < b.id
-        AND g.key = f.key AND g.occurrence = f.occurrence)
+      SELECT 1 FROM flip g CROSS JOIN outbox e ON e.flip = g.seq AND e.voice = b.voice AND e.person = b.person
+      WHERE g.key = f.key AND g.occurrence = f.occurrence AND e.id < b.id AND e.status IN ('pending', 'sending'))
   ORDER BY o.severity, b.id LIMIT :most)
 RETURNING id
 """
