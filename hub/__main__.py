@@ -15,6 +15,7 @@ COMMANDS = {
     "profiles": "hub.commands.site",
     "decode": "hub.commands.site",
     "run": "hub.commands.run",
+    "reload": "hub.commands.reload",
     "field": "hub.commands.run",
     "office": "hub.commands.run",
     "demo": "hub.commands.demo",
@@ -22,12 +23,14 @@ COMMANDS = {
     "readings": "hub.commands.data",
     "alarms": "hub.commands.data",
     "order": "hub.commands.data",
+    "device": "hub.commands.device",
     "dog": "hub.commands.data",
     "quarantine": "hub.commands.data",
     "voice": "hub.commands.voice",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
+    "bench": "hub.commands.bench",
 }
 
 

@@ -16,14 +16,14 @@ from hub import outbox
 from hub.budget import Budgets
 from hub.clock import Clock
 from hub.commit import Committer
-from hub.journal import SIREN
+from hub.journal import SIREN, Journal
 from hub.outbox import Row, VoiceState
 from hub.reading import Label, LinkChange, LinkState, Value
 from hub.route import VOICE
 from hub.rules import Rule
 from hub.site import Site
 from hub.speaker import Common, Speaker
-from hub.voices import Announcement, Person
+from hub.voices import Announcement, Person, Voice
 from hub.voices.build import build
 from hub.voices.siren import SirenVoice
 
@@ -57,24 +57,37 @@ class Announcer:
         people: Callable[[str], Person | None] = lambda _: None,
     ) -> None:
         """Every voice of the site, and the sirens of its zones."""
-        self._site, self._rules, self._committer, self._clock = site, rules, committer, clock
-        self._heard = heard
-        self._devices, self._zones = site.devices(), site.zones_by_id()
-        common = Common(
+        self._committer, self._clock, self._heard = committer, clock, heard
+        self._group: asyncio.TaskGroup | None = None
+        self._speakers: dict[str, Speaker] = {}
+        self._site = site
+        self._common = Common(
             site=site.id, committer=committer, clock=clock, budgets=Budgets(), compose=self._compose,
             test=self._test_words, person=people, changed=self._changed,
         )  # fmt: skip
-        self._speakers = {SIREN: Speaker(SIREN, SirenVoice(site, committer, clock), common)}
-        for spec in site.voices:
-            self._speakers[spec.id] = Speaker(spec.id, build(spec, site, links, committer, clock), common)
+        self.renew(site, rules, links)
+
+    def renew(self, site: Site, rules: Mapping[str, Rule], links: Mapping[str, Link]) -> None:
+        """Another site file. What is being said is said to its end; a voice that is gone then falls silent."""
+        self._site, self._rules = site, rules
+        self._devices, self._zones = site.devices(), site.zones_by_id()
+        voices: dict[str, Voice] = {SIREN: SirenVoice(site, self._committer, self._clock)}
+        voices |= {spec.id: build(spec, site, links, self._committer, self._clock) for spec in site.voices}
+        for name in self._speakers.keys() - voices.keys():
+            self._speakers.pop(name).retire()
+        for name, voice in voices.items():
+            if name in self._speakers:
+                self._speakers[name].renew(voice)
+            else:
+                self._speakers[name] = Speaker(name, voice, self._common)
+                self._begin(name)
 
     async def run(self) -> None:
         """Speak until cancelled."""
-        now = self._clock.now()
-        await self._committer.call(lambda journal: outbox.end_voiceless(journal, self._speakers, now))
-        async with asyncio.TaskGroup() as group:
-            for name, speaker in self._speakers.items():
-                group.create_task(speaker.run(), name=f"voice {name}")
+        await self._committer.call(self._end_voiceless)
+        async with asyncio.TaskGroup() as self._group:
+            for name in self._speakers:
+                self._begin(name)
             while True:
                 await self._committer.announced.wait()
                 self._committer.announced.clear()
@@ -97,6 +110,18 @@ class Announcer:
         """A live test message by this voice; how it does after it. None where the site has no such voice."""
         speaker = self._speakers.get(voice)
         return None if speaker is None or voice == SIREN else await speaker.test()
+
+    def _begin(self, name: str) -> None:
+        """Its task, once we are running."""
+        if self._group is not None:
+            self._group.create_task(self._speak(self._speakers[name]), name=f"voice {name}")
+
+    async def _speak(self, speaker: Speaker) -> None:
+        await speaker.run()  # returns when the voice was taken out of the site file
+        await self._committer.call(self._end_voiceless)
+
+    def _end_voiceless(self, journal: Journal) -> None:
+        outbox.end_voiceless(journal, self._speakers, self._clock.now())
 
     def _wake(self) -> None:
         for speaker in self._speakers.values():

@@ -60,6 +60,7 @@ class Speaker:
         self._quiet_until = 0  # the channel is locked: one try now and then
         self._tries = 0  # failed ones, in a row
         self._failing: int | None = None
+        self._gone = False
         self._told = True  # the core knows whether it fails
 
     def wake(self) -> None:
@@ -71,9 +72,22 @@ class Speaker:
         """Speak until cancelled."""
         await self._recall()
         async with asyncio.TaskGroup() as group:
-            for urgent in (True, False):
+            probing = group.create_task(self._probe(), name=f"voice {self._name} probe")
+            lanes = [
                 group.create_task(self._lane(urgent), name=f"voice {self._name} {'P1' if urgent else 'P2-P4'}")
-            group.create_task(self._probe(), name=f"voice {self._name} probe")
+                for urgent in (True, False)
+            ]
+            await asyncio.wait(lanes)
+            probing.cancel()
+
+    def renew(self, voice: Voice) -> None:
+        """Another site file: from the next message on it is said like this, and a lock or a pause is no more."""
+        self._voice, self._quiet_until = voice, 0
+
+    def retire(self) -> None:
+        """The site has this voice no more: what is being said is said to its end, then `run` returns."""
+        self._gone = True
+        self.wake()
 
     async def test(self) -> VoiceState:
         """A live test message, at once, and twice more where the trouble may pass; how the voice does after it."""
@@ -98,8 +112,8 @@ class Speaker:
 
     async def _lane(self, urgent: bool) -> None:
         wake = self._wakes[urgent]
-        while True:
-            while rows := await self._claim(urgent):
+        while not self._gone:
+            while not self._gone and (rows := await self._claim(urgent)):
                 await self._say_all(rows)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
@@ -120,7 +134,7 @@ class Speaker:
     async def _say_all(self, rows: list[Row]) -> None:
         while rows:
             row, now = rows.pop(0), self._common.clock.now()
-            if self._quiet(now) or f"{row.person} {row.severity}" in self._held:
+            if self._gone or self._quiet(now) or f"{row.person} {row.severity}" in self._held:
                 return await self._release([row, *rows], "waits for its channel")
             person = self._person(row)
             wait, left = self._budget(row, person, now)

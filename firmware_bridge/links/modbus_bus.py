@@ -6,20 +6,21 @@ is the only queue.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.links.backoff import Backoff
-from firmware_bridge.links.modbus_lines import Line, RtuLine, TcpLine
-from firmware_bridge.links.ports import PortError, open_port, open_tcp
+from firmware_bridge.links.modbus_lines import Line, SerialLine
+from firmware_bridge.links.modbus_open import open_line
+from firmware_bridge.links.ports import PortError
 from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, Write
 from firmware_bridge.wire.load import first_due, next_due, timing_of
 from firmware_bridge.wire.modbus import Request
 from firmware_bridge.wire.plan import Timing, plan
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, ModbusRtuLink, ModbusTcpLink
+from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink
 
 _MOST_WAITING = 16  # commands; more than that on one cable is a mistake of the sender's
 _PORT_RETRY_S = 2.0  # a replugged adapter is back within 5 s
@@ -30,7 +31,7 @@ _DEAD_FIRST_S, _DEAD_MOST_S = 1.0, 30.0  # pauses of a unit that does not answer
 class ModbusBus:
     """The link (`raw.Link`) of a Modbus line. Cadences run by `clock`, time-outs and reconnecting in real seconds."""
 
-    def __init__(self, link: ModbusRtuLink | ModbusTcpLink, clock: Clock) -> None:
+    def __init__(self, link: ModbusLine, clock: Clock) -> None:
         """Opens nothing yet."""
         self.id = link.id
         self._link, self._clock = link, clock
@@ -39,7 +40,7 @@ class ModbusBus:
         self._line: Line | None = None
         self._known = (LinkState.DOWN, "")
         self._news: list[LinkChange] = []
-        retry = _PORT_RETRY_S if isinstance(link, ModbusRtuLink) else _TCP_RETRY_S
+        retry = _PORT_RETRY_S if isinstance(link, ModbusRtuLink | ModbusAsciiLink) else _TCP_RETRY_S
         self._retry, self._retry_in = Backoff(most=retry), 0.0
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -73,20 +74,35 @@ class ModbusBus:
                 yield batch
         self._release()  # it may have been opened while it was closed
 
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Whoever stays keeps its turn; who is new, or is asked otherwise, is asked soon."""
+        timing, now = timing_of(self._link), self._clock.monotonic()
+        fresh = [_Unit(device, timing) for device in devices]
+        units = [self._units.get(unit.id, unit) for unit in fresh]
+        for index, unit in enumerate(fresh):
+            if units[index].wiring != unit.wiring:
+                units[index] = unit
+            if units[index] is unit:
+                unit.start(now + first_due(unit.every, index, len(fresh)))
+        self._units = {unit.id: unit for unit in units}
+        if isinstance(self._line, SerialLine):
+            self._line.wait_longer(self._quiet())
+        self._wake.set()
+
     async def send(self, device: str, action: Action) -> None:
-        """Write one coil or register after the running transaction, before any poll. Raises SendError."""
+        """Write coils or registers after the running transaction, before any poll. Raises SendError."""
         unit = self._units.get(device)
         if self._line is None:
             raise SendError(FaultKind.LINK_DOWN, self._why_down())
         if unit is None:
             raise SendError(FaultKind.UNKNOWN_DEVICE, f"{device} is not on {self.id}")
-        if not isinstance(action, Write) or action.function not in (5, 6):
+        if not isinstance(action, Write):
             raise SendError(FaultKind.MALFORMED, f"{self.id} carries Modbus writes, not a {type(action).__name__}")
         if self._waiting >= _MOST_WAITING:
             raise SendError(FaultKind.BUSY, f"{_MOST_WAITING} commands are waiting for {self.id} already")
         answer = await self._write(unit, action)
         # What it did shows in its next reading: before all others, however late those are.
-        unit.due = min(self._clock.monotonic(), *(other.due for other in self._units.values())) - 0.001
+        unit.due = min([self._clock.monotonic(), *(other.due for other in self._units.values())]) - 0.001
         self._wake.set()
         if isinstance(answer, Trouble):
             raise SendError(answer.kind, answer.detail)
@@ -94,7 +110,7 @@ class ModbusBus:
     async def _write(self, unit: "_Unit", write: Write) -> Registers | Trouble:
         self._waiting += 1
         try:
-            return await self._ask(Request(unit.number, write.function, write.address, value=write.value), unit.timeout)
+            return await self._ask(Request.of(unit.number, write), unit.timeout)
         except PortError as error:
             self._lose(error.detail)
             raise SendError(FaultKind.LINK_DOWN, error.detail) from error
@@ -131,6 +147,9 @@ class ModbusBus:
         unit.beat(self._clock.monotonic())
         for index, request in enumerate(unit.requests):
             answer = await self._ask(request, unit.timeout)
+            if self._units.get(unit.id) is not unit:
+                batch.clear()  # while it was asked it was taken off the line, or became another device
+                return
             batch.append(Arrival(unit.id, answer, self._clock.now()))
             if isinstance(answer, Trouble) and answer.kind is FaultKind.NO_ANSWER:
                 unit.silent(index, self._clock.monotonic())
@@ -156,15 +175,10 @@ class ModbusBus:
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
-        link = self._link
-        if isinstance(link, ModbusTcpLink):
-            return TcpLine(await open_tcp(link.host, link.port, on_lost=self._wake.set)), f"{link.host}:{link.port}"
-        port = await open_port(
-            link.port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits, on_lost=self._wake.set
-        )
-        quiet = max((unit.timeout for unit in self._units.values()), default=0.0)
-        line = RtuLine(port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits, quiet=quiet)
-        return line, f"{link.port}: {link.baud} baud, 8{link.parity}{link.stop_bits}"
+        return await open_line(self._link, self._quiet(), self._wake.set)
+
+    def _quiet(self) -> float:
+        return max((unit.timeout for unit in self._units.values()), default=0.0)
 
     def _lose(self, detail: str) -> None:
         if self._line is not None:  # else another task noticed first, and has said so
@@ -199,6 +213,7 @@ class _Unit:
         if not isinstance(device.profile, ModbusProfile) or not isinstance(device.options, ModbusLink):
             raise TypeError(f"{device.id} is not a Modbus device")
         self.id, self.number = device.id, device.options.unit
+        self.wiring = device.profile, device.options
         self.every, self.timeout = device.options.every, device.options.timeout
         self.requests = plan(device.profile, self.number, timing, device.options.latency)
         self._dead = Backoff(_DEAD_FIRST_S, _DEAD_MOST_S, jitter=0.0)
