@@ -51,6 +51,11 @@ class Field:
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
 
+    @property
+    def site(self) -> Site:
+        """What it was made from."""
+        return self._site
+
     async def run(self) -> None:
         """Carry until cancelled. Raises (an ExceptionGroup) when a part fails for good: the supervisor starts anew."""
         try:

@@ -9,6 +9,7 @@ from typing import Self
 from device_profiles.types import SerialLink, SerialProfile
 from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.ports import Port, PortError, open_port
+from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Frame, SendError, Trouble
 from firmware_bridge.wire.multidrop import Multidrop, Speaker
 from hub.clock import Clock
@@ -40,6 +41,7 @@ class SerialPort:
         self._down_because: str | None = None
         self._failed = False
         self._begun = False
+        self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
         """The port need not be there yet."""
@@ -60,6 +62,7 @@ class SerialPort:
         while True:
             news = await (self._open() if self._port is None else self._read(self._port))
             if news:
+                self.tap.arrived(news)
                 return news
 
     def carry(self, devices: Iterable[Device]) -> None:
@@ -77,6 +80,8 @@ class SerialPort:
             self._port.write(action)
         except PortError as error:
             raise SendError(FaultKind.LINK_DOWN, error.detail) from error
+        if self.tap:
+            self.tap.ordered(device, action, self._clock.now())
 
     async def _open(self) -> list[Arrival | LinkChange]:
         if self._failed:
