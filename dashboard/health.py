@@ -73,6 +73,9 @@ def _troubles(desk: Office, lag_ms: int) -> Iterable[str]:
     blind = sum(why_unwatched(device, health) in ("silent", "offline") for device in desk.site.devices().values())
     if blind:
         yield f"devices silent or offline: {blind}"
+    failing = desk.view.one("SELECT count(*) FROM voice WHERE failing IS NOT NULL")
+    if failing:
+        yield f"voices that fail: {failing}"
     if lag_ms > HISTORY_LATE_MS:
         yield f"history is {lag_ms / 1000:.0f} s behind"
     since = desk.clock.now() - DAY_MS
@@ -107,11 +110,21 @@ def _lines(desk: Office) -> Iterable[str]:
     yield from _gauge("zhian_alarms_open", "open alarms by severity", _labelled("severity", alarms))
     said = view.counts("SELECT status, count(*) FROM outbox GROUP BY status")
     yield from _gauge("zhian_announcements", "announcements by status", _labelled("status", said))
+    yield from _voices(desk)
     for column, about in (("missing", "lost, by the device's own count"), ("repeated", "that came again")):
         counts = view.counts(f"SELECT device, {column} FROM sequence")  # noqa: S608  # our own two names
         yield from _gauge(f"zhian_messages_{column}_total", f"messages {about}", _labelled("device", counts), "counter")
     readings = view.one("SELECT max(last) FROM batch")
     yield from _gauge("zhian_readings_total", "readings made durable", {"": float(readings or 0)}, "counter")
+
+
+def _voices(desk: Office) -> Iterable[str]:
+    """Whether each voice gets through, and how long ago it last did."""
+    now, rows = desk.clock.now(), desk.view.rows("SELECT id, failing, succeeded FROM voice ORDER BY id")
+    failing = {f'{{voice="{row["id"]}"}}': float(row["failing"] is not None) for row in rows}
+    yield from _gauge("zhian_voice_failing", "1 while nothing gets through", failing)
+    ages = {f'{{voice="{row["id"]}"}}': (now - row["succeeded"]) / 1000 for row in rows if row["succeeded"] is not None}
+    yield from _gauge("zhian_voice_success_age_seconds", "since a voice last got through", ages)
 
 
 def _labelled(name: str, counts: Mapping[str, int]) -> dict[str, float]:

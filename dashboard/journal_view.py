@@ -68,6 +68,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     detail: str = ""
     done: int | None = None
+    person: str = ""
 
 
 class JournalView:

@@ -11,6 +11,7 @@ from dashboard.i18n import gettext, lazy_gettext, say
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
 from hub.reading import Kind, Label, Value
+from hub.route import VOICE
 from hub.site import Device, Site
 
 SEVERITIES = {
@@ -88,6 +89,8 @@ REASONS = {
     "no-such-command": lazy_gettext("no such command"),
     "no-such-alarm": lazy_gettext("no such alarm"),
     "no-such-kind": lazy_gettext("no such kind of order"),
+    "no-such-voice": lazy_gettext("no such voice"),
+    "not-said": lazy_gettext("could not be said"),
     "already-under-way": lazy_gettext("the same order is under way, number"),
     "seconds-out-of-range": lazy_gettext("not for so many seconds"),
     "occurrence-over": lazy_gettext("that time is over already"),
@@ -178,6 +181,9 @@ class Words:
             return self._devices[source].name
         if source in self._links:
             return Label(zh=f"线路 {source}", en=f"link {source}")
+        if source.startswith(VOICE):
+            name = source.removeprefix(VOICE)
+            return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
         return self.zone(source)
 
     def command(self, device: str, command: str) -> Label:

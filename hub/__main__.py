@@ -31,6 +31,7 @@ COMMANDS = {
     "device": "hub.commands.device",
     "dog": "hub.commands.data",
     "quarantine": "hub.commands.data",
+    "voice": "hub.commands.voice",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",

@@ -5,6 +5,7 @@ The jobs are plain functions of paths and `now`; `Agenda` only runs them, one at
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
 from hub.journal import FILE as JOURNAL
+from hub.journal import connect, put_order
+from hub.outbox import voice_states
 from hub.retention import forget_traces, prune_journal
 from hub.site import Site
+from hub.trial import due_trials
 
 KEEP_BACKUPS = 7
 
@@ -103,6 +107,19 @@ def standard_jobs(store: HistoryStore, data: Path, site_path: Path) -> list[Job]
         Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now)),
         Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now)),
     ]
+
+
+def voice_tests(site: Site, data: Path) -> Job:
+    """Each day at 10:00, when people are awake: the voices that have had no live test for a week are to get one."""
+
+    def put(now: int) -> int:
+        with closing(connect(data / JOURNAL)) as db:
+            orders = due_trials(site.voices, voice_states(db), now)
+            for order in orders:
+                put_order(db, order)
+        return len(orders)
+
+    return Job("test-voices", Daily(10), put)
 
 
 def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -> Backup:

@@ -1,171 +1,224 @@
-"""Speaks what the journal's outbox holds: claims a row, says it, marks it. The state change was committed before.
+"""Speaks what the journal's outbox holds: one speaker a voice, and the words of each announcement.
 
-One task a voice, so that a webhook that hangs never holds up the siren. A claim survives a crash: what was being said
-when the hub died is said again (twice is better than never).
+The state change was committed before; a voice that hangs never holds up another. A claim survives a crash: what was
+being said when the hub died is said again (twice is better than never).
 """
 
 import asyncio
-import logging
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
 
 from device_profiles import vocabulary
 from firmware_bridge.raw import Link
+from hub import outbox
+from hub.budget import Budgets
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.journal import SIREN, Journal
-from hub.reading import Label
+from hub.outbox import Row, VoiceState
+from hub.reading import Label, LinkChange, LinkState, Value
+from hub.route import VOICE
 from hub.rules import Rule
-from hub.site import MqttBrokerLink, Site
-from hub.voices import Announcement, Voice, VoiceError
-from hub.voices.log import LogVoice
-from hub.voices.mqtt import MqttVoice
+from hub.site import Site
+from hub.speaker import Common, Speaker
+from hub.voices import Announcement, Person, Voice
+from hub.voices.build import build
 from hub.voices.siren import SirenVoice
-from hub.voices.webhook import WebhookVoice
 
-LOG = logging.getLogger("zhian.announce")
-LOOK_S = 1.0  # how long a voice sleeps when nothing wakes it
-CLAIM_MS = 30_000  # a claim older than this belongs to a hub that died while it spoke
-RETRY_FIRST_S, RETRY_MOST_S = 2.0, 300.0
-GIVE_UP_TRIES = 300  # about a day; counted, because the clock may be set meanwhile
-AT_ONCE = 20
+_SIREN = {
+    "confirmed": Label(zh="警笛已鸣响（设备已确认）", en="siren sounding (confirmed by the device)"),
+    "sent": Label(zh="警笛指令已发出", en="siren ordered"),
+    "requested": Label(zh="警笛指令已发出", en="siren ordered"),
+}
+_SIREN_LOST = Label(zh="警笛未能确认鸣响", en="siren ordered, and not confirmed")
+_TEST = Label(zh="通道测试：收到即表示这个通道正常", en="channel test: receiving this shows that the channel works")
+_NONE = Label(zh="", en="")
 
-_CLAIM = """
-UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until WHERE id IN (
-  SELECT b.id FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
-  WHERE b.voice = :voice AND b.status IN ('pending', 'sending')
-    -- a try further ahead than any pause was noted by a clock that has been set back since
-    AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
-    -- of one occurrence, "cleared" never overtakes a "raised" that is still to be said
-    AND NOT EXISTS (
-      SELECT 1 FROM outbox e JOIN flip g ON g.seq = e.flip
-      WHERE e.status IN ('pending', 'sending') AND e.voice = b.voice AND e.id < b.id
-        AND g.key = f.key AND g.occurrence = f.occurrence)
-  ORDER BY b.id LIMIT :most)
-RETURNING id, flip, kind, attempts
-"""
-_NOBODY = (
-    "UPDATE outbox SET status = 'failed', detail = ?, done = ? WHERE status IN ('pending', 'sending') AND voice = ?"
-)
-_ABOUT = """
-SELECT f.at, f.key, f.occurrence, f.value, o.rule, o.source, o.zone, o.severity, o.quantity
-FROM flip f JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence WHERE f.seq = ?
-"""
+News = Callable[[LinkChange], Awaitable[None]]
+
+
+async def _unheard(_: LinkChange) -> None:
+    """For callers that have no core."""
 
 
 class Announcer:
-    """The site's voices, each with its own task."""
+    """The site's voices. `heard` takes what is new about a voice; `people` finds who is told in person."""
 
     def __init__(
-        self, site: Site, rules: Mapping[str, Rule], committer: Committer, links: Mapping[str, Link], clock: Clock
+        self,
+        site: Site,
+        rules: Mapping[str, Rule],
+        committer: Committer,
+        links: Mapping[str, Link],
+        clock: Clock,
+        heard: News = _unheard,
+        people: Callable[[str], Person | None] = lambda _: None,
     ) -> None:
         """Every voice of the site, and the sirens of its zones."""
-        self._committer, self._clock = committer, clock
-        self._wakes: dict[str, asyncio.Event] = {}
+        self._committer, self._clock, self._heard = committer, clock, heard
         self._group: asyncio.TaskGroup | None = None
+        self._speakers: dict[str, Speaker] = {}
+        self._site = site
+        self._common = Common(
+            site=site.id, committer=committer, clock=clock, budgets=Budgets(), compose=self._compose,
+            test=self._test_words, person=people, changed=self._changed,
+        )  # fmt: skip
         self.renew(site, rules, links)
 
     def renew(self, site: Site, rules: Mapping[str, Rule], links: Mapping[str, Link]) -> None:
         """Another site file. What is being said is said to its end; a voice that is gone then falls silent."""
         self._site, self._rules = site, rules
-        self._voices: dict[str, Voice] = {SIREN: SirenVoice(site, self._committer, self._clock)}
-        broker = next((link.id for link in site.links if isinstance(link, MqttBrokerLink)), "")
-        for voice in site.voices:
-            if voice.kind == "webhook":
-                self._voices[voice.id] = WebhookVoice(voice.url, voice.secret_file)
-            elif voice.kind == "mqtt":
-                self._voices[voice.id] = MqttVoice(links[broker], voice.topic)
+        self._devices, self._zones = site.devices(), site.zones_by_id()
+        voices: dict[str, Voice] = {SIREN: SirenVoice(site, self._committer, self._clock)}
+        voices |= {spec.id: build(spec, site, links, self._committer, self._clock) for spec in site.voices}
+        for name in self._speakers.keys() - voices.keys():
+            self._speakers.pop(name).retire()
+        for name, voice in voices.items():
+            if name in self._speakers:
+                self._speakers[name].renew(voice)
             else:
-                self._voices[voice.id] = LogVoice()
-        self._begin()
+                self._speakers[name] = Speaker(name, voice, self._common)
+                self._begin(name)
 
     async def run(self) -> None:
         """Speak until cancelled."""
         await self._committer.call(self._end_voiceless)
         async with asyncio.TaskGroup() as self._group:
-            self._begin()
+            for name in self._speakers:
+                self._begin(name)
             while True:
                 await self._committer.announced.wait()
                 self._committer.announced.clear()
-                for wake in self._wakes.values():
-                    wake.set()
+                self._wake()
 
-    def _begin(self) -> None:
-        """A task for each voice that has none yet, once we are running."""
-        if self._group is None:
-            return
-        for name in self._voices.keys() - self._wakes.keys():
-            self._wakes[name] = asyncio.Event()
-            self._group.create_task(self._speak(name), name=f"voice {name}")
+    async def tell(self, flip: int, person: str, voices: Sequence[str], note: Label, kind: str = "raised") -> None:
+        """Have these voices say a flip of an occurrence to one person, durably; the same again changes nothing.
 
-    async def _speak(self, name: str) -> None:
-        while name in self._voices:
-            while rows := await self._committer.call(lambda journal: self._claim(journal, name)):
-                for row in rows:
-                    status, next_try, detail = await self._say(name, row)
-                    await self._committer.call(lambda journal: _mark(journal, row["id"], status, next_try, detail))  # noqa: B023
-            try:
-                async with asyncio.timeout(LOOK_S):
-                    await self._wakes[name].wait()
-            except TimeoutError:
-                continue
-            self._wakes[name].clear()
-        del self._wakes[name]
+        `note` is why that person is told. Who `person` is, is looked up when it is said. Returns when it is in the
+        journal; what became of it stands in the outbox. A caller with a transaction of its own uses `outbox.put`.
+        """
+        now = self._clock.now()
+        for voice in voices:
+            await self._committer.call(
+                lambda journal: outbox.put(journal.db, flip, voice, now, kind=kind, person=person, note=note)  # noqa: B023
+            )
+        self._wake()
+
+    async def test(self, voice: str) -> VoiceState | None:
+        """A live test message by this voice; how it does after it. None where the site has no such voice."""
+        speaker = self._speakers.get(voice)
+        return None if speaker is None or voice == SIREN else await speaker.test()
+
+    def _begin(self, name: str) -> None:
+        """Its task, once we are running."""
+        if self._group is not None:
+            self._group.create_task(self._speak(self._speakers[name]), name=f"voice {name}")
+
+    async def _speak(self, speaker: Speaker) -> None:
+        await speaker.run()  # returns when the voice was taken out of the site file
         await self._committer.call(self._end_voiceless)
 
-    def _claim(self, journal: Journal, voice: str) -> list[sqlite3.Row]:
-        now = self._clock.now()
-        longest = int(RETRY_MOST_S * 1000)
-        found = {"voice": voice, "now": now, "until": now + CLAIM_MS, "longest": longest, "most": AT_ONCE}
-        return sorted(journal.db.execute(_CLAIM, found), key=lambda row: int(row["id"]))
-
     def _end_voiceless(self, journal: Journal) -> None:
-        """What was left for a voice that the site no longer has would wait for ever."""
-        left = journal.db.execute("SELECT DISTINCT voice FROM outbox WHERE status IN ('pending', 'sending')").fetchall()
-        for (voice,) in left:
-            if voice not in self._voices:
-                journal.db.execute(_NOBODY, (f"the site has no voice {voice!r} any more", self._clock.now(), voice))
+        outbox.end_voiceless(journal, self._speakers, self._clock.now())
 
-    async def _say(self, name: str, row: sqlite3.Row) -> tuple[str, int, str]:
-        """Status, next try and words for the outbox row."""
-        about = await self._committer.call(lambda journal: journal.db.execute(_ABOUT, (row["flip"],)).fetchone())
-        voice = self._voices.get(name)
-        if about is None or voice is None:
-            why = "the alarm was forgotten" if about is None else "the voice was taken out of the site file"
-            return "failed", self._clock.now(), f"{why} before it could be said"
-        announcement = self._announcement(row, about)
-        try:
-            detail = await voice.say(announcement)
-        except VoiceError as error:
-            LOG.warning("voice %s could not say %s: %s", name, announcement.id, error.detail)
-            if error.permanent or row["attempts"] >= GIVE_UP_TRIES:
-                return "failed", self._clock.now(), error.detail
-            pause_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (row["attempts"] - 1))
-            return "pending", self._clock.now() + int(pause_s * 1000), error.detail
-        return "accepted", self._clock.now(), detail
+    def _wake(self) -> None:
+        for speaker in self._speakers.values():
+            speaker.wake()
 
-    def _announcement(self, row: sqlite3.Row, about: sqlite3.Row) -> Announcement:
-        word = vocabulary.find(about["quantity"]) if about["quantity"] else None
-        rule = self._rules.get(about["rule"])  # None: a rule that is gone, whose last word is still to be said
+    async def _changed(self, name: str, works: bool, detail: str) -> None:
+        state = LinkState.UP if works else LinkState.DOWN
+        await self._heard(LinkChange(link=VOICE + name, state=state, detail=detail, rx=self._clock.now()))
+
+    # --- words ----------------------------------------------------------------------------------------------------
+
+    def _compose(self, rows: Sequence[Row]) -> Announcement:
+        """One row as it is, or many as a digest."""
+        first = rows[0]
+        if len(rows) == 1:
+            return self._announcement(first)
+        titles = Label(zh=f"{len(rows)} 条通知合并为一条", en=f"{len(rows)} announcements in one")
         return Announcement(
-            id=f"{self._site.id}-{row['flip']}-{row['kind']}",
-            kind=row["kind"],
+            id=f"{self._site.id}-{first.flip}-digest-{rows[-1].id}", kind="digest", site=self._site.id, rule="",
+            title=titles,
+            severity=min(row.severity for row in rows), source="", zone="", occurrence=0, at=first.at, value=None,
+            time=self._time(first.at), site_name=self._site.name, page=self._page(None),
+            items=tuple(self._item(row) for row in rows),
+        )  # fmt: skip
+
+    def _announcement(self, row: Row) -> Announcement:
+        word = vocabulary.find(row.quantity) if row.quantity else None
+        rule = self._rules.get(row.rule)  # None: a rule that is gone, whose last word is still to be said
+        return Announcement(
+            id=f"{self._site.id}-{row.flip}-{row.kind}",
+            kind=row.kind,
             site=self._site.id,
-            rule=about["rule"],
-            title=rule.title if rule else Label(zh=about["rule"], en=about["rule"]),
-            severity=about["severity"],
-            source=about["source"],
-            zone=about["zone"],
-            occurrence=about["occurrence"],
-            at=about["at"],
-            value=about["value"],
+            rule=row.rule,
+            title=self._title(row),
+            severity=row.severity,
+            source=row.source,
+            zone=row.zone,
+            occurrence=row.occurrence,
+            at=row.at,
+            value=row.value,
             unit=word.quantity.unit if word else "",
+            limit=row.limit,
+            raised=row.raised,
+            time=self._time(row.raised if row.raised is not None else row.at),
+            site_name=self._site.name,
+            source_name=self._source(row.source),
+            zone_name=self._zones[row.zone].name if row.zone in self._zones else _NONE,
+            value_text=_value(row.quantity, row.value),
+            done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
+            response=rule.response if rule else None,
+            note=msgspec.json.decode(row.note, type=Label) if row.note else None,
+            page=self._page(row.number),
         )
 
+    def _test_words(self, voice: str) -> Announcement:
+        now = self._clock.now()
+        return Announcement(
+            id=f"{self._site.id}-test-{now}", kind="test", site=self._site.id, rule="", title=_TEST, severity="P4",
+            source="", zone="", occurrence=0, at=now, value=None, time=self._time(now), site_name=self._site.name,
+            zone_name=self._site.name, source_name=Label(zh=voice, en=voice), page=self._page(None),
+        )  # fmt: skip
 
-def _mark(journal: Journal, row: int, status: str, next_try: int, detail: str) -> None:
-    done = next_try if status in ("accepted", "failed") else None
-    journal.db.execute(
-        "UPDATE outbox SET status = ?, next_try = ?, detail = ?, done = ? WHERE id = ?",
-        (status, next_try, detail, done, row),
-    )
+    def _item(self, row: Row) -> Label:
+        title, source, when = self._title(row), self._source(row.source), self._time(row.at)[-8:-3]
+        over = Label(zh="解除 ", en="cleared ") if row.kind == "cleared" else _NONE
+        return Label(
+            zh=f"{when} {row.severity} {over.zh}{title.zh} · {source.zh}",
+            en=f"{when} {row.severity} {over.en}{title.en} · {source.en}",
+        )
+
+    def _title(self, row: Row) -> Label:
+        rule = self._rules.get(row.rule)
+        return rule.title if rule else Label(zh=row.rule, en=row.rule)
+
+    def _source(self, source: str) -> Label:
+        if source in self._devices:
+            return self._devices[source].name
+        if source.startswith(VOICE):
+            name = source.removeprefix(VOICE)
+            return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+        return Label(zh=source, en=source)
+
+    def _time(self, at: int) -> str:
+        return f"{datetime.fromtimestamp(at / 1000, self._site.tz):%Y-%m-%d %H:%M:%S}"
+
+    def _page(self, number: int | None) -> str:
+        if not self._site.page:
+            return ""
+        return f"{self._site.page}/alarms/{number}" if number is not None else f"{self._site.page}/alarms"
+
+
+def _value(quantity: str, value: Value | None) -> Label:
+    """The value with its unit, a state by its name."""
+    word = vocabulary.find(quantity) if quantity else None
+    if value is None:
+        return _NONE
+    if isinstance(value, str):
+        return (word.quantity.states.get(value) if word else None) or Label(zh=value, en=value)
+    shown = f"{value:.{word.quantity.decimals}f} {word.quantity.unit}".strip() if word else f"{value:g}"
+    return Label(zh=shown, en=shown)

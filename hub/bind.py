@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from device_profiles import vocabulary
 from hub.debounce import Debounce
 from hub.former import Former
-from hub.health import DeviceWatch, LinkWatch
+from hub.health import DeviceWatch, LinkWatch, VoiceWatch
 from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
 from hub.reading import Kind, Reading
+from hub.route import VOICE
 from hub.rule import KEEPERS, ZONED, Rule
 from hub.rules import covers
 from hub.site import Device, Site, Zone
@@ -73,6 +74,8 @@ class Bound:
         self.site = site
         self._former = Former(site, now, old)
         self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}
+        for name in (VOICE + voice.id for voice in site.voices):
+            self.links[name] = (old.links.get(name) if old is not None else None) or VoiceWatch(name, now)
         self.profiles = site.devices()
         self.devices: dict[str, DeviceWatch] = {
             device.id: self._former.device(device, self.links[device.link]) for device in self.profiles.values()
@@ -98,7 +101,8 @@ class Bound:
         for rule in rules:
             if rule.kind == "link-down":
                 for watch in self.links.values():
-                    self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+                    if isinstance(watch, VoiceWatch) == ("voice" in rule.applies):
+                        self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
         for was in old.instances.values() if old is not None else ():
             self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
         self._former = Former(site, now)  # nothing is handed over after the start

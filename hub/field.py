@@ -22,6 +22,7 @@ from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
 from hub.rules import Rule
 from hub.site import Device, Site
+from hub.trial import TEST_VOICE, ended, too_late
 
 LOG = logging.getLogger("zhian.field")
 TICK_S = 1.0
@@ -43,7 +44,7 @@ class Field:
         self._decoders = _decoders(self._devices)
         self._clock = clock
         self._committer = Committer(journal)
-        self._announcer = Announcer(site, rules, self._committer, self._links, clock)
+        self._announcer = Announcer(site, rules, self._committer, self._links, clock, self._heard)
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
         self._group: asyncio.TaskGroup
@@ -177,10 +178,25 @@ class Field:
             while True:
                 for order in requested_orders(reader, last):
                     last = order.id
-                    await self._take(self._core.order(order, self._clock.now()))
+                    if order.kind == TEST_VOICE:
+                        self._group.create_task(self._test_voice(order), name=f"order {order.id}")
+                    else:
+                        await self._take(self._core.order(order, self._clock.now()))
                 await asyncio.sleep(INBOX_S)
         finally:
             reader.close()
+
+    async def _heard(self, change: LinkChange) -> None:
+        """A voice fails, or works again."""
+        await self._take(self._core.accept([change], self._clock.now()))
+
+    async def _test_voice(self, order: Order) -> None:
+        """A live test; what became of it is the order's outcome, and the voice's own row."""
+        over = too_late(order, self._clock.now())
+        if over is None:
+            state = await self._announcer.test(order.target)
+            over = ended(order, state, self._clock.now())
+        await self._take(Outcome(orders=[over]))
 
     async def _send(self, order: Order) -> None:
         """Send at most once, and not late: the journal says `sent` before the first byte leaves."""

@@ -162,3 +162,20 @@ class LinkWatch(_Watch):
         """A fault that no device can be blamed for."""
         self.faults += 1
         self.detail = f"{fault.kind}: {fault.detail}"
+
+
+class VoiceWatch(LinkWatch):
+    """One voice, watched as a link is: it works until it is known to fail, and fails until it is known to work."""
+
+    __slots__ = ()
+
+    def __init__(self, voice: str, now: int) -> None:
+        """Believed to work."""
+        super().__init__(voice, now)
+        self.kind, self.state, self.settled, self.detail = "voice", UP, now, ""
+
+    def restore(self, row: Health) -> None:
+        """A failing voice fails until somebody was reached by it."""
+        super().restore(row)
+        if row.state == DOWN:
+            self.state = DOWN

@@ -17,6 +17,7 @@ from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
+from hub.route import speakers
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
 
@@ -65,7 +66,7 @@ class Journal:
 
     def attend(self, site: Site) -> None:
         """These voices are to be told from now on."""
-        self.voices = [(voice.id, frozenset(voice.severities)) for voice in site.voices]
+        self.voices = site.voices
 
     def remember(self, key: str, value: str) -> None:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""
@@ -196,14 +197,21 @@ class Journal:
                     flip.value,
                 ),
             )
-            speakers = [voice for voice, severities in self.voices if flip.announce and flip.severity in severities]
-            self.db.executemany(
-                "INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, ?, ?, ?)",
-                [
-                    (cursor.lastrowid, voice, flip.announce, flip.at)
-                    for voice in ([SIREN] if flip.siren else []) + speakers
-                ],
-            )
+            if flip.announce:
+                self._write_outbox(cursor.lastrowid, flip)
+
+    def _write_outbox(self, number: int | None, flip: Flip) -> None:
+        found = self.db.execute(
+            "SELECT rule, source, zone FROM occurrence WHERE key = ? AND occurrence = ?", (flip.key, flip.occurrence)
+        ).fetchone()
+        rule, source, zone = found or (flip.key.partition("/")[0], "", "")
+        told = speakers(
+            self.voices, announce=flip.announce, severity=flip.severity, rule=rule, zone=zone, source=source
+        )
+        self.db.executemany(
+            "INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, ?, ?, ?)",
+            [(number, voice, flip.announce, flip.at) for voice in ([SIREN] if flip.siren else []) + told],
+        )
 
     def _write_orders(self, orders: Sequence[Order]) -> None:
         self.db.executemany(

@@ -29,6 +29,8 @@ class OrderWord(StrEnum):
     NO_COMMAND = "no-such-command"  # the command
     NO_ALARM = "no-such-alarm"  # the key
     NO_KIND = "no-such-kind"  # the kind
+    NO_VOICE = "no-such-voice"  # the voice
+    NOT_SAID = "not-said"  # a voice's live test: what the other side answered
     UNDER_WAY = "already-under-way"  # number of the other order
     BAD_SECONDS = "seconds-out-of-range"  # "0.5..60" or "none" for a command without a duration
     OVER = "occurrence-over"  # the ack speaks of another occurrence than the present one

@@ -22,6 +22,7 @@ from hub.control import Refused, Said
 from hub.field import Field
 from hub.former import same_cable
 from hub.journal import FILE, connect
+from hub.route import check_routes
 from hub.rules import Rule, load_rules
 from hub.settings import load_site
 from hub.site import MqttBrokerLink, Site, SiteLink
@@ -152,7 +153,7 @@ def difference(old: tuple[Site, tuple[Rule, ...]], new: tuple[Site, tuple[Rule, 
     links = {link.id: link for link in was.links}, {link.id: link for link in now.links}
     devices = was.devices(), now.devices()
     rules = {rule.id: rule for rule in rules_were}, {rule.id: rule for rule in rules_are}
-    parts = ("name", "timezone", "noise_class", "night", "plan", "zones", "voices", "history")
+    parts = ("name", "timezone", "noise_class", "night", "plan", "page", "zones", "voices", "history")
     added, removed, changed = _compare(*devices)
     links_added, links_removed, links_changed = _compare(*links)
     return Change(
@@ -203,4 +204,6 @@ def read_site(path: Path) -> tuple[Site, tuple[Rule, ...]]:
     """Site and rules as the files are now. Raises Refusal."""
     profiles.cache_clear()  # a profile may be new, or mended
     site = load_site(path)
-    return site, load_rules(site, path)
+    rules = load_rules(site, path)
+    check_routes(site, {rule.id for rule in rules}, path)
+    return site, rules

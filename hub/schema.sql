@@ -105,17 +105,30 @@ CREATE TABLE IF NOT EXISTS flip (
 );
 CREATE INDEX IF NOT EXISTS flip_of ON flip (key, occurrence);
 
--- What still has to be said, and what became of it. status: pending | sending | accepted | failed
+-- What still has to be said, and what became of it. person: '' = whoever the voice reaches, else one person on duty.
+-- status: pending | sending | accepted | unconfirmed (went out, nothing tells what came of it) | folded (said within
+-- another announcement) | failed
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   flip INTEGER NOT NULL, voice TEXT NOT NULL, kind TEXT NOT NULL,   -- kind: raised | cleared
   status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
   next_try INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '', done INTEGER,
-  UNIQUE (flip, voice)
+  person TEXT NOT NULL DEFAULT '',
+  note TEXT NOT NULL DEFAULT '',        -- JSON {zh, en}: why this person is told
+  UNIQUE (flip, voice, person)
 );
 CREATE INDEX IF NOT EXISTS outbox_due ON outbox (status, next_try);
+CREATE INDEX IF NOT EXISTS outbox_of ON outbox (voice, status);
 
--- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove
+-- How each voice does: its last try, last success and last live test. failing: since when nothing gets through.
+CREATE TABLE IF NOT EXISTS voice (
+  id TEXT PRIMARY KEY,
+  tried INTEGER, succeeded INTEGER, failing INTEGER,
+  detail TEXT NOT NULL DEFAULT '',      -- what the other side said last
+  tested INTEGER, passed INTEGER        -- passed: 1 when the last live test was accepted
+) WITHOUT ROWID;
+
+-- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order

@@ -6,7 +6,6 @@ The installer writes the file, `zhian check` judges it. What people change while
 import re
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -16,6 +15,7 @@ from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
 from hub.serial_line import check_serial_line
+from hub.settings_voice import check_voice, read_voices
 from hub.site import (
     DEVICE_KIND,
     Device,
@@ -51,13 +51,14 @@ class _SiteTable(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass | int = "2"
     night: str = "22:00-06:00"
     plan: str = ""
+    page: str = ""
 
 
 class _File(Strict, frozen=True, kw_only=True):
     site: _SiteTable
     zone: list[Zone] = []
     link: list[dict[str, object]] = []
-    voice: list[Voice] = []
+    voice: list[dict[str, object]] = []
     history: History = History()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
@@ -87,7 +88,8 @@ def load_site(path: Path) -> Site:
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
-        voices=tuple(_unique(file.voice, path, "voice").values()),
+        page=file.site.page.rstrip("/"),
+        voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
         rules=file.rule,
         packs=msgspec.structs.replace(
@@ -284,27 +286,7 @@ def _check_voices(site: Site, path: Path) -> None:
             raise Refusal(
                 path, f"{key}.id", "is the name of the zones' own sirens", value="siren", right="choose another"
             )
-        if voice.kind == "webhook" and not _is_web_address(voice.url):
-            right = 'as "https://example.org/alarm"'
-            raise Refusal(path, f"{key}.url", "a webhook needs an address", value=voice.url, right=right)
-        if voice.kind == "mqtt" and not any(isinstance(link, MqttBrokerLink) for link in site.links):
-            right = 'add a [[link]] with kind = "mqtt"'
-            raise Refusal(path, f"{key}.kind", "there is no broker to speak to", value="mqtt", right=right)
-        try:
-            voice.topic.format(site="", rule="", source="")
-        except (KeyError, IndexError, ValueError):
-            right = "{site}, {rule} and {source} may stand in it"
-            raise Refusal(
-                path, f"{key}.topic", "has a blank that cannot be filled", value=voice.topic, right=right
-            ) from None
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return url.isascii() and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
+        check_voice(voice, key, site, path)
 
 
 def _unique(entries: list[T], path: Path, key: str) -> dict[str, T]:

@@ -4,18 +4,15 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import Meta
 
 from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
+from hub.site_voice import Severity as Severity
+from hub.site_voice import Strict as Strict
+from hub.site_voice import Voice as Voice
 
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
-Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
-
-
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base: immutable, by keyword, and a key that we do not know is refused."""
 
 
 class Siren(Strict, frozen=True, kw_only=True):
@@ -38,17 +35,6 @@ class Zone(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass | None = None
     closed: str = ""
     siren: Siren | None = None
-
-
-class Voice(Strict, frozen=True, kw_only=True):
-    """Who else is told: `webhook` posts to `url` (HMAC with `secret_file`), `mqtt` publishes, `log` writes a line."""
-
-    id: str
-    kind: Literal["log", "mqtt", "webhook"]
-    severities: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
-    url: str = ""
-    secret_file: str = ""
-    topic: str = "{site}/alarm/{rule}/{source}"
 
 
 class Packs(Strict, frozen=True, kw_only=True):
@@ -168,6 +154,7 @@ class Site(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass = "2"
     night: str = "22:00-06:00"
     plan: str = ""  # a picture of the site; empty: a plain drawing
+    page: str = ""  # the dashboard's address as people reach it, for links in announcements
     zones: tuple[Zone, ...]
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()

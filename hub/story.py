@@ -16,8 +16,10 @@ from hub.core import Core
 from hub.kinds.expression import compiled
 from hub.outcome import Memory, Order, Outcome
 from hub.reading import Kind, Label, LinkChange, LinkState, News, Reading, Value
+from hub.route import VOICE
 from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
+from hub.site_voice import LogSpec
 
 DEVICE, LINK, ZONE = "a", "link", "zone"
 TICK = 10_000  # ms between two looks at the clock, where the story's own step is longer
@@ -92,7 +94,8 @@ def stage(rule: Rule, story: Story) -> Site:
     devices = [_device(device, rule, story, quantities, commands) for device, quantities in sorted(read.items())]
     zone = Zone(id=ZONE, name=_NAME, noise_class=story.noise_class, closed="00:00-24:00")
     link = MqttBrokerLink(id=LINK, devices=Devices(devices))
-    return Site(id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,))
+    voices = (LogSpec(id=LINK),)
+    return Site(id="story", name=_NAME, timezone="Asia/Shanghai", zones=(zone,), links=(link,), voices=voices)
 
 
 def _device(name: str, rule: Rule, story: Story, quantities: set[str], commands: list[str]) -> Device:
@@ -181,7 +184,8 @@ def _news(rule: Rule, where: tuple[str, str], value: str | None, now: int) -> Ne
     if value is None:
         return None
     if rule.kind == "link-down":
-        return LinkChange(link=LINK, state=LinkState(value), detail="as the story says", rx=now)
+        link = VOICE + LINK if "voice" in rule.applies else LINK
+        return LinkChange(link=link, state=LinkState(value), detail="as the story says", rx=now)
     device, name = where
     word = vocabulary.find(name)
     number = word is not None and word.quantity.kind in (Kind.GAUGE, Kind.COUNTER)

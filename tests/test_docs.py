@@ -17,6 +17,10 @@ from firmware_bridge.wire.modbus import Request, read_rtu
 from hub.__main__ import COMMANDS, cli
 from hub.lending import LENT
 from hub.reading import Fault, Reading
+from hub.route import check_routes
+from hub.rules import load_rules
+from hub.settings import load_site
+from hub.site_voice import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -111,3 +115,19 @@ def test_manual_decodes_as_it_says() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
     assert json.loads(printed) == json.loads(call[3])
+
+
+def test_voices_of_the_manual_load(tmp_path: Path) -> None:
+    """Every `[[voice]]` table of docs/voices.md is one that `site.toml` takes, and every kind has one."""
+    page = (ROOT / "docs" / "voices.md").read_text(encoding="utf-8")
+    tables = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    site = (ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8")
+    path = tmp_path / "site.toml"
+    yard = '[[link]]\nid = "yard"\nkind = "modbus-tcp"\nhost = "127.0.0.1"\n[[link.device]]\nid = "yard-relay"\n'
+    path.write_text(f'{site}\n{yard}profile = "relay/waveshare-8ch"\n{"".join(tables)}', encoding="utf-8")
+
+    site_read = load_site(path)
+    rules = {rule.id for rule in load_rules(site_read, path)}
+
+    assert {voice.kind for voice in site_read.voices} == set(KINDS)
+    check_routes(site_read, rules, path)

@@ -19,8 +19,10 @@ from hub.clock import Clock
 from hub.commands.options import JSON, SITE, print_lines
 from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
+from hub.route import check_routes
 from hub.rules import all_rules, load_rules
 from hub.settings import load_site
+from hub.settings_voice import check_secrets
 from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
 BY_ID = Path("/dev/serial/by-id")
@@ -34,6 +36,8 @@ def check_command(site: Path, as_json: bool) -> None:
     """Judge a site file: keys, profiles, unit ids, zones, rules, ports, load of lines. Exit 2 names what is wrong."""
     checked = load_site(site)
     rules = load_rules(checked, site)
+    check_routes(checked, {rule.id for rule in rules}, site)
+    check_secrets(checked, site)
     _check_ports(checked, site)
     if checked.plan and not Path(checked.plan).is_file():
         raise Refusal(
@@ -44,6 +48,7 @@ def check_command(site: Path, as_json: bool) -> None:
         "links": len(checked.links),
         "devices": len(checked.devices()),
         "zones": len(checked.zones),
+        "voices": len(checked.voices),
         "rules": len(rules),
     }
     if as_json:

@@ -2,15 +2,15 @@
 
 import logging
 
-from hub.voices import Announcement
+from hub.voices import Announcement, Person, Said, Unlimited
 
 LOG = logging.getLogger("zhian.alarm")
 
 
-class LogVoice:
+class LogVoice(Unlimited):
     """Never fails."""
 
-    async def say(self, announcement: Announcement) -> str:
+    async def say(self, announcement: Announcement, person: Person | None = None) -> Said:
         """One line: severity, raised or cleared, rule, source, zone, value."""
         level = logging.WARNING if announcement.kind == "raised" else logging.INFO
         LOG.log(
@@ -24,4 +24,4 @@ class LogVoice:
             announcement.zone or "-",
             announcement.value,
         )
-        return "written"
+        return Said("written")

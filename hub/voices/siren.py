@@ -1,38 +1,38 @@
-"""The voice of a zone's siren: an order to a device, which needs neither broker nor network nor the dashboard.
+"""The voices that are orders to devices of the site: a zone's siren, and any device that is heard or seen.
 
-The device ends the sound by itself; the order's outcome (confirmed by the device, or not) stands in its own row.
+They need neither broker nor network nor the dashboard. The device ends the sound by itself; the order's outcome
+(confirmed by the device, or not) stands in its own row.
 """
 
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.journal import put_order
 from hub.outcome import Order
-from hub.site import Site
-from hub.voices import Announcement, VoiceError
+from hub.site import Siren, Site
+from hub.voices import Announcement, Person, Said, Unlimited, VoiceError, Why
 
 EXPIRES_MS = 10_000
 LATE_MS = 60_000  # a siren that sounds for an alarm older than this says something that may no longer be so
 
 
-class SirenVoice:
-    """Orders the siren of the announcement's zone."""
+class DeviceVoice(Unlimited):
+    """Orders one device, whatever the zone."""
 
-    def __init__(self, site: Site, committer: Committer, clock: Clock) -> None:
-        """The zone's siren comes from the site file."""
-        self._zones = site.zones_by_id()
-        self._committer, self._clock = committer, clock
+    def __init__(self, name: str, siren: Siren, committer: Committer, clock: Clock) -> None:
+        """`name` is the voice's own, so that two voices may order one device for one alarm."""
+        self._name, self._siren, self._committer, self._clock = name, siren, committer, clock
 
-    async def say(self, announcement: Announcement) -> str:
+    async def say(self, announcement: Announcement, person: Person | None = None) -> Said:
         """Put the order in; the same announcement again is the same order."""
-        zone = self._zones.get(announcement.zone)
-        if zone is None or zone.siren is None:
-            raise VoiceError(f"zone {announcement.zone or '-'} has no siren any more", permanent=True)
-        siren, now = zone.siren, self._clock.now()
+        return await self._order(self._siren, announcement)
+
+    async def _order(self, siren: Siren, announcement: Announcement) -> Said:
+        now = self._clock.now()
         if now - announcement.at > LATE_MS:
-            raise VoiceError(f"the alarm was {(now - announcement.at) // 1000} s old", permanent=True)
+            raise VoiceError(f"the alarm was {(now - announcement.at) // 1000} s old", Why.UNFIT)
         order = Order(
             id=0,
-            token=f"siren/{announcement.id}",
+            token=f"{self._name}/{announcement.id}",
             kind="command",
             target=siren.device,
             command=siren.command,
@@ -43,4 +43,20 @@ class SirenVoice:
             expires=now + EXPIRES_MS,
         )
         number = await self._committer.call(lambda journal: put_order(journal.db, order))
-        return f"order {number}: {siren.device} {siren.command}"
+        return Said(f"order {number}: {siren.device} {siren.command}")
+
+
+class SirenVoice(DeviceVoice):
+    """Orders the siren of the announcement's zone."""
+
+    def __init__(self, site: Site, committer: Committer, clock: Clock) -> None:
+        """The zone's siren comes from the site file."""
+        super().__init__("siren", Siren(device="", command=""), committer, clock)
+        self._zones = site.zones_by_id()
+
+    async def say(self, announcement: Announcement, person: Person | None = None) -> Said:
+        """As DeviceVoice; a zone that lost its siren since is a refusal."""
+        zone = self._zones.get(announcement.zone)
+        if zone is None or zone.siren is None:
+            raise VoiceError(f"zone {announcement.zone or '-'} has no siren any more", Why.UNFIT)
+        return await self._order(zone.siren, announcement)

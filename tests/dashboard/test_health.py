@@ -26,6 +26,7 @@ def test_ok(browser: "Browser", field: "Field", clock: "StillClock") -> None:
         ("silent", "devices silent or offline: 1"),
         ("offline", "devices silent or offline: 1"),
         ("outbox", "announcements that failed: 1"),
+        ("voice", "voices that fail: 1"),
         ("history", "history is 61 s behind"),
     ],
 )
@@ -39,6 +40,8 @@ def test_degraded(trouble: str, said: str, browser: "Browser", field: "Field") -
             field.health("radar-pool", trouble)
         case "outbox":
             field.put("outbox", flip=1, voice="phone", kind="raised", status="failed", next_try=NOW, done=NOW)
+        case "voice":
+            field.put("voice", id="phone", tried=NOW, failing=NOW, detail="HTTP 401")
         case "history":
             seq = field.read("noise-east", "laeq", 50.0, NOW - 90_000)
             field.put("cursor", name="history", seq=seq, at=NOW)
@@ -77,11 +80,14 @@ def test_metrics_are_for_this_machine(browser: "Browser", field: "Field") -> Non
     field.all_well()
     field.alarm("gate-held", "gate-east", severity="P2")
     field.health("radar-pool", "silent")
+    field.put("voice", id="phone", tried=NOW, succeeded=NOW - 60_000, failing=NOW, detail="")
     for address in ("127.0.0.1", "127.9.9.9", "::1"):
         text = browser.client.get("/metrics", environ_base={"REMOTE_ADDR": address}).text
         assert 'zhian_alarms_open{severity="P2"} 1\n' in text
         assert 'zhian_devices{state="silent"} 1\n' in text
         assert "zhian_hub_heartbeat_age_seconds 0\n" in text
+        assert 'zhian_voice_failing{voice="phone"} 1\n' in text
+        assert 'zhian_voice_success_age_seconds{voice="phone"} 60\n' in text
     for address in ("192.168.1.7", "", "fe80::1", "nonsense"):
         headers = {"X-Forwarded-For": "127.0.0.1"}
         answer = browser.client.get("/metrics", environ_base={"REMOTE_ADDR": address}, headers=headers)

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hub import announce
-from hub.announce import CLAIM_MS, GIVE_UP_TRIES, RETRY_MOST_S, Announcer
+from hub import speaker
+from hub.announce import Announcer
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.journal import FILE, Journal
+from hub.outbox import CLAIM_MS
 from hub.outcome import Flip, Occurrence, Outcome
 from hub.rules import Rule
-from hub.site import Severity, Site, Voice
+from hub.site import Severity, Site
+from hub.site_voice import WebhookSpec
+from hub.speaker import GIVE_UP_TRIES, RETRY_MOST_S
 
 NOW = 1_760_000_000_000
 
@@ -127,7 +130,7 @@ class Hub:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Voices look more often than in a yard."""
-    monkeypatch.setattr(announce, "LOOK_S", 0.02)
+    monkeypatch.setattr(speaker, "LOOK_S", 0.02)
 
 
 @pytest.fixture
@@ -143,20 +146,20 @@ Opened = Callable[..., Hub]
 def opened(tmp_path: Path, site: Site, rules: tuple[Rule, ...], clock: Hand, peer: Peer) -> Opened:
     """Opens the hub; `voices` are "name" (all severities) or "name:P1", each a webhook on /name."""
 
-    def make(*voices: str, known: tuple[Rule, ...] = rules, **more: Any) -> Hub:  # Any: fields of Voice
+    def make(*voices: str, known: tuple[Rule, ...] = rules, **more: Any) -> Hub:  # Any: fields of the spec
         told = tuple(hook(voice, peer.port, more) for voice in voices)
         return Hub(tmp_path / FILE, replace(site, voices=told), known, clock)
 
     return make
 
 
-def hook(text: str, port: int, more: dict[str, Any]) -> Voice:  # Any: fields of Voice
+def hook(text: str, port: int, more: dict[str, Any]) -> WebhookSpec:  # Any: fields of the spec
     """A voice of the site."""
     name, _, severities = text.partition(":")
     told: dict[str, Any] = {"url": f"http://127.0.0.1:{port}/{name}"} | more
     if severities:
         told["severities"] = tuple(severities.split(","))
-    return Voice(id=name, kind="webhook", **told)
+    return WebhookSpec(id=name, **told)
 
 
 def told(
@@ -244,7 +247,7 @@ async def test_a_permanent_refusal_ends_it(opened: Opened, peer: Peer, clock: Ha
         await asyncio.sleep(0.1)
 
         assert len(peer.heard) == 1
-        assert hub.ask("SELECT detail, done FROM outbox") == [("HTTP 404 So", NOW)]
+        assert hub.ask("SELECT detail, done FROM outbox") == [(f"http://127.0.0.1:{peer.port}/all: HTTP 404", NOW)]
 
 
 async def test_it_is_given_up_after_a_day_of_tries(opened: Opened, peer: Peer) -> None:
@@ -371,7 +374,7 @@ async def test_a_clock_that_was_set_back_delays_nothing(opened: Opened, peer: Pe
 
 async def test_many_rows_need_no_further_look(opened: Opened, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred announcements at once are said in their order, without the pause between two looks."""
-    monkeypatch.setattr(announce, "LOOK_S", 60.0)
+    monkeypatch.setattr(speaker, "LOOK_S", 60.0)
     hub = opened("all")
     async with hub.speaking():
         await hub.committer.commit(Outcome(

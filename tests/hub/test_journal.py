@@ -10,12 +10,13 @@ from firmware_bridge.raw import Redelivery
 from hub.journal import Journal, JournalError, connect, put_order, requested_orders
 from hub.outcome import Alarm, Entry, Flip, Health, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, FaultKind, Label, Quality, Reading
-from hub.site import Site, Voice
+from hub.site import Site
+from hub.site_voice import LogSpec
 
 
 def a_site(name: str = "garden") -> Site:
     """A site with two voices: one for all severities, one for P1 only."""
-    voices = (Voice(id="all", kind="log"), Voice(id="worst", kind="log", severities=("P1",)))
+    voices = (LogSpec(id="all"), LogSpec(id="worst", severities=("P1",)))
     label = Label(zh="花园", en="Garden")
     return Site(id=name, name=label, timezone="Asia/Shanghai", zones=(), links=(), voices=voices)
 

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from firmware_bridge.raw import Message
-from hub.site import Devices, MqttBrokerLink, Site, Voice
+from hub.site import Devices, MqttBrokerLink, Site
+from hub.site_voice import LogSpec, WebhookSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,14 +143,14 @@ async def test_an_order_crosses_a_reload(hub: Hub, site: Site, gone: bool) -> No
 
 async def test_new_voices_speak_and_old_ones_fall_silent(hub: Hub, site: Site) -> None:
     """From the reload on an alarm is told to the new voices alone; what waits for one that is gone ends, in words."""
-    dead = replace(site, voices=(Voice(id="far", kind="webhook", url="http://127.0.0.1:1/"),))
+    dead = replace(site, voices=(WebhookSpec(id="far", url="http://127.0.0.1:1/"),))
     async with hub.running():
         await hub.rebind(dead, hub.mqtt, hub.port)
         hub.mqtt.up(hub.arrival("gate-1", Message("x", b'{"gate": "o"}')))
         hub.port.up()
         hub.port.down("pulled")
         await hub.until(lambda: hub.ask("SELECT 1 FROM outbox WHERE voice = 'far' AND attempts > 0"), 30)
-        await hub.rebind(replace(site, voices=(Voice(id="near", kind="log"),)), hub.mqtt, hub.port)
+        await hub.rebind(replace(site, voices=(LogSpec(id="near"),)), hub.mqtt, hub.port)
         await hub.until(lambda: hub.ask("SELECT 1 FROM outbox WHERE voice = 'far' AND status = 'failed'"))
         hub.port.up()
         await hub.until(lambda: hub.ask("SELECT 1 FROM outbox WHERE voice = 'near' AND status = 'accepted'"), 30)

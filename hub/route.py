@@ -1,0 +1,36 @@
+"""Which voices are told of a flip. Pure: the site's voices and one flip in, names out.
+
+An alarm about a voice never goes out by that voice; where no other voice would take it, all others are told.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from device_profiles.door import Refusal, nearest
+from hub.site import Site
+from hub.site_voice import LogSpec, Voice
+
+VOICE = "voice:"  # before a voice's id, where it is the source of an alarm; no id of a link or device has a colon
+
+
+def speakers(voices: Sequence[Voice], *, announce: str, severity: str, rule: str, zone: str, source: str) -> list[str]:
+    """Ids of the voices that say this "raised" or "cleared" of a rule at a source, in the order of the site file."""
+    others = [voice for voice in voices if source != VOICE + voice.id]
+    takers = [voice.id for voice in others if _takes(voice, announce, severity, rule, zone)]
+    if source.startswith(VOICE) and not any(not isinstance(voice, LogSpec) for voice in others if voice.id in takers):
+        return [voice.id for voice in others if announce == "raised" or voice.cleared == "told"]
+    return takers
+
+
+def check_routes(site: Site, rules: Collection[str], path: Path) -> None:
+    """A voice that waits for a rule that is none would never speak. Raises Refusal."""
+    for at, voice in enumerate(site.voices):
+        for rule in voice.rules:
+            if rule not in rules:
+                raise Refusal(path, f"voice[{at}].rules", "no such rule", value=rule, right=nearest(rule, rules))
+
+
+def _takes(voice: Voice, announce: str, severity: str, rule: str, zone: str) -> bool:
+    if severity not in voice.severities or (announce == "cleared" and voice.cleared == "not-told"):
+        return False
+    return (not voice.zones or zone in voice.zones) and (not voice.rules or rule in voice.rules)
