@@ -12,6 +12,7 @@ help:
 	@echo "make install  only make $(BIN)/zhian"
 	@echo "make check    format, lint, types, import contracts"
 	@echo "make soak     the long tests"
+	@echo "make bench    measure this machine"
 
 install: $(VENV)/.runtime
 
@@ -38,6 +39,9 @@ check: $(VENV)/.development
 soak: $(VENV)/.development
 	@deploy/setup.sh test-programs
 	@$(BIN)/pytest -m soak $(ARGS)
+
+bench: $(VENV)/.runtime
+	@$(BIN)/zhian bench modbus $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -27,6 +27,7 @@ COMMANDS = {
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
+    "bench": "hub.commands.bench",
 }
 
 
