@@ -1,23 +1,19 @@
-"""One Modbus question and its answer on an open Port, RTU or TCP, so that no other answer can be taken for it.
+"""One Modbus question and its answer on an open Port, so that no other answer can be taken for it.
 
 RTU answers carry no transaction id: after anything doubtful nothing is asked until the line was quiet long enough.
 Which unit is asked when, and what happens when the port is lost, is the bus's business.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
-from firmware_bridge.links.ports import Port, PortError
+from firmware_bridge.links.ports import Port
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.wire.modbus import (
     DOUBLE_S,
     Request,
     bus_time_ms,
     read_rtu,
-    read_tcp,
     silence_ms,
-    tcp_length,
-    tcp_transaction,
     unfinished_rtu,
 )
 from hub.reading import FaultKind
@@ -49,6 +45,7 @@ class RtuLine:
         self._gap = silence_ms(baud, parity, stop_bits) / 1000
         self._doubtful = False
         self._owed = port.now()  # until then the last question may still be answered in time
+        self._silent: dict[int, float] = {}  # unit -> until then its late answer may come
         self._told: dict[tuple[int, int, int], float] = {}  # shape -> when the last such question ended
 
     async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
@@ -63,6 +60,10 @@ class RtuLine:
             self._port.write(request.rtu())
             answer = await self._answer(request)
             self._doubtful = isinstance(answer, Trouble) and answer.kind not in _CERTAIN
+            if isinstance(answer, Trouble) and answer.kind is FaultKind.NO_ANSWER:
+                self._doubtful = False
+                if answer.payload is None:  # others may be asked: its late answer says whose it is, and fits only it
+                    self._silent[request.unit] = self._owed + self._quiet
         finally:
             self._told[request.shape] = self._port.now()
         return answer
@@ -79,6 +80,7 @@ class RtuLine:
     async def _settled(self, request: Request) -> bool:
         """Wait until nothing of an earlier question can come any more; False when the line is never quiet."""
         self.check()
+        self._doubtful |= self._port.now() < self._silent.pop(request.unit, float("-inf"))
         await self._no_double(request)
         patience = max(self._owed, self._port.now()) + max(_MOST_NOISE_S, 2 * self._quiet)
         while self._doubtful:
@@ -111,48 +113,3 @@ class RtuLine:
                 break
         answer = read_rtu(request, data)
         return answer if answer is not None else unfinished_rtu(request, data)
-
-
-class TcpLine:
-    """A Modbus TCP connection: the transaction id says which answer is whose, late ones are dropped."""
-
-    def __init__(self, port: Port) -> None:
-        """Takes over the open connection."""
-        self._port = port
-        self._transaction = 0
-        self._unread = b""
-
-    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
-        """As Line says."""
-        self.check()
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        self._port.write(request.tcp(self._transaction))
-        deadline = self._port.now() + timeout
-        dropped = 0
-        while (left := deadline - self._port.now()) > 0:
-            self._unread += await self._port.read(left)
-            for frame in self._frames():
-                ours = tcp_transaction(frame) == self._transaction
-                if ours and (answer := read_tcp(request, self._transaction, frame)):
-                    return answer
-                dropped += 1
-        others = f" ({dropped} answers to other questions)" if dropped else ""
-        return Trouble(FaultKind.NO_ANSWER, f"unit {request.unit} does not answer{others}")
-
-    def check(self) -> None:
-        """As Line says. Whole frames that nobody waits for are dropped."""
-        self._unread += self._port.drain_input()
-        for _ in self._frames():
-            pass
-
-    def close(self) -> None:
-        """As Line says."""
-        self._port.close()
-
-    def _frames(self) -> Iterator[bytes]:
-        """Cut whole frames off the stream."""
-        while (length := tcp_length(self._unread)) is not None and len(self._unread) >= length:
-            if length == 0:
-                raise PortError(f"{self._port.name}: the answer is no Modbus TCP: {self._unread[:12].hex(' ')}")
-            frame, self._unread = self._unread[:length], self._unread[length:]
-            yield frame

@@ -30,6 +30,7 @@ _EXCEPTIONS = {
     0x0B: "gateway: the target device did not respond",
 }
 _BUSY = frozenset({0x05, 0x06})
+_NOT_THERE = 0x0B  # the gateway's word for what a line says by silence
 _READS = frozenset({1, 2, 3, 4})
 _BIT_READS = frozenset({1, 2})
 _ECHOED = frozenset({5, 6, 15, 16})
@@ -243,5 +244,6 @@ def _data(request: Request, pdu: bytes, whole: bytes) -> Registers | Trouble:
 
 def _exception(code: int, whole: bytes) -> Trouble:
     words = _EXCEPTIONS.get(code, "a code of the maker's own")
-    kind = FaultKind.BUSY if code in _BUSY else FaultKind.REFUSED
+    silent = FaultKind.NO_ANSWER if code == _NOT_THERE else FaultKind.REFUSED
+    kind = FaultKind.BUSY if code in _BUSY else silent
     return Trouble(kind, f"exception {code:02X}: {words}", whole)

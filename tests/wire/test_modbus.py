@@ -187,10 +187,11 @@ def test_a_valid_frame_that_does_not_fit(request_: Request, body: str) -> None:
 
 @pytest.mark.parametrize("code", [*VECTORS["rules"]["exceptions"], "FF"])
 def test_exceptions(code: str) -> None:
-    """05 and 06 are busy, all others refused, each with its meaning in words."""
+    """05 and 06 are busy, 0B is a gateway's word for no answer, all others refused; each with its meaning in words."""
     said = read_rtu(READ_TWO, sealed(bytes([17, 0x83, int(code, 16)])))
     assert isinstance(said, Trouble)
-    assert said.kind is (FaultKind.BUSY if code in ("05", "06") else FaultKind.REFUSED)
+    kinds = {"05": FaultKind.BUSY, "06": FaultKind.BUSY, "0B": FaultKind.NO_ANSWER}
+    assert said.kind is kinds.get(code, FaultKind.REFUSED)
     assert said.detail.startswith(f"exception {code}: ")
     assert len(said.detail) > len("exception 00: ")
 
