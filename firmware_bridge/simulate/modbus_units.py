@@ -26,6 +26,7 @@ from pymodbus.pdu.register_message import (
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.raw import Write
+from firmware_bridge.simulate.paced import Pace
 from firmware_bridge.wire import encode, orders
 from hub.clock import Clock
 from hub.reading import Value
@@ -58,10 +59,11 @@ class Units:
         host: str = "127.0.0.1",
         port: int = 0,
         fd: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """With `fd` (stays the caller's) it speaks RTU, else Modbus TCP."""
+        """With `fd` (stays the caller's) it speaks RTU, at once or in the time of `pace`; else Modbus TCP."""
         self._clock = clock
-        self._host, self.port, self._fd = host, port, fd
+        self._host, self.port, self._fd, self._pace = host, port, fd, pace
         units = [_Unit(device.id, device.profile, device.options) for device in link.devices]
         self._by_id = {unit.id: unit for unit in units}
         self._by_number = {unit.number: unit for unit in units}
@@ -71,7 +73,7 @@ class Units:
     async def __aenter__(self) -> Self:
         """Serve."""
         if self._fd is not None:
-            self._open.callback(_Pty(self, self._fd).close)
+            self._open.callback(_Pty(self, self._fd, self._pace).close)
             return self
         connections: set[_Connection] = set()
         loop = asyncio.get_running_loop()
@@ -232,9 +234,9 @@ class _Connection(asyncio.Protocol):
 class _Pty:
     """The master side of a pty; it does not mind when nobody has opened the other side."""
 
-    def __init__(self, units: Units, fd: int) -> None:
+    def __init__(self, units: Units, fd: int, pace: Pace | None) -> None:
         self._ear = _Ear(units, FramerType.RTU)
-        self._fd = fd
+        self._fd, self._pace = fd, pace
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self._heard = 0.0
@@ -243,6 +245,8 @@ class _Pty:
 
     def close(self) -> None:
         self._loop.remove_reader(self._fd)
+        if self._pace is not None:
+            self._pace.close()
         if self._again is not None:
             self._again.cancel()
 
@@ -261,9 +265,14 @@ class _Pty:
         if self._loop.time() - self._heard > _STALE_S:
             self._ear.forget()
         self._heard = self._loop.time()
-        if answers := self._ear.hear(data):
-            with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: as on a real line
-                os.write(self._fd, answers)
+        if self._pace is not None:
+            self._pace.carry(data, self._ear.hear, self._say)
+        elif answers := self._ear.hear(data):
+            self._say(answers)
+
+    def _say(self, answers: bytes) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: as on a real line
+            os.write(self._fd, answers)
 
 
 async def _stop(server: asyncio.Server, connections: set[_Connection]) -> None:

@@ -14,10 +14,9 @@ from firmware_bridge.wire.load import first_due, next_due
 RATE = 0.045  # the part of the time that goes into questions to units that do not answer ...
 BURST_S = 0.5  # ... and what of it is saved up while all answer: together 5 % of any two minutes
 REACH_S = 24.0  # the longest pause of a dead unit: one that returns is read within 30 s, its turn's delay included
-_ALONE = 0.5  # the part where nobody answers: nobody is kept waiting
 _FIRST_S = 1.0  # the pause after the first failure, doubled by each further one
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.5, 5.0
-_PATIENT = 8  # each so many-th question to a dead unit waits as long as it was promised to
+_PATIENT = 16  # each so many-th question to a dead unit waits as long as it was promised to
 _GRACE, _IN_A_ROW, _EARNED_BY = 3, 2, 3  # failures forgiven at most, and in a row; good polls that earn one
 _MARGIN_S = 0.04  # for adapters (USB: 16 ms), gateways, and ourselves
 
@@ -42,9 +41,9 @@ class Turn(msgspec.Struct, frozen=True):
 class Turns:
     """The turns of one line. The longest due is next; who fails is doubted, and its silence is paid from a budget.
 
-    The budget is the line's, not the unit's: RATE of the time, however many are dead. Where it does not reach all who
-    are doubted every REACH_S, they are waited for more briefly, down to twice what they need; where even that does not
-    fit, they are asked more seldom: the budget is kept, not the 30 s. On a line where nobody answers there is none.
+    The budget is the line's, not the unit's: RATE of the time, however many are dead. A dead unit is waited for twice
+    as long as it needs, not as long as it was promised. Where that does not reach all of them every REACH_S (from about
+    ten on), they are asked more seldom: the budget is kept, not the 30 s. On a line where nobody answers there is none.
     """
 
     def __init__(self, units: Sequence[Habits]) -> None:
@@ -93,6 +92,8 @@ class Turns:
             self._saved = min(self._most_saved, self._saved + RATE * (now - self._saved_at)) - cost
             self._saved_at = now
         self._judge(place)
+        if self._alone:  # nobody was kept waiting
+            self._saved, self._saved_at = max(self._saved, 0.0), now
 
     def busy(self, place: int, now: float) -> None:
         """It said itself that it is busy (exception 05 or 06): alive, and left in peace for a while."""
@@ -122,13 +123,9 @@ class Turns:
         return -math.inf if self._alone or missing <= 0 else self._saved_at + missing / RATE
 
     def _patience(self, unit: "_Unit") -> float:
-        """How long its answer is waited for: as promised, or so briefly that the budget reaches all who are doubted."""
+        """How long its answer is waited for: as promised; by one that fails, mostly as it is known to need."""
         promised = unit.habits.timeout
-        if not unit.doubted or unit.fails % _PATIENT == 0:
-            return promised
-        share = (_ALONE if self._alone else RATE) * REACH_S / len(self._doubted) - unit.habits.wire
-        brief = (_PATIENT * share - promised) / (_PATIENT - 1)
-        return min(promised, max(brief, unit.needs))
+        return promised if unit.fails % _PATIENT == 0 else min(promised, unit.needs)
 
 
 class _Unit:
