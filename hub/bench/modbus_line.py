@@ -25,7 +25,7 @@ from hub.reading import FaultKind, Label
 from hub.site import Device, Devices, ModbusRtuLink
 
 UNITS, DEAD, BAUD, PROFILE = 30, 5, 19200, "noise/generic-rs485"
-ALL_S, SETTLE_S = 5.0, 10.0  # all answer; five die, and their first questions are no probing yet
+WELL_S, SETTLE_S = 5.0, 10.0  # all answer; five die, and their first questions are no probing yet
 
 
 class LineFigures(msgspec.Struct, frozen=True):
@@ -40,11 +40,11 @@ class LineFigures(msgspec.Struct, frozen=True):
     collisions: int
 
 
-async def fairness(seconds: float, seed: int, *, settle: float = SETTLE_S, baud: int = BAUD) -> LineFigures:
-    """Let units die, wait `settle`, count for `seconds`; who dies, and how long each thinks, is `seed`'s."""
+async def fairness(seconds: float, seed: int, *, well: float = WELL_S, settle: float = SETTLE_S) -> LineFigures:
+    """After `well` s units die; after `settle` more, count for `seconds`. Who dies is `seed`'s."""
     dead = set(random.Random(seed).sample(range(1, UNITS + 1), DEAD))
     with tempfile.TemporaryDirectory(prefix="zhian-bench-") as folder, Tty(Path(folder) / "line") as tty:
-        link = _link(tty.path, baud)
+        link = _link(tty.path, BAUD)
         pace = Pace(link, thinking(_options(link.devices[0]).latency, seed))
         async with Units(link, Clock(), fd=tty.fd, pace=pace) as units:
             for device in link.devices:
@@ -52,9 +52,9 @@ async def fairness(seconds: float, seed: int, *, settle: float = SETTLE_S, baud:
             ear = _Ear(pace, dead)
             for device in link.devices:
                 if _options(device).unit in dead:
-                    asyncio.get_running_loop().call_later(ALL_S, units.mute, device.id, True)
-            began = await ear.listen(ModbusBus(link, Clock()), ALL_S + settle + seconds)
-            return ear.figures(began + ALL_S, settle, seconds, link)
+                    asyncio.get_running_loop().call_later(well, units.mute, device.id, True)
+            began = await ear.listen(ModbusBus(link, Clock()), well + settle + seconds)
+            return ear.figures(began + well, settle, seconds, link)
 
 
 class _Ear:
@@ -90,7 +90,7 @@ class _Ear:
         for device in healthy:
             every, times = _options(device).every, self._answers.get(device.id, [])
             inside = [at for at in times if start < at <= end]
-            parts.append(min(1.0, len(inside) / math.floor(seconds / every)))
+            parts.append(min(1.0, len(inside) / max(1, math.floor(seconds / every))))
             late += [abs(after - before - every) for before, after in pairwise(inside)]
         late.sort()
         return LineFigures(
@@ -123,7 +123,7 @@ def _link(path: Path, baud: int) -> ModbusRtuLink:
         )
         for unit in range(1, UNITS + 1)
     )
-    return ModbusRtuLink(id="line", port=str(path), baud=baud, devices=Devices(devices))  # type: ignore[arg-type]
+    return ModbusRtuLink(id="line", port=str(path), baud=baud, devices=Devices(devices))
 
 
 def _options(device: Device) -> ModbusLink:
