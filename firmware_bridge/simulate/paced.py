@@ -25,7 +25,7 @@ class Pace:
         """Idle."""
         self._character = bits_per_character(link.parity, link.stop_bits) / link.baud
         self._thinks, self._clock = thinks, Clock()
-        self._busy = False
+        self.busy = False
         self._spoiled = False
         self._timer: TimerHandle | None = None
         self.asked: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
@@ -35,11 +35,11 @@ class Pace:
         """Bytes that a master put on the line: `reply` is asked when they have come, and `say` brings what it says."""
         now = self._clock.monotonic()
         self.asked.append((now, question[0]))
-        if self._busy:
+        if self.busy:
             self._spoiled = True
             self.collisions += 1
             return
-        self._busy, self._spoiled = True, False
+        self.busy, self._spoiled = True, False
         heard = now + len(question) * self._character
         self._at(heard, lambda: self._answer(question, heard, reply, say))
 
@@ -55,7 +55,7 @@ class Pace:
         if answer:
             self._speak(answer, heard + self._thinks(question[0]), say)
         else:
-            self._busy = False
+            self.busy = False
 
     def _speak(self, answer: bytes, begin: float, say: Callable[[bytes], None]) -> None:
         part, rest = answer[:_CHUNK], answer[_CHUNK:]
@@ -66,7 +66,7 @@ class Pace:
             if rest:
                 self._speak(rest, end, say)
             else:
-                self._busy = False
+                self.busy = False
 
         self._at(end, spoken)
 
