@@ -345,6 +345,30 @@ def test_quarantine_lasts_until_quiet() -> None:
     assert asked[1] == pytest.approx(gave_up + QUIET / 2 + QUIET)
 
 
+def test_a_silent_unit_does_not_keep_the_others_waiting() -> None:
+    """After a time-out another unit is asked at once, for a late answer would say whose it is; the same one is not."""
+    asked: list[float] = []
+    port = FakePort(lambda port, question: asked.append(port.now()))
+    line = strict(port)
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    gave_up = port.now()
+    run(line.ask(QUESTIONS[5], TIMEOUT))
+    assert asked[1] == gave_up
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    assert asked[2] >= gave_up + QUIET
+
+
+def test_a_late_answer_is_not_another_units() -> None:
+    """It comes into the next unit's turn: that poll is lost, and no value is wrong."""
+    late = answer(QUESTIONS[0])
+    port = FakePort(lambda port, question: port.come(0.01, late) if question == QUESTIONS[5].rtu() else None)
+    line = strict(port)
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    said = run(line.ask(QUESTIONS[5], TIMEOUT))
+    assert isinstance(said, Trouble)
+    assert said.kind is FaultKind.MISMATCH
+
+
 def test_a_line_that_is_never_quiet() -> None:
     """Another master's chatter is a fault in words; no question is put into it."""
     asked: list[bytes] = []
