@@ -17,7 +17,7 @@ from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, 
 from firmware_bridge.wire.load import timing_of
 from firmware_bridge.wire.modbus import Request
 from firmware_bridge.wire.plan import Timing, plan
-from firmware_bridge.wire.turns import Habits, Turn, Turns
+from firmware_bridge.wire.turns import Habits, Turns
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
 from hub.site import Device, ModbusRtuLink, ModbusTcpLink
@@ -127,20 +127,20 @@ class ModbusBus:
         now = self._clock.monotonic()
         turns = self._due(now)
         if len(turns) == 1:
-            await self._poll(turns[0], batch)
+            await self._poll(*turns[0], batch)
         elif turns:
-            ends = await asyncio.gather(*(self._poll(turn, batch) for turn in turns), return_exceptions=True)
+            ends = await asyncio.gather(*(self._poll(*turn, batch) for turn in turns), return_exceptions=True)
             for end in filter(None, ends):
                 raise end
         else:
             await self._rest((self._turns.next(now).at - now) / self._clock.speed)
 
-    def _due(self, now: float) -> list[Turn]:
-        """Those who are asked now: one, or as many as may be outstanding."""
-        turns: list[Turn] = []
+    def _due(self, now: float) -> list[tuple["_Unit", float]]:
+        """Who is asked now, and waited for how long: one, or as many as may be outstanding."""
+        turns: list[tuple[_Unit, float]] = []
         while len(turns) < self._outstanding and (turn := self._turns.next(now)).place is not None:
             self._turns.take(turn.place, now)
-            turns.append(turn)
+            turns.append((self._places[turn.place], turn.timeout / self._clock.speed))
         return turns
 
     async def _rest(self, seconds: float) -> None:
@@ -159,12 +159,11 @@ class ModbusBus:
         if self._pause is not None and not self._pause.done():
             self._pause.set_result(None)
 
-    async def _poll(self, turn: Turn, batch: list[Arrival | LinkChange]) -> None:
-        unit = self._places[turn.place or 0]
+    async def _poll(self, unit: "_Unit", timeout: float, batch: list[Arrival | LinkChange]) -> None:
         began = self._clock.monotonic()
         spoiled, first = 0.0, 0.0
         for index, request in enumerate(unit.requests):
-            answer = await self._ask(request, turn.timeout / self._clock.speed)
+            answer = await self._ask(request, timeout)
             batch.append(Arrival(unit.id, answer, self._clock.now()))
             if index == 0:
                 first = self._clock.monotonic() - began
@@ -177,7 +176,7 @@ class ModbusBus:
                 self._failed_poll(unit, began)
                 unit.begin_with(index)
                 return  # its other registers would not answer either, and others wait
-            spoiled += turn.timeout  # the line will be left alone so long
+            spoiled += timeout * self._clock.speed  # the line will be left alone so long
         if spoiled:
             self._failed_poll(unit, began - spoiled)
         else:

@@ -11,7 +11,7 @@ import msgspec
 
 from firmware_bridge.wire.load import first_due, next_due
 
-RATE = 0.045  # the part of the time that goes into questions to units that do not answer ...
+RATE = 0.042  # the part of the time that goes into questions to units that do not answer ...
 BURST_S = 0.5  # ... and what of it is saved up while all answer: together 5 % of any two minutes
 REACH_S = 24.0  # the longest pause of a dead unit: one that returns is read within 30 s, its turn's delay included
 _FIRST_S = 1.0  # the pause after the first failure, doubled by each further one

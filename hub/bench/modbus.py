@@ -64,10 +64,10 @@ def measure(seconds: float, seed: int) -> Figures:
         folder = Path(name)
         with server() as port:
             plain = uvloop.run(clients(port, 0.8 * part, pipelined=True))
-            broad = wide(folder, port, 20 if short else DEVICES, part)
+            broad = wide(folder, port, 20 if short else DEVICES, max(1.5, part))
         with server("pymodbus") as port:
             slow = uvloop.run(clients(port, 0.2 * part, pipelined=False))
-        line = uvloop.run(fairness(2.0, seed, well=0.5, settle=0.5) if short else fairness(part, seed))
+        line = uvloop.run(fairness(3.0, seed, well=0.5, settle=2.0) if short else fairness(part, seed))
         demo, mixed = _gain(_demo(folder)), _gain([_thirty()])
     return Figures(
         requests_per_s=plain.ours.per_s,

@@ -6,7 +6,7 @@ library's own. It prints its port, and ends with its standard input.
 
 import asyncio
 import sys
-from typing import cast
+from typing import ClassVar, cast
 
 import uvloop
 from pymodbus.server import ModbusTcpServer
@@ -17,22 +17,29 @@ _QUESTION = 12  # bytes of a read
 
 
 class _Plain(asyncio.Protocol):
-    """Reads of registers, and nothing else."""
+    """Reads of registers, and nothing else. Answers are made once for each question."""
 
     _unread = b""
+    _made: ClassVar[dict[bytes, bytes]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        data = self._unread + data
-        answers = b""
-        while len(data) >= _QUESTION:
-            asked, data = data[:_QUESTION], data[_QUESTION:]
+        if self._unread or len(data) != _QUESTION:
+            data = self._unread + data
+            whole = len(data) - len(data) % _QUESTION
+            asked, self._unread = [data[at : at + _QUESTION] for at in range(0, whole, _QUESTION)], data[whole:]
+            self._transport.write(b"".join(map(self._answer, asked)))
+        else:
+            self._transport.write(self._answer(data))
+
+    def _answer(self, asked: bytes) -> bytes:
+        rest = asked[4:]
+        if rest not in self._made:
             words = _WORD.to_bytes(2, "big") * int.from_bytes(asked[10:12], "big")
-            answers += asked[:4] + (3 + len(words)).to_bytes(2, "big") + asked[6:8] + bytes((len(words),)) + words
-        self._unread = data
-        self._transport.write(answers)
+            self._made[rest] = (3 + len(words)).to_bytes(2, "big") + asked[6:8] + bytes((len(words),)) + words
+        return asked[:4] + self._made[rest]
 
 
 async def _plain() -> None:

@@ -109,7 +109,7 @@ def _heard(journal: sqlite3.Connection) -> int:
 
 
 def _rows(journal: sqlite3.Connection) -> int:
-    return int(journal.execute("SELECT coalesce(max(rowid), 0) FROM reading").fetchone()[0])
+    return int(journal.execute("SELECT coalesce(max(last), 0) FROM batch").fetchone()[0])
 
 
 def _cpu_s(pid: int) -> float:
