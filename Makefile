@@ -12,7 +12,7 @@ help:
 	@echo "make install  only make $(BIN)/zhian"
 	@echo "make check    format, lint, types, import contracts"
 	@echo "make soak     the long tests"
-	@echo "make bench    measure this machine"
+	@echo "make bench    the figures of docs/benchmarks.md, on this machine"
 
 install: $(VENV)/.runtime
 
@@ -36,12 +36,13 @@ check: $(VENV)/.development
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+bench: $(VENV)/.runtime
+	@deploy/setup.sh demo-programs
+	@for name in ingest alarm modbus; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
+
 soak: $(VENV)/.development
 	@deploy/setup.sh test-programs
 	@$(BIN)/pytest -m soak $(ARGS)
-
-bench: $(VENV)/.runtime
-	@$(BIN)/zhian bench modbus $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

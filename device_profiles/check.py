@@ -6,10 +6,9 @@ Pure checks of one parsed profile, each of which raises a Refusal that names key
 from pathlib import Path
 
 from device_profiles import vocabulary
+from device_profiles.check_modbus import check_commands, check_reads, check_register
 from device_profiles.door import Refusal, nearest
 from device_profiles.types import (
-    BIT_TABLES,
-    TABLES,
     FrameField,
     JsonField,
     ModbusProfile,
@@ -31,7 +30,8 @@ def check(profile: Profile, path: Path) -> None:
     _check_samples(profile, path)
     _check_bytes(profile, path)
     if isinstance(profile, ModbusProfile):
-        _check_reads(profile, path)
+        check_commands(profile, path)
+        check_reads(profile, path)
 
 
 def _check_header(profile: Profile, path: Path) -> None:
@@ -94,19 +94,10 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
         right = "iso11784 reads the event `chip`; no other event can be read from registers or frames yet"
         raise Refusal(path, f"{key}.type", f"cannot carry this {quantity.kind}", value=field.type, right=right)
     if isinstance(field, RegisterField):
-        _check_register(field, path, key)
+        check_register(field, path, key)
     elif field.type == "iso11784" and (field.country is None or field.national is None):
         right = "as country = { at = 11, chars = 4 }"
         raise Refusal(path, key, "a chip needs `country` and `national`", right=right)
-
-
-def _check_register(field: RegisterField, path: Path, key: str) -> None:
-    bits = field.table in ("coil", "discrete")
-    if bits != (field.type == "bit"):
-        right = f'write type = "{"bit" if bits else "u16"}"'
-        raise Refusal(path, f"{key}.type", f"is not what {field.table} tables hold", value=field.type, right=right)
-    if field.byte < 0:
-        raise Refusal(path, f"{key}.byte", "counts bytes to skip", value=field.byte, right="0 or more")
 
 
 def _check_commands(profile: Profile, path: Path) -> None:
@@ -190,29 +181,3 @@ def _check_bytes(profile: Profile, path: Path) -> None:
             raise Refusal(path, key, "not hexadecimal bytes", value=text, right='as "01 03 00 00"') from None
     if isinstance(profile, SerialProfile) and not bytes.fromhex(profile.frame.start):
         raise Refusal(path, "frame.start", "a frame begins with a mark", value="", right='as "02"')
-
-
-def _check_reads(profile: ModbusProfile, path: Path) -> None:
-    """There is a read for each field: short enough, and of nothing that no read may touch."""
-    if profile.min_registers > profile.max_registers:
-        right = f"at most max_registers = {profile.max_registers}"
-        raise Refusal(path, "min_registers", "is more than may be read", value=profile.min_registers, right=right)
-    for key, listed in (("forbidden", profile.forbidden), ("read_to_clear", profile.read_to_clear)):
-        for table, (first, last) in [(name, pair) for name in TABLES for pair in listed.ranges(name)]:
-            if first <= last:
-                continue
-            value, right = f"[{first}, {last}]", f"write [{last}, {first}]"
-            raise Refusal(path, f"{key}.{table}", "ends before it begins", value=value, right=right)
-    for name, field in profile.reading.items():
-        _check_addresses(field, profile, path, f"reading.{name}.address")
-
-
-def _check_addresses(field: RegisterField, profile: ModbusProfile, path: Path, key: str) -> None:
-    long = field.table not in BIT_TABLES and len(field.addresses) > profile.max_registers
-    if long or field.addresses.stop > 0x10000:
-        right = f"{len(field.addresses)} addresses; max_registers = {profile.max_registers}, the last one is 65535"
-        raise Refusal(path, key, "is not read whole", value=field.address, right=right)
-    for first, last in profile.forbidden.ranges(field.table):
-        if first < field.addresses.stop and field.address <= last:
-            right = f"forbidden.{field.table} has [{first}, {last}]"
-            raise Refusal(path, key, "no read may touch it", value=field.address, right=right)

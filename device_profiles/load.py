@@ -47,27 +47,10 @@ def _expand(profile: Profile) -> Profile:
         return profile
     reading: dict[str, RegisterField] = {}
     for name, field in profile.reading.items():
-        reading.update({name: field} if field.count == 1 else _numbered_fields(name, field))
+        channels = {f"{name}_{n + 1}": field.channel(n) for n in range(field.count)}
+        reading.update(channels if field.count > 1 else {name: field})
     command: dict[str, ModbusCommand] = {}
     for name, order in profile.command.items():
-        command.update({name: order} if order.count == 1 else _numbered_commands(name, order))
+        numbered = {f"{name}_{n + 1}": order.channel(n) for n in range(order.count)}
+        command.update(numbered if order.count > 1 else {name: order})
     return msgspec.structs.replace(profile, reading=reading, command=command)
-
-
-def _numbered_fields(name: str, field: RegisterField) -> dict[str, RegisterField]:
-    return {
-        f"{name}_{n + 1}": msgspec.structs.replace(field, address=field.address + n, count=1)
-        for n in range(field.count)
-    }
-
-
-def _numbered_commands(name: str, order: ModbusCommand) -> dict[str, ModbusCommand]:
-    return {
-        f"{name}_{n + 1}": msgspec.structs.replace(
-            order,
-            address=order.address + n,
-            count=1,
-            confirm={f"{quantity}_{n + 1}": state for quantity, state in order.confirm.items()},
-        )
-        for n in range(order.count)
-    }

@@ -20,10 +20,21 @@ Address: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Baud: TypeAlias = Annotated[int, Meta(ge=1)]
 Table: TypeAlias = Literal["coil", "discrete", "holding", "input"]
 Raw: TypeAlias = int | str | bool
+Bits: TypeAlias = tuple[Annotated[int, Meta(ge=0, le=63)], Annotated[int, Meta(ge=0, le=63)]]
+Word: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Channels: TypeAlias = Annotated[int, Meta(ge=1, le=64)]
 
 TABLES: tuple[Table, ...] = get_args(Table)
 BIT_TABLES = frozenset({"coil", "discrete"})
 _BYTES = {"u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
+_BYTES |= {"bcd16": 2, "bcd32": 4}
+
+
+def shifted(bits: Bits, n: int) -> Bits:
+    """The n-th bits of the same width behind these."""
+    first, last = bits
+    width = last - first + 1
+    return first + n * width, last + n * width
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,21 +98,39 @@ class _Field(_Strict, frozen=True, kw_only=True):
 
 
 class RegisterField(_Field, frozen=True, kw_only=True):
-    """In Modbus registers from `address`; `byte` skips bytes inside them; `count` n makes relay_1 ... relay_n."""
+    """In Modbus registers from `address`; `byte` skips bytes inside them; `count` n makes relay_1 ... relay_n.
+
+    `bits` = [first, last] of an unsigned number, 0 the lowest; `length` = bytes of a text; bcd = a digit in four bits.
+    """
 
     table: Table = "holding"
     address: Address
-    type: Literal["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bit"] = "u16"
+    type: Literal[
+        "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bit", "bcd16", "bcd32", "text"
+    ] = "u16"
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
     byte: int = 0
-    count: Annotated[int, Meta(ge=1, le=64)] = 1
+    bits: Bits | None = None
+    length: Annotated[int, Meta(ge=0, le=250)] = 0
+    count: Channels = 1
+
+    @property
+    def width(self) -> int:
+        """Bytes of it; 0 for a bit of a coil or discrete table."""
+        return self.length if self.type == "text" else _BYTES.get(self.type, 0)
+
+    def channel(self, n: int) -> "RegisterField":
+        """Channel `n` of `count`, from 0: the next bits where it has `bits`, else the next address or addresses."""
+        if self.bits is not None:
+            return msgspec.structs.replace(self, bits=shifted(self.bits, n), count=1)
+        return msgspec.structs.replace(self, address=self.address + n * max(1, (self.width + 1) // 2), count=1)
 
     @property
     def addresses(self) -> range:
         """All that must be read for it: registers, or bits in a coil or discrete table."""
         if self.table in BIT_TABLES or self.type == "bit":
             return range(self.address, self.address + 1 + self.byte // 2)
-        return range(self.address, self.address + (self.byte + _BYTES[self.type] + 1) // 2)
+        return range(self.address, self.address + (self.byte + self.width + 1) // 2)
 
 
 class HexText(_Strict, frozen=True, kw_only=True):
@@ -192,12 +221,25 @@ class _Command(_Strict, frozen=True, kw_only=True):
 
 
 class ModbusCommand(_Command, frozen=True, kw_only=True):
-    """Write one coil (function 5) or register (6): `value`, or the duration's ticks. `count` n: name_1 ... name_n."""
+    """Write a coil (function 5) or register (6): `value`, or the duration's ticks. `count` n: name_1 ... name_n.
 
-    function: Literal[5, 6]
+    15 and 16 write all `values` from `address` on (16: then the ticks); 22 sets only `bits` = [first, last] to `value`.
+    """
+
+    function: Literal[5, 6, 15, 16, 22]
     address: Address
-    value: int = 0
-    count: Annotated[int, Meta(ge=1, le=64)] = 1
+    value: Word = 0
+    values: list[Word] = []
+    bits: Bits | None = None
+    count: Channels = 1
+
+    def channel(self, n: int) -> "ModbusCommand":
+        """Channel `n` of `count`, from 0: the next bits where it has `bits`, else behind what the last one writes."""
+        confirm = {f"{quantity}_{n + 1}": state for quantity, state in self.confirm.items()}
+        if self.bits is not None:
+            return msgspec.structs.replace(self, bits=shifted(self.bits, n), count=1, confirm=confirm)
+        step = max(1, len(self.values) + (self.function == 16 and self.seconds is not None))
+        return msgspec.structs.replace(self, address=self.address + n * step, count=1, confirm=confirm)
 
 
 class SerialCommand(_Command, frozen=True, kw_only=True):

@@ -4,12 +4,13 @@ A Link is an async context manager and an async iterator of lists of arrivals. A
 the last one is durable: only then does it acknowledge (MQTT) and read on. It never invents, drops or decodes a value.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol, Self, TypeAlias
 
 import msgspec
 
 from hub.reading import FaultKind, LinkChange
+from hub.site import Device
 
 
 class Registers(msgspec.Struct, frozen=True):
@@ -43,11 +44,15 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """The cable's own word for what went wrong with this device: no answer, a bad checksum, a refusal ..."""
+    """The cable's own word for what went wrong with this device: no answer, a bad checksum, a refusal ...
+
+    `pause_s` = so long the device wants to be left alone, as one that says "busy".
+    """
 
     kind: FaultKind
     detail: str
     payload: bytes | None = None
+    pause_s: float = 0.0
 
 
 Raw: TypeAlias = Registers | Frame | Message | Alive | Trouble
@@ -72,11 +77,14 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True):
-    """A Modbus write: function 5 or 6, address, value."""
+    """A Modbus write. 5, 6: `value`; 15: `count` coils in `data`; 16: registers in `data`; 22: `mask` and `value`."""
 
     function: int
     address: int
-    value: int
+    value: int = 0
+    count: int = 1
+    mask: int = 0
+    data: bytes = b""
 
 
 class Publish(msgspec.Struct, frozen=True):
@@ -113,6 +121,9 @@ class Link(Protocol):
 
     def __aiter__(self) -> AsyncIterator[list[Arrival | LinkChange]]:
         """Lists of what came; each list was made durable by the caller before the next is asked for."""
+
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Go on with another list of devices, without letting go of the cable. ValueError, TypeError: cannot be."""
 
     async def send(self, device: str, action: Action) -> None:
         """Do it now, before the next poll; return when it has left (and, on Modbus, was echoed). Raises SendError."""

@@ -60,8 +60,15 @@ class Announcer:
         self, site: Site, rules: Mapping[str, Rule], committer: Committer, links: Mapping[str, Link], clock: Clock
     ) -> None:
         """Every voice of the site, and the sirens of its zones."""
-        self._site, self._rules, self._committer, self._clock = site, rules, committer, clock
-        self._voices: dict[str, Voice] = {SIREN: SirenVoice(site, committer, clock)}
+        self._committer, self._clock = committer, clock
+        self._wakes: dict[str, asyncio.Event] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self.renew(site, rules, links)
+
+    def renew(self, site: Site, rules: Mapping[str, Rule], links: Mapping[str, Link]) -> None:
+        """Another site file. What is being said is said to its end; a voice that is gone then falls silent."""
+        self._site, self._rules = site, rules
+        self._voices: dict[str, Voice] = {SIREN: SirenVoice(site, self._committer, self._clock)}
         broker = next((link.id for link in site.links if isinstance(link, MqttBrokerLink)), "")
         for voice in site.voices:
             if voice.kind == "webhook":
@@ -70,22 +77,29 @@ class Announcer:
                 self._voices[voice.id] = MqttVoice(links[broker], voice.topic)
             else:
                 self._voices[voice.id] = LogVoice()
-        self._wakes = {name: asyncio.Event() for name in self._voices}
+        self._begin()
 
     async def run(self) -> None:
         """Speak until cancelled."""
         await self._committer.call(self._end_voiceless)
-        async with asyncio.TaskGroup() as group:
-            for name in self._voices:
-                group.create_task(self._speak(name), name=f"voice {name}")
+        async with asyncio.TaskGroup() as self._group:
+            self._begin()
             while True:
                 await self._committer.announced.wait()
                 self._committer.announced.clear()
                 for wake in self._wakes.values():
                     wake.set()
 
+    def _begin(self) -> None:
+        """A task for each voice that has none yet, once we are running."""
+        if self._group is None:
+            return
+        for name in self._voices.keys() - self._wakes.keys():
+            self._wakes[name] = asyncio.Event()
+            self._group.create_task(self._speak(name), name=f"voice {name}")
+
     async def _speak(self, name: str) -> None:
-        while True:
+        while name in self._voices:
             while rows := await self._committer.call(lambda journal: self._claim(journal, name)):
                 for row in rows:
                     status, next_try, detail = await self._say(name, row)
@@ -96,6 +110,8 @@ class Announcer:
             except TimeoutError:
                 continue
             self._wakes[name].clear()
+        del self._wakes[name]
+        await self._committer.call(self._end_voiceless)
 
     def _claim(self, journal: Journal, voice: str) -> list[sqlite3.Row]:
         now = self._clock.now()
@@ -113,11 +129,13 @@ class Announcer:
     async def _say(self, name: str, row: sqlite3.Row) -> tuple[str, int, str]:
         """Status, next try and words for the outbox row."""
         about = await self._committer.call(lambda journal: journal.db.execute(_ABOUT, (row["flip"],)).fetchone())
-        if about is None:
-            return "failed", self._clock.now(), "the alarm was forgotten before it could be said"
+        voice = self._voices.get(name)
+        if about is None or voice is None:
+            why = "the alarm was forgotten" if about is None else "the voice was taken out of the site file"
+            return "failed", self._clock.now(), f"{why} before it could be said"
         announcement = self._announcement(row, about)
         try:
-            detail = await self._voices[name].say(announcement)
+            detail = await voice.say(announcement)
         except VoiceError as error:
             LOG.warning("voice %s could not say %s: %s", name, announcement.id, error.detail)
             if error.permanent or row["attempts"] >= GIVE_UP_TRIES:

@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Iterator
 
 from device_profiles import vocabulary
+from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.reading import Kind
@@ -57,20 +58,23 @@ class Channel:
 class Bound:
     """Everything that the core looks things up in. `lists` are live: rules see a change at once."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int) -> None:
-        """All watches as they are at the start `now` (ms)."""
-        self.links: dict[str, LinkWatch] = {link.id: LinkWatch(link.id, now) for link in site.links}
+    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int, old: "Bound | None" = None) -> None:
+        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows."""
+        self.site = site
+        self._former = Former(site, now, old)
+        self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}
         self.profiles = site.devices()
         self.devices: dict[str, DeviceWatch] = {
-            device.id: DeviceWatch(device.id, self.links[device.link], device.options.silent_after, now)
-            for device in self.profiles.values()
+            device.id: self._former.device(device, self.links[device.link]) for device in self.profiles.values()
         }
+        self.altered = self._former.altered
         self.channels: dict[tuple[str, str], Channel] = {}
         self.lists: dict[str, set[str]] = {rule.unless_in: set() for rule in rules if rule.unless_in}
+        self.lists |= self._former.lists
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
-        self._site, self._zones = site, site.zones_by_id()
+        self._zones = site.zones_by_id()
         self._night = Hours(site.night, site.tz)
         self._hours: dict[str, Hours] = {}
         for device in self.profiles.values():
@@ -79,6 +83,9 @@ class Bound:
             if rule.kind == "link-down":
                 for watch in self.links.values():
                     self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+        for was in old.instances.values() if old is not None else ():
+            self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
+        self._former = Former(site, now)  # nothing is handed over after the start
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""
@@ -94,8 +101,13 @@ class Bound:
         """The family's alarm of this value, known to all indexes."""
         instance = family.member(value)
         if instance.key not in self.instances:
-            self._add(instance, source)
+            family.members[value] = instance = self._add(instance, source)
         return instance
+
+    def series(self, device: str, quantity: str) -> Series | None:
+        """The last fresh reading of this quantity."""
+        channel = self.channels.get((device, quantity))
+        return channel.series if channel is not None else None
 
     def looking_in(self, name: str) -> list[Instance]:
         """The alarms whose rule looks in this list."""
@@ -112,7 +124,7 @@ class Bound:
         for quantity in device.profile.reading:
             word = vocabulary.find(quantity)
             gauge = word is not None and word.quantity.kind is Kind.GAUGE
-            self.channels[device.id, quantity] = Channel(Series(watch, gauge=gauge))
+            self.channels[device.id, quantity] = Channel(self._former.series(watch, quantity, gauge=gauge))
         zone = self._zones.get(device.zone)
         fitting = {rule.id: rule for rule in rules if covers(rule, device, zone)}
         for rule in fitting.values():
@@ -136,7 +148,7 @@ class Bound:
             series=channel.series if channel is not None and rule.kind != "no-data" else None,
             blind=self.devices[device.id] if rule.depends == "link" else None,
         )
-        self._add(instance, device.id)
+        instance = self._add(instance, device.id)
         if channel is not None and rule.kind != "no-data":
             (channel.events if rule.kind == "event" else channel.levels).append(instance)
 
@@ -148,16 +160,19 @@ class Bound:
         series = self.channels[device.id, rule.quantity].series
         if rule.kind == "state":
             return State(rule, series, hours)
-        noise_class = (zone.noise_class if zone is not None else None) or self._site.noise_class
+        noise_class = (zone.noise_class if zone is not None else None) or self.site.noise_class
         return Level(rule, series, hours, noise_class, self._night)
 
     def _hours_of(self, rule: Rule, zone: Zone | None) -> Hours | None:
         if rule.when == "night":
             return self._night
         if rule.when == "zone-closed" and zone is not None:
-            return self._hours.setdefault(zone.id, Hours(zone.closed, self._site.tz))
+            return self._hours.setdefault(zone.id, Hours(zone.closed, self.site.tz))
         return None
 
-    def _add(self, instance: Instance, source: str) -> None:
+    def _add(self, instance: Instance, source: str) -> Instance:
+        """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""
+        instance = self._former.instance(instance, self._zones.get(instance.zone), instance.zone)
         self.instances[instance.key] = instance
         self.of_source[source].append(instance)
+        return instance

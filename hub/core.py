@@ -15,7 +15,7 @@ from hub.due import Due
 from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance, withdrawn
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Entry, Flip, Memory, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderState, Outcome
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.rules import Rule
@@ -36,6 +36,7 @@ class Core:
         self._desk = Desk(self._bound.profiles, self._bound.links)
         self._now = now
         self._out = Outcome()
+        self._gone: dict[str, Alarm] = {}  # rows of alarms without a rule or a device, in case these come back
         self._changed: dict[Instance, None] = {}
         self._unwell: dict[DeviceWatch | LinkWatch, None] = {}
         self._due_alarms: Due[Instance] = Due()
@@ -89,6 +90,36 @@ class Core:
         now = self._clock(now)
         self._out.orders += self._desk.failed(order_id, kind, detail, now)
         return self._finish(now)
+
+    def rebind(self, site: Site, rules: tuple[Rule, ...], now: int) -> Outcome:
+        """Go on with another site file or other rules, by the same keys: what did not change is not touched.
+
+        What is gone is withdrawn; what is edited keeps its state and is judged anew at once.
+        """
+        now = self._clock(now)
+        old, self._bound = self._bound, Bound(site, rules, now, self._bound)
+        self._out.orders += self._desk.rebind(self._bound.profiles, self._bound.links, now)
+        for instance in old.instances.values():
+            if self._bound.instances.get(instance.key) is not instance:
+                self._due_alarms.set(instance, None)
+            if instance.key not in self._bound.instances:
+                self._withdraw(instance.row(now), instance.chapter, now)
+        self._return(now)
+        for watch in old.devices.values():
+            self._due_devices.set(watch, None)
+        for watch in self._bound.devices.values():
+            self._due_devices.set(watch, watch.due())
+        for source in sorted(self._bound.altered):
+            self._unwell[self._bound.links.get(source) or self._bound.devices[source]] = None
+        for instance in self._bound.instances.values():
+            if old.instances.get(instance.key) is not instance or self._stirred(instance.source):
+                self._evaluate(instance, now)
+        return self._finish(now)
+
+    def _stirred(self, source: str) -> bool:
+        """True when this link or device, or the device's link, is new or opened anew."""
+        watch = self._bound.devices.get(source)
+        return source in self._bound.altered or (watch is not None and watch.link.id in self._bound.altered)
 
     # --- news -----------------------------------------------------------------------------------------------------
 
@@ -279,13 +310,26 @@ class Core:
             instance = self._bound.instance(row.key, row.rule, row.source)
             if instance is not None:
                 instance.restore(row, chapter, now)
-            elif row.state != "normal" or row.filter != FilterState.OFF:
-                gone, closed, flip = withdrawn(row, chapter, now)
-                self._out.alarms.append(gone)
-                self._out.occurrences += [closed] if closed else []
-                self._out.flips += [flip] if flip else []
+            else:
+                self._withdraw(row, chapter, now)
         for instance in self._bound.instances.values():
             self._due_alarms.set(instance, now)  # the first tick finds out what each is due for
+
+    def _withdraw(self, row: Alarm, chapter: Occurrence | None, now: int) -> None:
+        self._gone[row.key] = row
+        if row.state != "normal" or row.filter != FilterState.OFF:
+            gone, closed, flip = withdrawn(row, chapter, now)
+            self._out.alarms.append(gone)
+            self._out.occurrences += [closed] if closed else []
+            self._out.flips += [flip] if flip else []
+            self._gone[row.key] = gone
+
+    def _return(self, now: int) -> None:
+        """Alarms that were gone, and whose rule and device are there again, count their occurrences on."""
+        for row in tuple(self._gone.values()):
+            instance = self._bound.instance(row.key, row.rule, row.source)
+            if instance is not None:
+                instance.restore(self._gone.pop(row.key), None, now)
 
     def _clock(self, now: int) -> int:
         """Time as the core counts it. A clock that was set, or a machine that slept, counts towards no delay."""

@@ -97,17 +97,29 @@ class Desk:
                 ended.append(self._end(step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)))
         return ended
 
+    def rebind(self, devices: dict[str, Device], links: dict[str, LinkWatch], now: int) -> list[Order]:
+        """The site is another one: an order whose device cannot do it any more ends, the others go on."""
+        self._devices, self._links = devices, links
+        ended = []
+        for order in tuple(self._open.values()):
+            why = self._objection(order)
+            if why is not None:
+                event = OrderEvent.REFUSE if order.state is OrderState.REQUESTED else OrderEvent.OVERDUE
+                ended.append(self._end(step_order(order, event, now, *why)))
+        return ended
+
     def _refusal(self, order: Order) -> tuple[OrderWord, str] | None:
-        device = self._devices.get(order.target)
-        if device is None:
-            return OrderWord.NO_DEVICE, order.target
-        objected = objection(order, device.profile)
+        objected = self._objection(order)
         if objected is not None:
             return objected
         for other in self._open.values():
             if (other.target, other.command) == (order.target, order.command):
                 return OrderWord.UNDER_WAY, str(other.id)
         return None
+
+    def _objection(self, order: Order) -> tuple[OrderWord, str] | None:
+        device = self._devices.get(order.target)
+        return (OrderWord.NO_DEVICE, order.target) if device is None else objection(order, device.profile)
 
     def _within(self, order: Order) -> float:
         return self._devices[order.target].profile.command[order.command].within

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from firmware_bridge.raw import Action, Arrival, Link, Redelivery, SendError
-from firmware_bridge.wire.decode import decoder
+from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from hub.announce import Announcer
 from hub.clock import Clock
@@ -37,12 +37,13 @@ class Field:
         self._journal = journal
         self._links = {link.id: link for link in links}
         self._devices = site.devices()
-        profiles = {device.profile.id: decoder(device.profile) for device in self._devices.values()}
-        self._decoders = {device.id: profiles[device.profile.id] for device in self._devices.values()}
+        self._decoders = _decoders(self._devices)
         self._clock = clock
         self._committer = Committer(journal)
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
         self._group: asyncio.TaskGroup
+        self._carrying: dict[str, asyncio.Task[None]] = {}
+        self._begun = asyncio.Event()
 
     async def run(self) -> None:
         """Carry until cancelled. Raises (an ExceptionGroup) when a part fails for good: the supervisor starts anew."""
@@ -51,7 +52,8 @@ class Field:
                 self._group.create_task(self._committer.run(), name="journal")
                 await self._settle()
                 for link in self._links.values():
-                    self._group.create_task(self._carry(link), name=f"link {link.id}")
+                    self._begin(link)
+                self._begun.set()
                 self._group.create_task(self._tick(), name="tick")
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
@@ -61,6 +63,52 @@ class Field:
     async def _settle(self) -> None:
         """What the stop left open (orders under way, rules and devices that are gone) is settled first."""
         await self._take(self._core.begin(self._clock.now()))
+
+    async def rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
+        """Go on with another site file; the journal keeps `note` as what was reloaded last.
+
+        `links`: those of ours that go on without letting go of their cables, and new ones, not entered yet. A failure
+        within ends the process: nothing is to go on that was changed by half.
+        """
+        await self._begun.wait()
+        changing = self._group.create_task(self._rebind(site, rules, links, note), name="reload")
+        await asyncio.wait([changing])
+        changing.result()
+
+    async def _rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
+        await self._close([link for name, link in self._links.items() if links.get(name) is not link])
+        fresh = [link for name, link in links.items() if name not in self._links]
+        # From here to the first await nobody else runs: a list of news is read by the old file or by the new one.
+        outcome = self._core.rebind(site, rules, self._clock.now())
+        for link in site.links:
+            if link.id in self._links:
+                self._links[link.id].carry(link.devices)
+        self._site, self._links, self._devices = site, dict(links), site.devices()
+        self._decoders = _decoders(self._devices)
+        self._journal.attend(site)
+        self._announcer.renew(site, {rule.id: rule for rule in rules}, self._links)
+        for new in fresh:
+            self._begin(new)
+        await self._take(outcome)
+        await self._committer.call(lambda journal: journal.remember("reloaded", note))
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """The links as they are now, by id."""
+        return self._links
+
+    def _begin(self, link: Link) -> None:
+        self._carrying[link.id] = self._group.create_task(self._carry(link), name=f"link {link.id}")
+
+    async def _close(self, links: Sequence[Link]) -> None:
+        """Let go of these cables before another link may want them. What they brought is in the journal's hands."""
+        tasks = [self._carrying.pop(link.id) for link in links]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for link in links:
+            del self._links[link.id]
 
     async def _carry(self, link: Link) -> None:
         async with link:
@@ -109,15 +157,18 @@ class Field:
 
     async def _send(self, order: Order) -> None:
         """Send at most once, and not late: the journal says `sent` before the first byte leaves."""
-        device = self._devices[order.target]
+        device = self._devices.get(order.target)
         leaving = self._core.sent(order.id, self._clock.now())
         await self._take(leaving)
-        if not leaving.orders:
+        if not leaving.orders or device is None:
             return  # it ended while it waited
         try:
             if self._clock.now() >= order.expires:
                 raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
-            await self._links[device.link].send(device.id, self._action(device, order))
+            link = self._links.get(device.link)
+            if link is None:
+                raise SendError(FaultKind.LINK_DOWN, f"{device.link} was taken out of the site file")
+            await link.send(device.id, self._action(device, order))
         except SendError as error:
             await self._take(self._core.send_failed(order.id, error.kind, error.detail, self._clock.now()))
         except ValueError as error:
@@ -133,6 +184,11 @@ class Field:
             expires=order.expires,
             topic=topic,
         )
+
+
+def _decoders(devices: Mapping[str, Device]) -> dict[str, Decoder]:
+    profiles = {device.profile.id: decoder(device.profile) for device in devices.values()}
+    return {device.id: profiles[device.profile.id] for device in devices.values()}
 
 
 def _told(change: LinkChange) -> LinkChange:

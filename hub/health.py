@@ -98,6 +98,17 @@ class DeviceWatch(_Watch):
         self.detail = f"{FaultKind.SILENT}: nothing for {self.silent_after / 1000:g} s"
         return self._become(SILENT, now)
 
+    def rewire(self, link: "LinkWatch", silent_after: float) -> None:
+        """It hangs on this link now, and may be silent for so many seconds."""
+        self.link = link
+        self.silent_after = round(silent_after * 1000)
+        self.grace = max(self.silent_after, GRACE)
+
+    def forget(self, now: int) -> None:
+        """It may be another device now: unknown until it speaks, with the time that a start gives."""
+        self.started, self.heard = now, None
+        self._become(UNKNOWN, now)
+
     def shift(self, gap: int) -> None:
         """The clock was set, or the machine slept: `gap` ms did not pass for this device."""
         self.started += gap
@@ -132,6 +143,11 @@ class LinkWatch(_Watch):
         if state is LinkState.UP:
             self.up_since = now
         return True
+
+    def reopen(self, now: int) -> None:
+        """It is opened anew, on purpose: down, and not yet blamed for it."""
+        self._become(DOWN, now)
+        self.settled, self.detail = now + GRACE, "its settings were changed: not opened yet"
 
     def shift(self, gap: int) -> None:
         """The clock was set, or the machine slept: `gap` ms did not pass for this link."""

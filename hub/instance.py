@@ -69,6 +69,16 @@ class Instance:
         self.changed = self.chapter_changed = self._dirty = False
         self._written = -WRITE_EVERY
 
+    @property
+    def source(self) -> str:
+        """The device or link that it is about."""
+        return self._source
+
+    @property
+    def zone(self) -> str:
+        """The zone that it is about, or nothing."""
+        return self._zone
+
     # --- what happens to it -------------------------------------------------------------------------------------
 
     def restore(self, row: Alarm, chapter: Occurrence | None, now: int) -> None:
@@ -79,6 +89,14 @@ class Instance:
             self.chapter = _chapter_of(row)
         if isinstance(self.question, Event) and self.status.filter.active and row.value is not None:
             self.question.restore(row.value, self.status.filter.last)
+
+    def take_over(self, old: "Instance") -> None:
+        """Go on as the same alarm, whose rule or surroundings were edited: nothing of it is reset."""
+        self.status, self.before, self.value = old.status, old.before, old.value
+        self.chapter, self.chapter_changed = old.chapter, old.chapter_changed
+        self._dirty, self._written = old._dirty, old._written
+        self.changed = old.changed or self.chapter is not None  # its row may say another limit now
+        self.question.take_over(old.question)
 
     def evaluate(self, now: int) -> list[Flip]:
         """Ask the question and let the machines take the answer."""

@@ -48,7 +48,7 @@ class Journal:
     def __init__(self, path: Path, site: Site) -> None:
         """Open or make the file. Raises JournalError for a file of another site or of a newer version."""
         self.path = path
-        self.voices = [(voice.id, frozenset(voice.severities)) for voice in site.voices]
+        self.attend(site)
         try:
             self.db = connect(path)
             self.db.executescript(SCHEMA.read_text(encoding="utf-8"))
@@ -61,6 +61,10 @@ class Journal:
         self._deliveries: dict[tuple[str, int], int] = {}
         for row in self.db.execute("SELECT packets FROM delivery ORDER BY id"):
             self._delivered(_deliveries(row["packets"]))
+
+    def attend(self, site: Site) -> None:
+        """These voices are to be told from now on."""
+        self.voices = [(voice.id, frozenset(voice.severities)) for voice in site.voices]
 
     def remember(self, key: str, value: str) -> None:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""

@@ -20,7 +20,9 @@ from hub.site import (
     Device,
     Devices,
     History,
-    ModbusRtuLink,
+    ModbusLine,
+    ModbusRtuOverTcpLink,
+    ModbusSerialLine,
     ModbusTcpLink,
     MqttBrokerLink,
     NoiseClass,
@@ -162,10 +164,10 @@ def _options(table: dict[str, object], key: str, profile: Profile, link: SiteLin
     """The profile's [link], with what the site says instead. Line settings of a shared bus belong to the link."""
     overrides = {name: value for name, value in table.items() if name not in _DeviceTable.__struct_fields__}
     line = {"baud", "parity", "stop_bits"}
-    if isinstance(link, ModbusRtuLink | ModbusTcpLink) and (misplaced := line & set(overrides)):
+    if isinstance(link, ModbusLine) and (misplaced := line & set(overrides)):
         raise Refusal(path, f"{key}.{min(misplaced)}", "belongs to the link: all devices of one line share it")
     defaults = msgspec.to_builtins(profile.link)
-    if isinstance(link, ModbusRtuLink):
+    if isinstance(link, ModbusSerialLine):
         defaults |= {"baud": link.baud, "parity": link.parity, "stop_bits": link.stop_bits}
     unknown = set(overrides) - set(profile.link.__struct_fields__)
     if unknown:
@@ -207,7 +209,9 @@ def _check_names(site: Site, path: Path) -> None:
 def _check_lines(site: Site, path: Path) -> None:
     ports: dict[str, str] = {}
     for at, link in enumerate(site.links):
-        port = getattr(link, "port", None) if not isinstance(link, ModbusTcpLink) else f"{link.host}:{link.port}"
+        port = getattr(link, "port", None)
+        if isinstance(link, ModbusTcpLink | ModbusRtuOverTcpLink):
+            port = f"{link.host}:{link.port}"
         if isinstance(port, str) and port in ports:
             raise Refusal(
                 path,

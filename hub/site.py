@@ -90,6 +90,29 @@ class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", ta
     stop_bits: Literal[1, 2] = 1
 
 
+class ModbusAsciiLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-ascii"):
+    """An RS-485 line that speaks Modbus ASCII: 7 data bits and even parity, unless its devices were set otherwise."""
+
+    port: str
+    baud: Baud = 9600
+    data_bits: Literal[7, 8] = 7
+    parity: Literal["N", "E", "O"] = "E"
+    stop_bits: Literal[1, 2] = 1
+
+
+class ModbusRtuOverTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu-over-tcp"):
+    """An RS-485 line behind a serial server that passes RTU frames on as they are.
+
+    Baud, parity and stop bits are those that were set in the serial server: they say how long a frame takes.
+    """
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    baud: Baud = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+
 class ModbusTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
     """A Modbus TCP device or gateway, on one connection. `outstanding` = questions that it takes at a time."""
 
@@ -116,8 +139,17 @@ class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", t
     key_file: str = ""
 
 
-SiteLink: TypeAlias = ModbusRtuLink | ModbusTcpLink | SerialPortLink | MqttBrokerLink
-DEVICE_KIND = {"modbus-rtu": "modbus", "modbus-tcp": "modbus", "serial": "serial", "mqtt": "mqtt"}
+ModbusSerialLine: TypeAlias = ModbusRtuLink | ModbusAsciiLink | ModbusRtuOverTcpLink  # has baud, parity, stop bits
+ModbusLine: TypeAlias = ModbusSerialLine | ModbusTcpLink
+SiteLink: TypeAlias = ModbusLine | SerialPortLink | MqttBrokerLink
+DEVICE_KIND = {
+    "modbus-rtu": "modbus",
+    "modbus-ascii": "modbus",
+    "modbus-rtu-over-tcp": "modbus",
+    "modbus-tcp": "modbus",
+    "serial": "serial",
+    "mqtt": "mqtt",
+}
 
 
 class Site(Strict, frozen=True, kw_only=True):

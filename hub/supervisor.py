@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -36,14 +36,74 @@ def zhian(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "hub", *arguments]
 
 
-async def supervise(children: Sequence[Child], stop: asyncio.Event) -> None:
-    """Run all children until `stop` is set, then stop them in the opposite order."""
-    tasks = [asyncio.create_task(_keep(child, stop), name=child.name) for child in children]
-    await stop.wait()
-    for task in reversed(tasks):
+class Keeper:
+    """The children that run now. `renew` them at the start, when they are to be others, and with none at the end."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._children: dict[str, Child] = {}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+
+    async def renew(self, children: Sequence[Child], again: Collection[str] = ()) -> None:
+        """Stop what is not wanted any more, the last first, and start what is new; `again`: though it is the same."""
+        wanted = {child.name: child for child in children}
+        for name in [*reversed(self._tasks)]:
+            if wanted.get(name) != self._children[name] or name in again:
+                await self._end(name)
+        for name, child in wanted.items():
+            if name not in self._tasks:
+                self._children[name] = child
+                self._tasks[name] = asyncio.create_task(self._keep(child), name=name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Pass a signal on to a child; to none while it is being started again."""
+        process = self._processes.get(name)
+        if process is not None and process.returncode is None:
+            process.send_signal(number)
+
+    async def _end(self, name: str) -> None:
+        task = self._tasks.pop(name)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+    async def _keep(self, child: Child) -> None:
+        pause = PAUSE_FIRST_S
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                how = _how(await self._run_once(child))
+            except OSError as error:  # no such program, no memory, too many processes: that may pass
+                how = f"cannot be started: {error}"
+            lived = asyncio.get_running_loop().time() - started
+            pause = PAUSE_FIRST_S if lived > SETTLED_S else min(PAUSE_MOST_S, pause * 2)
+            LOG.warning("%s ended (%s) after %.0f s; starting it again in %.1f s", child.name, how, lived, pause)
+            await asyncio.sleep(pause)
+
+    async def _run_once(self, child: Child) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *child.argv,
+            pass_fds=child.pass_fds,
+            env={**os.environ, **child.environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with(os.getpid()),
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the children in order
+        )
+        self._processes[child.name] = process
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                await _stop(process)
+
+
+async def supervise(children: Sequence[Child], stop: asyncio.Event, keeper: Keeper | None = None) -> None:
+    """Run all children until `stop` is set, then stop them in the opposite order."""
+    keeper = keeper or Keeper()
+    await keeper.renew(children)
+    await stop.wait()
+    await keeper.renew([])
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -53,34 +113,28 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(name, stop.set)
 
 
-async def _keep(child: Child, stop: asyncio.Event) -> None:
-    pause = PAUSE_FIRST_S
-    while not stop.is_set():
-        started = asyncio.get_running_loop().time()
-        try:
-            how = _how(await _run_once(child))
-        except OSError as error:  # no such program, no memory, too many processes: that may pass
-            how = f"cannot be started: {error}"
-        lived = asyncio.get_running_loop().time() - started
-        pause = PAUSE_FIRST_S if lived > SETTLED_S else min(PAUSE_MOST_S, pause * 2)
-        LOG.warning("%s ended (%s) after %.0f s; starting it again in %.1f s", child.name, how, lived, pause)
-        await asyncio.sleep(pause)
+def on_hangup(stop: asyncio.Event, reload: Callable[[], None]) -> None:
+    """SIGHUP reloads, as `systemctl reload` and people mean it, unless the terminal that we run in was closed.
+
+    Then a foreground run stops, as at Ctrl-C: else it would go on unseen. Under nohup it goes on.
+    """
+    had_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+    def decide() -> None:
+        if had_terminal and not _has_terminal():
+            stop.set()
+        else:
+            reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, decide)
 
 
-async def _run_once(child: Child) -> int:
-    process = await asyncio.create_subprocess_exec(
-        *child.argv,
-        pass_fds=child.pass_fds,
-        env={**os.environ, **child.environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        preexec_fn=_die_with(os.getpid()),
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the children in order
-    )
+def _has_terminal() -> bool:
     try:
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            await _stop(process)
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -99,6 +153,7 @@ def _die_with(parent: int) -> Callable[[], None]:
     library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def ask() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the child says otherwise: a reload must not kill it
         if library is not None:
             library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:

@@ -68,6 +68,9 @@ class Question(Protocol):
     def limit(self, now: int) -> float | None:
         """The limit that the answer leans on, for people to see."""
 
+    def take_over(self, old: "Question") -> None:
+        """Go on from what the same rule's question had seen before it was edited."""
+
     def calm(self, now: int) -> Calm | None:
         """What numbers leave a FALSE answer as it is; None: each has to be asked."""
 
@@ -90,6 +93,9 @@ class _Plain:
     def limit(self, now: int) -> float | None:
         """There is none."""
         return None
+
+    def take_over(self, old: Question) -> None:
+        """It has seen nothing that its series and watches do not hold."""
 
     def calm(self, now: int) -> Calm | None:
         """Always ask."""
@@ -198,6 +204,11 @@ class Event(_Plain):
     def restore(self, value: Value, at: int) -> None:
         """It had happened before the start."""
         self._value, self.ends = str(value), at + self._hold
+
+    def take_over(self, old: Question) -> None:
+        """The event that it had seen is held for as long as the rule says now."""
+        if isinstance(old, Event) and old.ends:
+            self.restore(old._value, old.at)
 
     def ask(self, now: int, standing: bool) -> Truth:
         """See Question; an event is never unknown."""

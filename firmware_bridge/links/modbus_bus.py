@@ -5,14 +5,14 @@ is the only queue: one transaction at a time, or as many as a TCP link says that
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.links.backoff import Backoff
-from firmware_bridge.links.modbus_lines import Line, RtuLine
-from firmware_bridge.links.modbus_tcp import open_modbus_tcp
-from firmware_bridge.links.ports import PortError, open_port
+from firmware_bridge.links.modbus_lines import Line, SerialLine
+from firmware_bridge.links.modbus_open import open_line
+from firmware_bridge.links.ports import PortError
 from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, Write
 from firmware_bridge.wire.load import timing_of
 from firmware_bridge.wire.modbus import Request
@@ -20,7 +20,7 @@ from firmware_bridge.wire.plan import Timing, plan
 from firmware_bridge.wire.turns import Habits, Turns
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, ModbusRtuLink, ModbusTcpLink
+from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 _MOST_WAITING = 16  # commands; more than that on one cable is a mistake of the sender's
 _PORT_RETRY_S = 2.0  # a replugged adapter is back within 5 s
@@ -33,25 +33,25 @@ _ALIVE = frozenset({FaultKind.REFUSED, FaultKind.BUSY})
 class ModbusBus:
     """The link (`raw.Link`) of a Modbus line. Cadences run by `clock`, time-outs and reconnecting in real seconds."""
 
-    def __init__(self, link: ModbusRtuLink | ModbusTcpLink, clock: Clock) -> None:
+    def __init__(self, link: ModbusLine, clock: Clock) -> None:
         """Opens nothing yet."""
         self.id = link.id
         self._link, self._clock = link, clock
-        timing = timing_of(link)
-        self._units = {device.id: _Unit(place, device, timing) for place, device in enumerate(link.devices)}
-        self._places = [*self._units.values()]
-        self._turns = Turns([unit.habits(timing, clock.speed) for unit in self._places])
+        self._units: dict[str, _Unit] = {}
+        self._places: list[_Unit] = []
+        self._turns = Turns([])
         self._line: Line | None = None
         self._known = (LinkState.DOWN, "")
         self._news: list[LinkChange] = []
-        rtu = isinstance(link, ModbusRtuLink)
-        self._retry = Backoff(most=_PORT_RETRY_S) if rtu else Backoff(most=_TCP_RETRY_S, jitter=_TCP_JITTER)
+        port = isinstance(link, ModbusRtuLink | ModbusAsciiLink)
+        self._retry = Backoff(most=_PORT_RETRY_S) if port else Backoff(most=_TCP_RETRY_S, jitter=_TCP_JITTER)
         self._retry_in = 0.0
         self._outstanding = link.outstanding if isinstance(link, ModbusTcpLink) else 1
         self._turn = asyncio.Semaphore(self._outstanding)
         self._waiting = 0
         self._pause: asyncio.Future[None] | None = None
         self._closed = False
+        self.carry(link.devices)
 
     async def __aenter__(self) -> Self:
         """The cable is opened by the iterator, again and again if need be."""
@@ -80,28 +80,49 @@ class ModbusBus:
                 yield batch
         self._release()  # it may have been opened while it was closed
 
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Whoever stays keeps its turn; who is new, or is asked otherwise, is asked soon."""
+        timing, before = timing_of(self._link), self._units
+        units = [_Unit(device, timing) for device in devices]
+        stay = {unit.id: old for unit in units if (old := before.get(unit.id)) and old.wiring == unit.wiring}
+        self._turns.carry(
+            [
+                (unit.habits(timing, self._clock.speed), stay[unit.id].place if unit.id in stay else None)
+                for unit in units
+            ],
+            self._clock.monotonic(),
+        )
+        self._places = [stay.get(unit.id, unit) for unit in units]
+        for place, unit in enumerate(self._places):
+            unit.place = place
+        self._units = {unit.id: unit for unit in self._places}
+        if isinstance(self._line, SerialLine):
+            self._line.wait_longer(self._quiet())
+        self._wake()
+
     async def send(self, device: str, action: Action) -> None:
-        """Write one coil or register after the running transaction, before any poll. Raises SendError."""
+        """Write coils or registers after the running transaction, before any poll. Raises SendError."""
         unit = self._units.get(device)
         if self._line is None:
             raise SendError(FaultKind.LINK_DOWN, self._why_down())
         if unit is None:
             raise SendError(FaultKind.UNKNOWN_DEVICE, f"{device} is not on {self.id}")
-        if not isinstance(action, Write) or action.function not in (5, 6):
+        if not isinstance(action, Write):
             raise SendError(FaultKind.MALFORMED, f"{self.id} carries Modbus writes, not a {type(action).__name__}")
         if self._waiting >= _MOST_WAITING:
             raise SendError(FaultKind.BUSY, f"{_MOST_WAITING} commands are waiting for {self.id} already")
         answer = await self._write(unit, action)
         alive = isinstance(answer, Registers) or answer.kind in _ALIVE
-        self._turns.urgent(unit.place, self._clock.monotonic(), alive=alive)
-        self._wake()
+        if self._units.get(device) is unit:
+            self._turns.urgent(unit.place, self._clock.monotonic(), alive=alive)
+            self._wake()
         if isinstance(answer, Trouble):
             raise SendError(answer.kind, answer.detail)
 
     async def _write(self, unit: "_Unit", write: Write) -> Registers | Trouble:
         self._waiting += 1
         try:
-            return await self._ask(Request(unit.number, write.function, write.address, value=write.value), unit.timeout)
+            return await self._ask(Request.of(unit.number, write), unit.timeout)
         except PortError as error:
             self._lose(error.detail)
             raise SendError(FaultKind.LINK_DOWN, error.detail) from error
@@ -160,31 +181,38 @@ class ModbusBus:
             self._pause.set_result(None)
 
     async def _poll(self, unit: "_Unit", timeout: float, batch: list[Arrival | LinkChange]) -> None:
+        """Ask all its questions; what it says counts only while it is still on the line, as what it was."""
+        came: list[Arrival | LinkChange] = []
+        try:
+            await self._question(unit, timeout, came)
+        finally:
+            if self._units.get(unit.id) is unit:
+                batch += came
+
+    async def _question(self, unit: "_Unit", timeout: float, came: list[Arrival | LinkChange]) -> None:
         began = self._clock.monotonic()
         spoiled, first = 0.0, 0.0
         for index, request in enumerate(unit.requests):
             answer = await self._ask(request, timeout)
-            batch.append(Arrival(unit.id, answer, self._clock.now()))
-            if index == 0:
-                first = self._clock.monotonic() - began
+            now = self._clock.monotonic()
+            if self._units.get(unit.id) is not unit:
+                return
+            came.append(Arrival(unit.id, answer, self._clock.now()))
+            first = first or now - began
             if isinstance(answer, Registers) or answer.kind is FaultKind.REFUSED:
                 continue
             if answer.kind is FaultKind.BUSY:
-                self._turns.busy(unit.place, self._clock.monotonic())
+                self._turns.busy(unit.place, now, answer.pause_s)
                 return  # it said itself: later
             if answer.kind is FaultKind.NO_ANSWER:
-                self._failed_poll(unit, began)
+                self._turns.failed(unit.place, now, now - began)
                 unit.begin_with(index)
                 return  # its other registers would not answer either, and others wait
             spoiled += timeout * self._clock.speed  # the line will be left alone so long
         if spoiled:
-            self._failed_poll(unit, began - spoiled)
+            self._turns.failed(unit.place, now, now - began + spoiled)
         else:
             self._turns.answered(unit.place, first)
-
-    def _failed_poll(self, unit: "_Unit", began: float) -> None:
-        now = self._clock.monotonic()
-        self._turns.failed(unit.place, now, now - began)
 
     async def _connect(self) -> None:
         again = self._clock.monotonic() + self._retry_in * self._clock.speed
@@ -201,15 +229,10 @@ class ModbusBus:
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
-        link = self._link
-        if isinstance(link, ModbusTcpLink):
-            return await open_modbus_tcp(link.host, link.port, on_lost=self._wake), f"{link.host}:{link.port}"
-        port = await open_port(
-            link.port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits, on_lost=self._wake
-        )
-        quiet = max((unit.timeout for unit in self._units.values()), default=0.0)
-        line = RtuLine(port, baud=link.baud, parity=link.parity, stop_bits=link.stop_bits, quiet=quiet)
-        return line, f"{link.port}: {link.baud} baud, 8{link.parity}{link.stop_bits}"
+        return await open_line(self._link, self._quiet(), self._wake)
+
+    def _quiet(self) -> float:
+        return max((unit.timeout for unit in self._units.values()), default=0.0)
 
     def _lose(self, detail: str) -> None:
         if self._line is not None:  # else another task noticed first, and has said so
@@ -240,10 +263,12 @@ class ModbusBus:
 class _Unit:
     """One device of the line, and what it is asked."""
 
-    def __init__(self, place: int, device: Device, timing: Timing) -> None:
+    def __init__(self, device: Device, timing: Timing) -> None:
         if not isinstance(device.profile, ModbusProfile) or not isinstance(device.options, ModbusLink):
             raise TypeError(f"{device.id} is not a Modbus device")
-        self.place, self.id, self.number = place, device.id, device.options.unit
+        self.place = 0  # among the line's units, as the turns count them
+        self.id, self.number = device.id, device.options.unit
+        self.wiring = device.profile, device.options
         self.timeout, self._options = device.options.timeout, device.options
         self.requests = plan(device.profile, self.number, timing, device.options.latency)
 

@@ -16,8 +16,13 @@ from hub.site import Device
 class Routes:
     """Which topic belongs to which device, and the fewest filters that bring each message once."""
 
-    def __init__(self, devices: Iterable[Device], site_id: str) -> None:
-        """Devices whose options are not MQTT ones are passed over."""
+    def __init__(
+        self, devices: Iterable[Device], site_id: str, *, house: bool = True, elsewhere: Iterable[Device] = ()
+    ) -> None:
+        """Devices whose options are not MQTT ones are passed over. `house`: hear the wildcards, and so strangers too.
+
+        `elsewhere`: devices whose messages come another way; here they are nobody's, and no strangers.
+        """
         self._up: dict[str, list[str]] = {}
         self._alive: dict[str, list[tuple[str, MqttLink]]] = {}
         for device in devices:
@@ -26,7 +31,13 @@ class Routes:
                 self._up.setdefault(_fill(device.options.topic, names), []).append(device.id)
                 if device.options.alive:
                     self._alive.setdefault(_fill(device.options.alive, names), []).append((device.id, device.options))
-        self._house = (f"{site_id}/+/up", f"{site_id}/+/alive")
+        self._elsewhere = {
+            _fill(topic, {"site": site_id, "device": device.id})
+            for device in elsewhere
+            if isinstance(device.options, MqttLink)
+            for topic in (device.options.topic, device.options.alive)
+        }.difference(self._up, self._alive)
+        self._house = (f"{site_id}/+/up", f"{site_id}/+/alive") if house else ()
         others = [topic for topic in {**self._up, **self._alive} if not self._covered(topic)]
         self.filters: tuple[str, ...] = (*self._house, *others)
 
@@ -34,6 +45,8 @@ class Routes:
         """One arrival for each device of each topic; without a device, one that belongs to nobody."""
         found: list[Arrival] = []
         for delivery in deliveries:
+            if delivery.topic in self._elsewhere:
+                continue
             devices = self._up.get(delivery.topic)
             if devices is None or delivery.broken or delivery.topic in self._alive:
                 found += self._unusual(link, delivery)

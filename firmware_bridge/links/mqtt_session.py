@@ -41,8 +41,10 @@ class MqttSession:
         password: str = "",
         client_id: str,
         keep_alive: float = KEEP_ALIVE_S,
+        house: bool = True,
+        elsewhere: Iterable[Device] = (),
     ) -> None:
-        """`url`: mqtt://host:port or mqtts://host:port. Raises ValueError when it is not one."""
+        """`url`: mqtt://host:port or mqtts://host:port. Raises ValueError when it is not one. The rest: see Routes."""
         self.id = link.id
         self._link, self._clock = link, clock
         self._host, self._port, self._tls = _address(url)
@@ -53,13 +55,15 @@ class MqttSession:
             keep_alive=keep_alive,
             session_expiry=SESSION_EXPIRY_S,
         )
-        self._routes = Routes(devices, site_id)
+        self._site_id, self._house = site_id, house
+        self._routes = Routes(devices, site_id, house=house, elsewhere=elsewhere)
+        self._held: set[str] = set()  # filters that the session at the broker has
+        self._carrying: asyncio.Task[None] | None = None
         self._backoff = Backoff(0.5, 10.0)
         self._news: list[Arrival | LinkChange] = []
         self._wake, self._taken = asyncio.Event(), asyncio.Event()
         self._connection: Connection | None = None
         self._unacknowledged: tuple[Connection, list[int]] | None = None
-        self._subscribed = False
         self._down_because: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -99,6 +103,12 @@ class MqttSession:
                 self._task.result()  # it never ends by itself: let its exception out
             await self._wake.wait()
         raise StopAsyncIteration
+
+    def carry(self, devices: Iterable[Device], elsewhere: Iterable[Device] = ()) -> None:
+        """Subscribe to what is new and leave what is gone, on the same connection; others do not notice."""
+        self._routes = Routes(devices, self._site_id, house=self._house, elsewhere=elsewhere)
+        if self._connection is not None and not self._connection.ended.done():
+            self._carrying = asyncio.create_task(self._resubscribe(self._connection), name=f"mqtt {self.id} filters")
 
     async def send(self, device: str, action: Action) -> None:
         """Publish at QoS 1, and wait for the broker's word. Never queued: without a connection it fails at once."""
@@ -156,13 +166,28 @@ class MqttSession:
         async with asyncio.timeout(self._hello.keep_alive):
             present = await connection.open(self._host, self._port, tls)
             self._connection = connection
-            if present and self._subscribed:
-                self._up("the session was resumed")
-                return
-            granted = await connection.subscribe(self._routes.filters)
-        self._subscribed = True
+            if not present:
+                self._held.clear()
+            refused = await self._subscribe(connection)
         self._up("the session was resumed" if present else "a new session")
-        self._refused([each for each, good in zip(self._routes.filters, granted, strict=True) if not good])
+        self._refused(refused)
+
+    async def _subscribe(self, connection: Connection) -> list[str]:
+        """To what the devices need and the session lacks, and from what nobody needs; which filters were refused."""
+        refused: list[str] = []
+        while missing := [each for each in self._routes.filters if each not in self._held]:
+            granted = await connection.subscribe(missing)
+            self._held.update(missing)
+            refused += [each for each, good in zip(missing, granted, strict=True) if not good]
+        if needless := sorted(self._held.difference(self._routes.filters)):
+            await connection.unsubscribe(needless)
+            self._held.difference_update(needless)
+        return refused
+
+    async def _resubscribe(self, connection: Connection) -> None:
+        with suppress(ConnectionLost):  # then the next connection does it
+            self._refused(await self._subscribe(connection))
+            self._wake.set()
 
     def _up(self, detail: str) -> None:
         self._down_because = None
@@ -198,7 +223,7 @@ class MqttSession:
         packet_ids = [delivery.packet_id for delivery in deliveries if delivery.packet_id]
         if packet_ids:
             self._unacknowledged = (self._connection, packet_ids)
-        return [*self._routes.arrivals(self.id, deliveries)]
+        return [*self._routes.arrivals(self._hello.client_id, deliveries)]  # packet ids are the session's own
 
     def _acknowledge(self) -> None:
         """Only on the connection that brought them: another one gives the same ids to other messages."""

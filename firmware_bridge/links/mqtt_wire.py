@@ -109,6 +109,12 @@ class Connection(asyncio.BufferedProtocol):
             granted += [code < 0x80 for code in await self._answer(packet_id)]
         return granted
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Leave these filters."""
+        packet_id = self._next_id()
+        self._write(mqtt5.UnsubscribePacket(packet_id, list(filters)).write())
+        await self._answer(packet_id)
+
     async def publish(self, topic: str, payload: bytes, *, expires_s: int, retain: bool) -> int:
         """Publish at QoS 1; the broker's reason code. Raises ConnectionLost; ValueError when it cannot be written."""
         packet_id = self._next_id()
@@ -243,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._settle(packet.packet_id, [int(packet.reason_code)])
             case mqtt5.PingRespPacket():
                 pass
-            case mqtt5.SubAckPacket():
+            case mqtt5.SubAckPacket() | mqtt5.UnsubAckPacket():
                 self._settle(packet.packet_id, [int(code) for code in packet.reason_codes])
             case mqtt5.ConnAckPacket():
                 self._greet(packet)

@@ -7,8 +7,10 @@ retries, no back-off here: a Port that is lost stays lost, its holder opens a ne
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import socket
+import sys
 import termios
 from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
@@ -56,22 +58,42 @@ class Port(Protocol):
         """Let go; may be called twice."""
 
 
+class TcpPort(Port, Protocol):
+    """A cable end that knows what of its bytes has arrived."""
+
+    def undelivered(self) -> int:
+        """Bytes written that the other end's system has not acknowledged. What it says now, it says without them."""
+
+
 async def open_port(
-    path: str, *, baud: int, parity: str, stop_bits: int, on_lost: Callable[[], None] = lambda: None
+    path: str,
+    *,
+    baud: int,
+    parity: str,
+    stop_bits: int,
+    data_bits: int = 8,
+    on_lost: Callable[[], None] = lambda: None,
 ) -> Port:
-    """A serial port with 8 data bits, held exclusively. `on_lost` is called when it hangs up. Raises PortError."""
+    """A serial port, held exclusively. `on_lost` is called when it hangs up. Raises PortError.
+
+    A character of wrong parity is read as a zero byte.
+    """
     try:
-        tty = serial.Serial(path, baud, parity=parity, stopbits=stop_bits, timeout=0, exclusive=True)
+        tty = serial.Serial(path, baud, data_bits, parity, stop_bits, timeout=0, exclusive=True)
         with contextlib.ExitStack() as stack:
             stack.callback(tty.close)
             _nothing_is_not_the_end(tty.fileno())
+            if parity != "N":
+                _check_parity(tty.fileno())
             stack.pop_all()  # it stays open
     except (serial.SerialException, termios.error, ValueError, OSError) as error:
         raise PortError(f"{path}: {_open_words(error)}") from error
     return _Tty(path, tty, on_lost)
 
 
-async def open_tcp(host: str, port: int, *, timeout: float = 3.0, on_lost: Callable[[], None] = lambda: None) -> Port:
+async def open_tcp(
+    host: str, port: int, *, timeout: float = 3.0, on_lost: Callable[[], None] = lambda: None
+) -> TcpPort:
     """A TCP connection to a device or gateway, within `timeout` seconds. Raises PortError."""
     return await connect(lambda: _Tcp(f"{host}:{port}", on_lost), host, port, timeout)
 
@@ -224,6 +246,13 @@ def _nothing_is_not_the_end(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, settings)
 
 
+def _check_parity(fd: int) -> None:
+    """pyserial sends parity bits and does not look at those that come; INPCK alone makes a wrong one a zero byte."""
+    settings = termios.tcgetattr(fd)
+    settings[0] = settings[0] & ~(termios.IGNPAR | termios.PARMRK) | termios.INPCK
+    termios.tcsetattr(fd, termios.TCSANOW, settings)
+
+
 class _Tcp(_Buffered, asyncio.Protocol):
     """A TCP connection in the loop."""
 
@@ -242,6 +271,12 @@ class _Tcp(_Buffered, asyncio.Protocol):
         if self._lost is not None:
             raise PortError(self._lost)
         self._transport.write(data)
+
+    def undelivered(self) -> int:
+        if self._transport.is_closing():
+            return 0
+        sent = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(sent, sys.byteorder)
 
     def close(self) -> None:
         self._on_lost = lambda: None

@@ -3,7 +3,7 @@
 Bytes become frames by the profile's framer; what a frame says is `wire`'s. Nothing is asked, so nothing is polled.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Self
 
 from device_profiles.types import SerialLink, SerialProfile
@@ -13,7 +13,7 @@ from firmware_bridge.raw import Action, Arrival, Frame, SendError, Trouble
 from firmware_bridge.wire.framing import Framer
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import SerialPortLink
+from hub.site import Device, SerialPortLink
 
 QUIET_S = 0.25  # a frame that pauses so long has broken off: 300 characters at 9600 baud
 IDLE_S = 60.0  # how long one look at a silent port takes; a pulled plug ends it at once
@@ -60,6 +60,11 @@ class SerialPort:
             news = await (self._open() if self._port is None else self._read(self._port))
             if news:
                 return news
+
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Its device may be called otherwise; another device, or other line settings, need the port opened anew."""
+        if [device.id for device in devices] != [self._device]:
+            raise ValueError(f"{self.id}: the port is {self._device}'s")
 
     async def send(self, device: str, action: Action) -> None:
         """Write the bytes; a serial device gives no receipt."""

@@ -20,7 +20,18 @@ from firmware_bridge.simulate.serial_device import play_serial
 from firmware_bridge.simulate.tty import Tty
 from hub.clock import Clock
 from hub.reading import Value
-from hub.site import Device, ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.site import (
+    Device,
+    ModbusAsciiLink,
+    ModbusLine,
+    ModbusRtuLink,
+    ModbusRtuOverTcpLink,
+    ModbusTcpLink,
+    MqttBrokerLink,
+    SerialPortLink,
+    Site,
+    SiteLink,
+)
 
 LOG = logging.getLogger("zhian.simulate")
 Part: TypeAlias = Callable[[], Coroutine[Any, Any, None]]  # Any: what a coroutine never yields
@@ -67,10 +78,10 @@ class _Cast:
     async def join(self, link: SiteLink, stack: AsyncExitStack) -> list[Part]:
         """Open this link's other end; what there is to do on it."""
         match link:
-            case ModbusRtuLink():
+            case ModbusRtuLink() | ModbusAsciiLink():
                 tty = stack.enter_context(Tty(Path(link.port)))
                 return [await self._modbus(link, Units(link, self._clock, fd=tty.fd), stack)]
-            case ModbusTcpLink():
+            case ModbusTcpLink() | ModbusRtuOverTcpLink():
                 units = Units(link, self._clock, host=link.host, port=link.port)
                 return [await self._modbus(link, units, stack)]
             case SerialPortLink():
@@ -83,7 +94,7 @@ class _Cast:
             case MqttBrokerLink():
                 return [self._mqtt(device) for device in link.devices]
 
-    async def _modbus(self, link: ModbusRtuLink | ModbusTcpLink, units: Units, stack: AsyncExitStack) -> Part:
+    async def _modbus(self, link: ModbusLine, units: Units, stack: AsyncExitStack) -> Part:
         registers = _Registers({device.id: self._life(device) for device in link.devices}, units)
         registers.turn(self._now())  # before anybody can ask
         await stack.enter_async_context(units)

@@ -1,41 +1,51 @@
 """Simulated Modbus devices: the units of one link, on a TCP port or on the master side of a pty.
 
-Framing and messages are pymodbus's, an independent implementation; memory and commands come from the profiles. What
-the values are and how they change is the play's business, not this file's.
+Messages are pymodbus's, an independent implementation; memory and commands come from the profiles. What the values are
+and how they change is the play's business, not this file's.
 """
 
 import asyncio
 import contextlib
-import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Self
 
 import msgspec
 from pymodbus import FramerType
-from pymodbus.exceptions import ModbusIOException
-from pymodbus.framer import FRAMER_NAME_TO_CLASS, FramerBase
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse
+from pymodbus.constants import DeviceInformation
+from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsResponse,
+    ReadDiscreteInputsResponse,
+    WriteMultipleCoilsRequest,
+    WriteMultipleCoilsResponse,
+)
+from pymodbus.pdu.mei_message import ReadDeviceInformationRequest, ReadDeviceInformationResponse
 from pymodbus.pdu.register_message import (
+    MaskWriteRegisterRequest,
+    MaskWriteRegisterResponse,
     ReadHoldingRegistersResponse,
     ReadInputRegistersResponse,
+    ReadWriteMultipleRegistersRequest,
+    ReadWriteMultipleRegistersResponse,
+    WriteMultipleRegistersRequest,
+    WriteMultipleRegistersResponse,
     WriteSingleRegisterRequest,
     WriteSingleRegisterResponse,
 )
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.raw import Write
+from firmware_bridge.simulate.modbus_stream import AnyCoilValue, Connection, Pty, stop
 from firmware_bridge.simulate.paced import Pace
 from firmware_bridge.wire import encode, orders
 from hub.clock import Clock
 from hub.reading import Value
-from hub.site import ModbusRtuLink, ModbusTcpLink
+from hub.site import ModbusAsciiLink, ModbusLine, ModbusTcpLink
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _NO_TARGET = 1, 2, 3, 11
 _ON, _OFF = 0xFF00, 0x0000
-_STALE_S = 0.2  # half a request that is older than this was noise
-_NOBODY_S = 0.05  # how often we look whether somebody has opened the other side of the pty
 _READS: dict[int, tuple[str, type[ModbusPDU]]] = {
     1: ("coil", ReadCoilsResponse),
     2: ("discrete", ReadDiscreteInputsResponse),
@@ -53,7 +63,7 @@ class Units:
 
     def __init__(
         self,
-        link: ModbusRtuLink | ModbusTcpLink,
+        link: ModbusLine,
         clock: Clock,
         *,
         host: str = "127.0.0.1",
@@ -61,8 +71,11 @@ class Units:
         fd: int | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """With `fd` (stays the caller's) it speaks RTU, at once or in the time of `pace`; else Modbus TCP."""
+        """Speaks as the link does. `fd` stays the caller's; with `pace` it takes a real line's time."""
         self._clock = clock
+        self._gateway = isinstance(link, ModbusTcpLink)
+        serial = FramerType.ASCII if isinstance(link, ModbusAsciiLink) else FramerType.RTU
+        self._framer = FramerType.SOCKET if self._gateway else serial
         self._host, self.port, self._fd, self._pace = host, port, fd, pace
         units = [_Unit(device.id, device.profile, device.options) for device in link.devices]
         self._by_id = {unit.id: unit for unit in units}
@@ -73,13 +86,15 @@ class Units:
     async def __aenter__(self) -> Self:
         """Serve."""
         if self._fd is not None:
-            self._open.callback(_Pty(self, self._fd, self._pace).close)
+            self._open.callback(Pty(self.answer, self._framer, self._fd, self._pace).close)
             return self
-        connections: set[_Connection] = set()
+        connections: set[Connection] = set()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(self, connections), self._host, self.port)
+        server = await loop.create_server(
+            partial(Connection, self.answer, self._framer, connections), self._host, self.port
+        )
         self.port = server.sockets[0].getsockname()[1]
-        self._open.push_async_callback(_stop, server, connections)
+        self._open.push_async_callback(stop, server, connections)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -104,20 +119,23 @@ class Units:
         """A silent unit answers nothing, as one without power."""
         self._by_id[device_id].silent = silent
 
-    def answer(self, request: ModbusPDU, *, gateway: bool) -> ModbusPDU | None:
-        """What comes back; None: nothing. A `gateway` says so when there is no such unit, an RS-485 line does not."""
+    def answer(self, request: ModbusPDU) -> ModbusPDU | None:
+        """What comes back; None: nothing. A gateway says so when there is no such unit, an RS-485 line does not."""
         unit = self._by_number.get(request.dev_id)
         if unit is None:
-            return ExceptionResponse(request.function_code, _NO_TARGET) if gateway else None
+            return ExceptionResponse(request.function_code, _NO_TARGET) if self._gateway else None
         if unit.silent:
             return None
         if request.function_code in _READS:
             return _read(unit, request)
-        if isinstance(request, _AnyCoilValue):
-            return self._write(unit, Write(5, request.address, request.value), request)
-        if isinstance(request, WriteSingleRegisterRequest):
-            reply = WriteSingleRegisterResponse(address=request.address, registers=request.registers)
-            return self._write(unit, Write(6, request.address, request.registers[0]), reply)
+        if isinstance(request, ReadDeviceInformationRequest):
+            return _identified(unit, request)
+        if isinstance(request, ReadWriteMultipleRegistersRequest):
+            write = Write(16, request.write_address, data=_packed(request.write_registers))
+            refused = self._write(unit, write, request)
+            return _read_back(unit, request) if refused is request else refused
+        if (understood := _written(request)) is not None:
+            return self._write(unit, *understood)
         return ExceptionResponse(request.function_code, _ILLEGAL_FUNCTION)
 
     def _write(self, unit: "_Unit", write: Write, reply: ModbusPDU) -> ModbusPDU:
@@ -125,12 +143,13 @@ class Units:
         if known is not None:
             self._command(unit, *known)
             return reply
-        words = unit.memory.get("coil" if write.function == 5 else "holding", {})
-        if write.address not in words:
-            return ExceptionResponse(write.function, _ILLEGAL_ADDRESS)
-        if write.function == 5 and write.value not in (_ON, _OFF):
+        words = unit.memory.get("coil" if write.function in (5, 15) else "holding", {})
+        if write.function == 5 and write.value not in (_ON, _OFF) and write.address in words:
             return ExceptionResponse(write.function, _ILLEGAL_VALUE)
-        words[write.address] = int(write.value == _ON) if write.function == 5 else write.value
+        fresh = _stored(write, words.get(write.address, 0))
+        if not fresh.keys() <= words.keys():
+            return ExceptionResponse(reply.function_code, _ILLEGAL_ADDRESS)
+        words.update(fresh)
         return reply
 
     def _command(self, unit: "_Unit", name: str, seconds: float | None) -> None:
@@ -162,126 +181,6 @@ class _Unit:
         self.silent = False
 
 
-class _AnyCoilValue(ModbusPDU):
-    """Function 5 with any value, as question and as its echo: pymodbus's own knows FF00 and 0000 only, while timed
-    relays (Waveshare: coil 0x0200 + n, tenths of a second) take a number there."""
-
-    function_code = 5
-    rtu_frame_size = 8
-    value = 0
-
-    def encode(self) -> bytes:
-        return struct.pack(">HH", self.address, self.value)
-
-    def decode(self, data: bytes) -> None:
-        self.address, self.value = struct.unpack(">HH", data[:4])
-
-
-class _Ear:
-    """Bytes in, whole answers out: one framer for one stream."""
-
-    def __init__(self, units: Units, kind: FramerType) -> None:
-        decoder = DecodePDU(True)
-        decoder.register(_AnyCoilValue)
-        self._units, self._gateway = units, kind is FramerType.SOCKET
-        self._framer: FramerBase = FRAMER_NAME_TO_CLASS[kind](decoder)
-        self._unread = b""
-
-    def hear(self, data: bytes) -> bytes:
-        """The answers to the requests that are complete now."""
-        self._unread += data
-        answers = b""
-        while self._unread:
-            try:
-                used, request = self._framer.handleFrame(self._unread, 0, 0)
-            except ModbusIOException:
-                used, request = len(self._unread), None
-            self._unread = self._unread[used:]
-            if request is None:
-                break
-            if reply := self._units.answer(request, gateway=self._gateway):
-                reply.dev_id, reply.transaction_id = request.dev_id, request.transaction_id
-                answers += self._framer.buildFrame(reply)
-        return answers
-
-    def forget(self) -> None:
-        """Half a request that will never be whole."""
-        self._unread = b""
-
-
-class _Connection(asyncio.Protocol):
-    """One client of the TCP port."""
-
-    def __init__(self, units: Units, connections: set["_Connection"]) -> None:
-        self._ear = _Ear(units, FramerType.SOCKET)
-        self._connections = connections
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        if answers := self._ear.hear(data):
-            self._transport.write(answers)  # type: ignore[attr-defined]  # a stream's transport can write
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-class _Pty:
-    """The master side of a pty; it does not mind when nobody has opened the other side."""
-
-    def __init__(self, units: Units, fd: int, pace: Pace | None) -> None:
-        self._ear = _Ear(units, FramerType.RTU)
-        self._fd, self._pace = fd, pace
-        self._loop = asyncio.get_running_loop()
-        self._again: asyncio.TimerHandle | None = None
-        self._heard = 0.0
-        os.set_blocking(fd, False)
-        self._watch()
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._fd)
-        if self._pace is not None:
-            self._pace.close()
-        if self._again is not None:
-            self._again.cancel()
-
-    def _watch(self) -> None:
-        self._loop.add_reader(self._fd, self._readable)
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._fd, 4096)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: nobody is there, and the loop would be told so without end
-            self._loop.remove_reader(self._fd)
-            self._again = self._loop.call_later(_NOBODY_S, self._watch)
-            return
-        if self._loop.time() - self._heard > _STALE_S:
-            self._ear.forget()
-        self._heard = self._loop.time()
-        if self._pace is not None:
-            self._pace.carry(data, self._ear.hear, self._say)
-        elif answers := self._ear.hear(data):
-            self._say(answers)
-
-    def _say(self, answers: bytes) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: as on a real line
-            os.write(self._fd, answers)
-
-
-async def _stop(server: asyncio.Server, connections: set[_Connection]) -> None:
-    server.close()
-    for connection in list(connections):
-        connection.close()
-    await server.wait_closed()
-
-
 def _read(unit: _Unit, request: ModbusPDU) -> ModbusPDU:
     table, response = _READS[request.function_code]
     words = unit.memory.get(table, {})
@@ -298,3 +197,71 @@ def _other(profile: ModbusProfile, quantity: str, state: Value, before: Value | 
     if len(others) == 1 or before in (None, state):
         return others[0] if others else state
     return before if before is not None else state
+
+
+def _written(request: ModbusPDU) -> tuple[Write, ModbusPDU] | None:
+    """The write that a request asks for, and the answer that confirms it. Bits and bytes are packed by us."""
+    at = request.address
+    match request:
+        case AnyCoilValue():
+            return Write(5, at, request.value), request
+        case WriteSingleRegisterRequest():
+            return Write(6, at, request.registers[0]), WriteSingleRegisterResponse(
+                address=at, registers=request.registers
+            )
+        case WriteMultipleCoilsRequest():
+            bits = sum(bool(bit) << n for n, bit in enumerate(request.bits))
+            data = bits.to_bytes((request.count + 7) // 8, "little")
+            return Write(15, at, count=request.count, data=data), WriteMultipleCoilsResponse(
+                address=at, count=request.count
+            )
+        case WriteMultipleRegistersRequest():
+            return Write(16, at, data=_packed(request.registers)), WriteMultipleRegistersResponse(
+                address=at, count=request.count
+            )
+        case MaskWriteRegisterRequest():
+            return Write(22, at, request.or_mask, mask=request.and_mask), MaskWriteRegisterResponse(
+                address=at, and_mask=request.and_mask, or_mask=request.or_mask
+            )
+    return None
+
+
+def _stored(write: Write, now: int) -> dict[int, int]:
+    """What stands in the memory after a write; `now` is the word at its address."""
+    at, data = write.address, write.data
+    match write.function:
+        case 5:
+            return {at: int(write.value == _ON)}
+        case 6:
+            return {at: write.value}
+        case 15:
+            return {at + n: data[n // 8] >> n % 8 & 1 for n in range(write.count)}
+        case 16:
+            return {at + n: word for n, (word,) in enumerate(struct.iter_unpack(">H", data))}
+    return {at: now & write.mask | write.value & ~write.mask & 0xFFFF}
+
+
+def _packed(words: Iterable[int]) -> bytes:
+    return b"".join(word.to_bytes(2, "big") for word in words)
+
+
+def _read_back(unit: _Unit, request: ReadWriteMultipleRegistersRequest) -> ModbusPDU:
+    words = unit.memory.get("holding", {})
+    wanted = range(request.read_address, request.read_address + request.read_count)
+    if not all(address in words for address in wanted):
+        return ExceptionResponse(request.function_code, _ILLEGAL_ADDRESS)
+    return ReadWriteMultipleRegistersResponse(registers=[words[address] for address in wanted])
+
+
+def _identified(unit: _Unit, request: ReadDeviceInformationRequest) -> ModbusPDU:
+    """Function 43/14: who the unit says that it is, all of it made from its profile."""
+    texts = ("Zhian simulator", unit.profile.id, f"{unit.profile.profile}", "", unit.profile.title.en, unit.id)
+    objects = {number: text.encode() for number, text in enumerate(texts) if text}
+    if request.read_code == DeviceInformation.SPECIFIC:
+        objects = {number: data for number, data in objects.items() if number == request.object_id}
+        if not objects:
+            return ExceptionResponse(request.function_code, _ILLEGAL_ADDRESS)
+    most = 2 if request.read_code == DeviceInformation.BASIC else 0xFF
+    first = request.object_id if request.object_id in objects else 0
+    told = {number: data for number, data in objects.items() if first <= number <= most or len(objects) == 1}
+    return ReadDeviceInformationResponse(read_code=request.read_code, information=told)

@@ -24,7 +24,7 @@ from device_profiles.types import (
 )
 from device_profiles.types import Raw as Word
 from firmware_bridge.raw import Alive, Frame, Message, Raw, Registers, Trouble
-from firmware_bridge.wire import iso11784, jsonpath, numbers
+from firmware_bridge.wire import iso11784, jsonpath, numbers, registers
 from firmware_bridge.wire.quick_json import MAX_MESSAGE, MAX_SKEW_MS, quick
 from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Value
 
@@ -114,15 +114,18 @@ def _bit(name: str, field: RegisterField, answer: Registers) -> Value | Flaw | N
 
 
 def _register(name: str, field: RegisterField, answer: Registers) -> Value | Flaw | None:
-    """None when not all bytes of the number are in this answer."""
+    """None when not all bytes of it are in this answer."""
     if field.type == "bit":
         return Flaw(FaultKind.MALFORMED, "a bit stands in coils or discrete inputs, not in registers")
     start = 2 * (field.address - answer.address) + field.byte
-    data = answer.data[start : start + numbers.width(field.type)] if start >= 0 else b""
-    if len(data) < numbers.width(field.type):
+    data = answer.data[start : start + field.width] if start >= 0 else b""
+    if len(data) < field.width:
         return None
-    pattern = int.from_bytes(numbers.arrange(data, field.order), "big")
-    return _settle(name, field, numbers.read(field.type, data, field.order), pattern)
+    try:
+        raw = registers.read(field, data)
+    except ValueError as error:
+        return Flaw(FaultKind.MALFORMED, str(error))
+    return _ABSENT if raw is None else _settle(name, field, raw)
 
 
 # --- serial frames ---------------------------------------------------------------------------------------------
@@ -262,9 +265,9 @@ def _details(field: JsonField, document: object) -> dict[str, str] | Flaw | None
 _ABSENT = Flaw(FaultKind.ABSENT, "the device says that it has no value")
 
 
-def _settle(name: str, field: Field, raw: Word | float, pattern: int | None = None) -> Value | Flaw:
-    """State or number in the vocabulary's unit. `pattern`: the same bits unsigned, so that 0xFFFF can mean absent."""
-    if field.absent and (_among(raw, field.absent) or _among(pattern, field.absent)):
+def _settle(name: str, field: Field, raw: Word | float) -> Value | Flaw:
+    """State or number in the vocabulary's unit."""
+    if _among(raw, field.absent):
         return _ABSENT
     if field.choices:
         for state, words in field.choices.items():

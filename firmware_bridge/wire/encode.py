@@ -18,10 +18,11 @@ from device_profiles.types import (
     Table,
 )
 from device_profiles.types import Raw as Word
-from firmware_bridge.wire import framing, jsonpath, numbers
+from firmware_bridge.wire import framing, jsonpath, numbers, registers
 from hub.reading import Value
 
 _BIT_TABLES = frozenset({"coil", "discrete"})
+_NOT_WHOLE = frozenset({"f32", "f64", "text"})
 
 
 def memory(profile: ModbusProfile, values: Mapping[str, Value]) -> dict[str, dict[int, int]]:
@@ -37,9 +38,9 @@ def memory(profile: ModbusProfile, values: Mapping[str, Value]) -> dict[str, dic
         if field.table in _BIT_TABLES:
             tables.setdefault(field.table, {})[field.address] = int(_raw(field, value))
             continue
-        data = numbers.write(field.type, _raw(field, value), field.order)
-        start = 2 * field.address + field.byte
-        octets.setdefault(field.table, {}).update(enumerate(data, start))
+        start, places = 2 * field.address + field.byte, octets.setdefault(field.table, {})
+        before = bytes(places.get(at, 0) for at in range(start, start + field.width))
+        places.update(enumerate(registers.write(field, _raw(field, value), before), start))
     for table, places in octets.items():
         first = min(places) // 2
         last = max(max(places) // 2, first + profile.min_registers - 1)
@@ -115,7 +116,10 @@ def _patch(data: bytearray, field: FrameField, value: Value) -> None:
     size = numbers.width(field.type)
     start = field.at if field.at >= 0 else len(data) + field.at
     now = numbers.read(field.type, bytes(data[start : start + size]))
-    data[start : start + size] = numbers.write(field.type, _raw(field, value, now))
+    raw = _raw(field, value, now)
+    if isinstance(raw, str):
+        raise ValueError(f"{raw!r} is not a number")
+    data[start : start + size] = numbers.write(field.type, raw)
 
 
 def _write_hex(data: bytearray, place: HexText | None, number: int) -> None:
@@ -127,16 +131,14 @@ def _write_hex(data: bytearray, place: HexText | None, number: int) -> None:
     data[place.at : place.at + place.chars] = digits[::-1] if place.digits == "least-significant-first" else digits
 
 
-def _raw(field: RegisterField | FrameField, value: Value, now: int | float | None = None) -> int | float:
-    """The number on the wire. Where a state has several words, the one that stands there `now` stays."""
+def _raw(field: RegisterField | FrameField, value: Value, now: int | float | None = None) -> int | float | str:
+    """What stands on the wire. Where a state has several words, the one that stands there `now` stays."""
     if field.choices:
-        words = [word for word in _words(field, value) if not isinstance(word, str)]
-        if now is not None and now in words:
-            return now
-        return words[0]
+        words = _words(field, value)
+        return now if now is not None and now in words else words[0]
     if isinstance(value, str):
         raise ValueError(f"{value!r} is not a number")
-    whole = isinstance(field, FrameField) or not field.type.startswith("f")
+    whole = isinstance(field, FrameField) or field.type not in _NOT_WHOLE
     return numbers.unscaled(value, field.scale, field.offset, whole=whole)
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.wire.modbus import DOUBLE_S, Request
-from firmware_bridge.wire.plan import RtuTiming, TcpTiming, Timing, one_by_one, plan
-from hub.site import Device, ModbusRtuLink, ModbusTcpLink
+from firmware_bridge.wire.plan import AsciiTiming, RtuTiming, TcpTiming, Timing, one_by_one, plan
+from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusTcpLink
 
 SPREAD_S = 2.0  # the first polls are spread over so much of the clock at most: nobody is silent because of it
 _POLLS, _MOST_POLLS = 50, 20_000  # of each device, and of all together: enough for an average
@@ -83,14 +83,16 @@ class LinkLoad(msgspec.Struct, frozen=True):
         return sum(device.poll_ms / (1000 * device.every) for device in self.devices)
 
 
-def timing_of(link: ModbusRtuLink | ModbusTcpLink) -> Timing:
-    """What a request costs on this link."""
+def timing_of(link: ModbusLine) -> Timing:
+    """What a request costs on this link. RTU frames over TCP cost what they cost on the line behind the server."""
     if isinstance(link, ModbusTcpLink):
         return TcpTiming()
+    if isinstance(link, ModbusAsciiLink):
+        return AsciiTiming(link.baud, link.data_bits, link.parity, link.stop_bits)
     return RtuTiming(link.baud, link.parity, link.stop_bits)
 
 
-def link_load(link: ModbusRtuLink | ModbusTcpLink) -> LinkLoad:
+def link_load(link: ModbusLine) -> LinkLoad:
     """The link's load. ValueError names the device whose profile has no plan; TypeError: it is no Modbus device."""
     timing = timing_of(link)
     devices = [_device_load(device, timing) for device in link.devices]
@@ -164,7 +166,7 @@ def _device_load(device: Device, timing: Timing) -> DeviceLoad:
         every=device.options.every,
         requests=requests,
         ms=ms,
-        wait_ms=_waits_ms(requests, ms) if isinstance(timing, RtuTiming) else 0.0,
+        wait_ms=_waits_ms(requests, ms) if not isinstance(timing, TcpTiming) else 0.0,
         single_ms=sum(timing.ms(request, latency) for request in one_by_one(device.profile, unit)),
         read_every=device.options.every,
     )

@@ -26,8 +26,7 @@ def action(
         raise ValueError(f"{profile.id} has no command {command!r}; it has {known}")
     lasting = _duration(command, profile.command[command].seconds, seconds)
     if isinstance(profile, ModbusProfile):
-        write = profile.command[command]
-        return Write(write.function, write.address, _word(write, lasting))
+        return _write(profile.command[command], lasting)
     if isinstance(profile, SerialProfile):
         return bytes.fromhex(profile.command[command].bytes)
     order = profile.command[command]
@@ -61,21 +60,31 @@ def _duration(command: str, duration: Duration | None, seconds: float | None) ->
     return lasting
 
 
-def _word(write: ModbusCommand, seconds: float | None) -> int:
-    """The word to write: the command's own, or the duration in ticks of the device."""
-    if write.seconds is None or seconds is None:
-        return write.value
-    return round(seconds * write.seconds.per_second)
+def _write(order: ModbusCommand, seconds: float | None) -> Write:
+    """What function and address carry: the command's own words, or the duration in ticks of the device."""
+    ticks = round(seconds * order.seconds.per_second) if order.seconds and seconds is not None else None
+    if order.function == 15:
+        packed = sum(coil << n for n, coil in enumerate(order.values)).to_bytes((len(order.values) + 7) // 8, "little")
+        return Write(15, order.address, count=len(order.values), data=packed)
+    if order.function == 16:
+        words = order.values if ticks is None else [*order.values, ticks]
+        return Write(16, order.address, data=b"".join(word.to_bytes(2, "big") for word in words))
+    if order.bits is not None:
+        first, last = order.bits
+        theirs = (1 << last + 1) - (1 << first)
+        return Write(22, order.address, order.value << first, mask=0xFFFF & ~theirs)
+    return Write(order.function, order.address, order.value if ticks is None else ticks)
 
 
 def _read_write(profile: ModbusProfile, write: Write) -> Understood | None:
+    """The command that would be sent so; a duration is read out of its ticks first."""
     for name, order in profile.command.items():
         if (order.function, order.address) != (write.function, write.address):
             continue
-        if order.seconds is not None:
-            return name, write.value / order.seconds.per_second
-        if order.value == write.value:
-            return name, None
+        ticks = int.from_bytes(write.data[-2:], "big") if order.function == 16 else write.value
+        seconds = ticks / order.seconds.per_second if order.seconds else None
+        if _write(order, seconds) == write:
+            return name, seconds
     return None
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from device_profiles.types import BIT_TABLES, TABLES, ModbusProfile, RegisterField, Table
-from firmware_bridge.wire.modbus import MAX_BITS, READ_FUNCTION, Request, bus_time_ms
+from firmware_bridge.wire.modbus import MAX_BITS, READ_FUNCTION, Request, ascii_time_ms, bus_time_ms
 
 _END = 0x10000  # one after the last address
 _NS_PER_MS = 1_000_000
@@ -33,6 +33,23 @@ class RtuTiming(msgspec.Struct, frozen=True):
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
 
 
+class AsciiTiming(msgspec.Struct, frozen=True):
+    """What a request costs on a Modbus ASCII line: twice the characters of RTU and more, at this speed and format."""
+
+    baud: int = 9600
+    data_bits: int = 7
+    parity: str = "E"
+    stop_bits: int = 1
+
+    def ms(self, request: Request, latency: float) -> float:
+        """How long the request holds the line, in ms; `latency` of the device in s."""
+        return ascii_time_ms(request, self.baud, self.parity, self.stop_bits, self.data_bits, 1000 * latency)
+
+    def __str__(self) -> str:
+        """As an installer writes it."""
+        return f"ASCII, {self.baud} {self.data_bits}{self.parity}{self.stop_bits}"
+
+
 class TcpTiming(msgspec.Struct, frozen=True):
     """What a request costs on Modbus TCP: the device's latency, whatever its length, so the fewest requests win."""
 
@@ -45,7 +62,7 @@ class TcpTiming(msgspec.Struct, frozen=True):
         return "TCP"
 
 
-Timing: TypeAlias = RtuTiming | TcpTiming
+Timing: TypeAlias = RtuTiming | AsciiTiming | TcpTiming
 
 
 def plan(

@@ -48,10 +48,21 @@ class Turns:
 
     def __init__(self, units: Sequence[Habits]) -> None:
         """`begin` before the first turn."""
-        self._units = [_Unit(habits) for habits in units]
-        self._most_saved = max((BURST_S, *(unit.price(unit.habits.timeout) for unit in self._units)))
         self._saved, self._saved_at = 0.0, 0.0
+        self._units: list[_Unit] = []
         self._doubted: list[int] = []
+        self.carry([(habits, None) for habits in units], 0.0)
+
+    def carry(self, units: Sequence[tuple[Habits, int | None]], now: float) -> None:
+        """Other units from now on: who had a place on this line keeps its turn and its name, who is new is due soon."""
+        before, self._units = self._units, []
+        for place, (habits, old) in enumerate(units):
+            unit = _Unit(habits) if old is None else before[old]
+            if old is None:
+                unit.start(now + first_due(habits.every, place, len(units)))
+            self._units.append(unit)
+        self._most_saved = max((BURST_S, *(unit.price(unit.habits.timeout) for unit in self._units)))
+        self._doubted = [place for place, unit in enumerate(self._units) if unit.doubted]
 
     def begin(self, now: float) -> None:
         """The line is open: starts are spread, and whoever was dead may be alive."""
@@ -95,9 +106,9 @@ class Turns:
         if self._alone:  # nobody was kept waiting
             self._saved, self._saved_at = max(self._saved, 0.0), now
 
-    def busy(self, place: int, now: float) -> None:
-        """It said itself that it is busy (exception 05 or 06): alive, and left in peace for a while."""
-        self._units[place].rest(now)
+    def busy(self, place: int, now: float, least: float = 0.0) -> None:
+        """It said itself that it is busy (exception 05 or 06): alive, and left in peace for `least` s, growing."""
+        self._units[place].rest(now, least)
         self._judge(place)
 
     def urgent(self, place: int, now: float, *, alive: bool) -> None:
@@ -175,8 +186,8 @@ class _Unit:
         self.fails += 1
         return forgiven
 
-    def rest(self, now: float) -> None:
-        pause = min(_BUSY_MOST_S, _BUSY_FIRST_S * 2 ** min(self._busy, 10))
+    def rest(self, now: float, least: float) -> None:
+        pause = max(least, min(_BUSY_MOST_S, _BUSY_FIRST_S * 2 ** min(self._busy, 10)))
         self._busy += 1
         self.fails, self.doubted, self._proven = 0, False, True
         self.due = max(self.due, now + pause)

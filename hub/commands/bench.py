@@ -14,6 +14,8 @@ from hub.commands.options import JSON
 
 # A bench's file is imported when it is named, so that one does not need what another measures.
 BENCHES = {
+    "alarm": "hub.bench.alarm",
+    "ingest": "hub.bench.ingest",
     "modbus": "hub.bench.modbus",
 }
 

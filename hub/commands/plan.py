@@ -14,12 +14,10 @@ from device_profiles.door import Refusal
 from firmware_bridge.wire.load import DeviceLoad, LinkLoad, link_load
 from hub.commands.options import JSON, SITE, print_lines
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, Site
+from hub.site import ModbusLine, ModbusSerialLine, Site
 
 WARN, FULL = 0.8, 1.0  # parts of the time; above WARN there is no room for commands, repetitions and dead units
 _BAUDS = (4800, 9600, 19200, 38400, 57600, 115200)  # what RS-485 devices can usually be set to
-
-ModbusLine = ModbusRtuLink | ModbusTcpLink
 
 
 class LinkLine(msgspec.Struct, frozen=True, tag_field="kind", tag="link"):
@@ -81,7 +79,7 @@ def plan_command(site: Path, as_json: bool) -> None:
 def modbus_loads(site: Site, path: Path) -> Iterator[tuple[str, ModbusLine, LinkLoad]]:
     """Key in the file, link and load of each Modbus line. Raises Refusal for a device that cannot be read so."""
     for at, link in enumerate(site.links):
-        if isinstance(link, ModbusRtuLink | ModbusTcpLink):
+        if isinstance(link, ModbusLine):
             try:
                 yield f"link[{at}]", link, link_load(link)
             except ValueError as error:
@@ -169,7 +167,7 @@ def _right(link: ModbusLine, load: LinkLoad) -> str:
         ways = [f"every = {math.ceil(round(10 * factor * paces.pop(), 6)) / 10:g} for its devices"]
     else:
         ways = [f"`every` {math.ceil(10 * factor) / 10:g} times as long for its devices"]
-    if isinstance(link, ModbusRtuLink):
+    if isinstance(link, ModbusSerialLine):
         faster = ((baud, link_load(msgspec.structs.replace(link, baud=baud))) for baud in _BAUDS if baud > link.baud)
         ways += [f"baud = {baud} ({_percent(then)} %)" for baud, then in faster if then.load <= WARN][:1]
     if len(load.devices) > 1:

@@ -5,9 +5,10 @@ import fcntl
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,21 +17,36 @@ import uvloop
 
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
+from firmware_bridge.links.mqtt_lanes import MqttLanes
 from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Link
 from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE
+from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
+from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
-from hub.supervisor import Child, stop_on_signals, supervise, zhian
+from hub.site import (
+    Device,
+    ModbusAsciiLink,
+    ModbusRtuLink,
+    ModbusRtuOverTcpLink,
+    ModbusTcpLink,
+    MqttBrokerLink,
+    SerialPortLink,
+    Site,
+    SiteLink,
+)
+from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 
+LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080
+LOOK_S = 0.5  # how often the journal is asked whether the field process has reloaded
 
 
 @click.command("run")
@@ -60,17 +76,46 @@ async def run_site(
     load_rules(site, site_path)
     with lock(data), listening_socket(host, port) as listener:
         _prepare_journal(site, site_path, data)
+        accept(site_path, data)
         arguments = (str(site_path), "--data", str(data))
         office = (*arguments, "--listener", str(listener.fileno()), *office_flags)
-        children = [
-            *(_broker(site, data)),
+        ours = [
             *more,
             Child(name="field", argv=zhian("field", *arguments), environment=environment),
             Child(name="office", argv=zhian("office", *office), pass_fds=[listener.fileno()], environment=environment),
         ]
-        stop = asyncio.Event()
+        for link in broker.own(site):
+            broker.check_free(link)
+        stop, keeper = asyncio.Event(), Keeper()
         stop_on_signals(stop)
-        await supervise(children, stop)
+        on_hangup(stop, lambda: keeper.signal("field", signal.SIGHUP))
+        following = asyncio.create_task(_follow(keeper, site_path, data, ours))
+        try:
+            await supervise([*_brokers(site, data), *ours], stop, keeper)
+        finally:
+            following.cancel()
+
+
+async def _follow(keeper: Keeper, site_path: Path, data: Path, ours: Sequence[Child]) -> None:
+    """When the field process has reloaded: the brokers of the new file, and an office that knows it, in its place."""
+    before, was = last_reload(data, ""), read_site(site_path)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        now = last_reload(data, before)
+        if now == before:
+            continue
+        before = now
+        try:
+            fresh = read_site(site_path)
+            brokers = _brokers(fresh[0], data)
+        except Refusal as error:  # edited again since: the next reload will tell
+            LOG.error("the office goes on with the old file: %s", error)
+            continue
+        again = {"office"} if fresh != was else set()
+        if [link.listen for link in broker.own(fresh[0])] != [link.listen for link in broker.own(was[0])]:
+            again.add("mosquitto")
+        was = fresh
+        await keeper.renew([*brokers, *ours], again)
 
 
 def _prepare_journal(site: Site, site_path: Path, data: Path) -> None:
@@ -90,21 +135,29 @@ def field_command(site: Path, data: Path) -> None:
 
 
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
-    site = load_site(site_path)
-    rules = load_rules(site, site_path)
+    site, rules = read_accepted(site_path, data)
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
     gc.freeze()  # what stands for years need not be looked through again and again
     links = [_link(site, link, data, clock) for link in site.links]
+    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    running = asyncio.create_task(Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock).run())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not running.done():
-        running.cancel()
-    await asyncio.gather(running, return_exceptions=stop.is_set())
+    reloader = Reloader(site, rules, site_path, data, field, lambda site, link: _link(site, link, data, clock), clock)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
+    async with Control(data, _handlers(reloader)):
+        running = asyncio.create_task(field.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=stop.is_set())
+
+
+def _handlers(reloader: Reloader) -> dict[str, Handler]:
+    """What the command line may ask of the running field process: a word, and what answers it."""
+    return {"reload": reloader.answer}
 
 
 @click.command("office", hidden=True)
@@ -118,7 +171,9 @@ def office_command(site: Path, data: Path, listener: int, demo: bool, https: boo
     from hub.office import serve_office  # a web server, which the field process need not load
 
     configure_log()
-    uvloop.run(serve_office(load_site(site), site, data, socket.socket(fileno=listener), demo=demo, https=https))
+    uvloop.run(
+        serve_office(read_accepted(site, data)[0], site, data, socket.socket(fileno=listener), demo=demo, https=https)
+    )
 
 
 def configure_log() -> None:
@@ -155,30 +210,16 @@ def lock(data: Path) -> IO[str]:
     return file
 
 
-def _broker(site: Site, data: Path) -> list[Child]:
-    own = [link for link in site.links if isinstance(link, MqttBrokerLink) and not link.url]
-    for link in own:
-        _check_free(link)
+def _brokers(site: Site, data: Path) -> list[Child]:
     return [
-        Child(name="mosquitto", argv=[broker.executable(), "-c", str(broker.prepare(site, link, data))]) for link in own
+        Child(name="mosquitto", argv=[broker.executable(), "-c", str(broker.prepare(site, link, data))])
+        for link in broker.own(site)
     ]
-
-
-def _check_free(link: MqttBrokerLink) -> None:
-    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log."""
-    host, _, port = link.listen.rpartition(":")
-    try:
-        socket.create_server((host, int(port))).close()
-    except (OSError, OverflowError) as error:
-        right = (
-            "stop what listens there (systemctl disable --now mosquitto), give another `listen`, or a broker's `url`"
-        )
-        raise Refusal(f"link {link.id}", "listen", f"cannot be used: {error}", value=link.listen, right=right) from None
 
 
 def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
     match link:
-        case ModbusRtuLink() | ModbusTcpLink():
+        case ModbusRtuLink() | ModbusAsciiLink() | ModbusRtuOverTcpLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)
@@ -186,17 +227,23 @@ def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
             return _session(site, link, data, clock)
 
 
-def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttSession:
+def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttLanes:
     password = broker.credentials(data).get(broker.HUB, "")
     if link.url:
         password = Path(link.password_file).read_text(encoding="utf-8").strip() if link.password_file else ""
-    return MqttSession(
-        link,
-        link.devices,
-        site.id,
-        clock,
-        url=link.url or f"mqtt://{link.listen}",
-        username=link.username if link.url else broker.HUB,
-        password=password,
-        client_id=f"zhian-{site.id}-{link.id}",
-    )
+
+    def lane(devices: Iterable[Device], elsewhere: Iterable[Device], *, urgent: bool) -> MqttSession:
+        return MqttSession(
+            link,
+            devices,
+            site.id,
+            clock,
+            url=link.url or f"mqtt://{link.listen}",
+            username=link.username if link.url else broker.HUB,
+            password=password,
+            client_id=f"zhian-{site.id}-{link.id}" + ("-urgent" if urgent else ""),
+            house=not urgent,
+            elsewhere=elsewhere,
+        )
+
+    return MqttLanes(link.devices, lane)

@@ -20,7 +20,7 @@ from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules import load_rules
 from hub.settings import load_site
-from hub.site import ModbusRtuLink, SerialPortLink, Site
+from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
 
 @click.command("check")
@@ -35,7 +35,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site)
+    warnings = crowded(checked, site) + _weak_lines(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -154,11 +154,21 @@ def _modbus_answer(profile: ModbusProfile, data: bytes, ask: bytes) -> Raw:
     return next((answer for answer in answers if isinstance(answer, Registers)), answers[0])
 
 
+def _weak_lines(site: Site, path: Path) -> list[str]:
+    """Modbus ASCII without parity: two damaged characters may cancel out in its checksum, and give a wrong value."""
+    why = 'two damaged characters may give a wrong value; right would be "E" or "O", or kind modbus-rtu'
+    return [
+        f"{path}: link[{at}].parity = {link.parity!r}: {why}"
+        for at, link in enumerate(site.links)
+        if isinstance(link, ModbusAsciiLink) and link.parity == "N"
+    ]
+
+
 def _check_ports(site: Site, path: Path) -> None:
     """The cables that are files: an installer wants to hear now that a port is not there."""
     by_id = Path("/dev/serial/by-id")
     there = [str(port) for port in by_id.iterdir()] if by_id.is_dir() else []
     for at, link in enumerate(site.links):
-        if isinstance(link, ModbusRtuLink | SerialPortLink) and not Path(link.port).exists():
+        if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and not Path(link.port).exists():
             right = nearest(link.port, there) if there else "no serial adapter is plugged in"
             raise Refusal(path, f"link[{at}].port", "there is no such port", value=link.port, right=right)

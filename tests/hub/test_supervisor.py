@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub import supervisor
-from hub.supervisor import Child, supervise
+from hub.supervisor import Child, Keeper, supervise
 
 WRITES_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
 
@@ -95,7 +96,7 @@ async def test_a_program_that_is_not_there_stops_nobody_else(
 
 PARENT = """
 import asyncio, sys
-from hub.supervisor import Child, supervise
+from hub.supervisor import Child, Keeper, supervise
 child = Child(name="child", argv=[sys.executable, "-c", sys.argv[1], sys.argv[2]])
 asyncio.run(supervise([child], asyncio.Event()))
 """
@@ -114,3 +115,97 @@ async def test_children_go_when_the_parent_is_killed(tmp_path: Path) -> None:
     while alive(number) and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     assert not alive(number)
+
+
+async def test_other_children_and_the_same_ones(tmp_path: Path) -> None:
+    """What stays is not touched, what is gone is stopped, what is new is started, `again` is started anew."""
+    keeper = Keeper()
+    stays, goes, comes, again = (
+        Child(name=name, argv=[sys.executable, "-c", WRITES_ITS_NUMBER, str(tmp_path / name)])
+        for name in ("stays", "goes", "comes", "again")
+    )
+    await keeper.renew([stays, goes, again])
+    before = {name: (await numbers(tmp_path / name, 1))[0] for name in ("stays", "goes", "again")}
+    await keeper.renew([stays, again, comes], again={"again"})
+    (new,) = await numbers(tmp_path / "comes", 1)
+    second = (await numbers(tmp_path / "again", 2))[1]
+    assert [alive(number) for number in (*before.values(), new, second)] == [True, False, False, True, True]
+    await keeper.renew([])
+    assert not any(alive(number) for number in (before["stays"], new, second))
+
+
+HANGS_UP = """
+import asyncio, os, signal, sys
+from hub.supervisor import on_hangup
+async def main():
+    stop = asyncio.Event()
+    on_hangup(stop, lambda: print("reload", flush=True))
+    print("ready", flush=True)
+    await stop.wait()
+    print("stop", flush=True)
+if "nohup" in sys.argv:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+asyncio.run(main())
+"""
+
+
+class Foreground:
+    """A program that runs in a terminal of its own (or in none), with what it says in a file."""
+
+    def __init__(self, said: Path, *arguments: str, terminal: bool = True) -> None:
+        """`terminal`: it leads a session on a new pty, as a program in a terminal window does."""
+        self.said = said
+        command = [sys.executable, "-c", HANGS_UP, *arguments]
+        fork = pty.fork if terminal else lambda: (os.fork(), -1)
+        self.number, self.master = fork()
+        if self.number == 0:
+            if not terminal:
+                os.setsid()
+            log = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.execv(command[0], command)
+
+    def close(self) -> None:
+        """The terminal window is closed."""
+        os.close(self.master)
+        self.master = -1
+
+    async def until(self, *words: str) -> None:
+        """Until it has said exactly this."""
+        async with asyncio.timeout(20):
+            while (self.said.read_text().split() if self.said.exists() else []) != list(words):
+                await asyncio.sleep(0.02)
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        os.kill(self.number, signal.SIGKILL)
+        os.waitpid(self.number, 0)
+        if self.master >= 0:
+            os.close(self.master)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_hanging_up_reloads(tmp_path: Path, terminal: bool) -> None:
+    """SIGHUP means reload, under a service manager and in a terminal that is still there."""
+    program = Foreground(tmp_path / "said", terminal=terminal)
+    try:
+        await program.until("ready")
+        os.kill(program.number, signal.SIGHUP)
+        await program.until("ready", "reload")
+        os.kill(program.number, signal.SIGHUP)
+        await program.until("ready", "reload", "reload")
+    finally:
+        program.end()
+
+
+@pytest.mark.parametrize(("arguments", "then"), [((), "stop"), (("nohup",), "reload")])
+async def test_a_closed_terminal_stops_a_foreground_run(tmp_path: Path, arguments: tuple[str, ...], then: str) -> None:
+    """A closed window stops what runs in it, as Ctrl-C does; under nohup it goes on."""
+    program = Foreground(tmp_path / "said", *arguments)
+    try:
+        await program.until("ready")
+        program.close()
+        await program.until("ready", then)
+    finally:
+        program.end()

@@ -174,7 +174,7 @@ def test_a_command_sends_what_the_profile_says(profile: Profile, sample: Sample)
     action = orders.action(profile, sample.command, seconds=sample.seconds, order_id=ORDER_ID, expires=EXPIRES)
     assert orders.read(profile, action) == (sample.command, sample.seconds)
     if isinstance(action, Write):
-        request = modbus.Request(1, action.function, action.address, value=action.value)
+        request = modbus.Request.of(1, action)
         assert request.rtu() == bytes.fromhex(sample.sends)
     elif isinstance(action, Publish):
         assert msgspec.json.decode(action.payload) == msgspec.json.decode(sample.sends.encode())

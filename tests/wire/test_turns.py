@@ -253,6 +253,25 @@ def test_a_command_is_followed_by_a_reading() -> None:
     assert turns.next(5.0).place == 2
 
 
+def test_another_list_of_units() -> None:
+    """Who stays keeps its beat and what is known of it, at another place; who is new is due soon; who left is not asked."""
+    turns = Turns([METER, METER, METER])
+    turns.begin(0.0)
+    for place in range(3):
+        turns.take(place, 0.7)
+    for _ in range(3):
+        turns.failed(2, 0.7, 0.5)
+    turns.carry([(METER, 2), (METER, None), (METER, 0)], 0.8)
+
+    assert turns.next(0.8).at == pytest.approx(1.0)  # the one that was the first, at its own beat
+    assert turns.next(1.0).place == 2
+    turns.take(2, 1.0)
+    assert turns.next(2.0).place == 1  # the new one
+    turns.take(1, 2.0)
+    turns.take(2, 2.0)
+    assert turns.next(2.0).at > 2.0  # the dead one still rests, wherever it stands now
+
+
 def test_an_empty_line() -> None:
     """Nobody is ever due."""
     turns = Turns([])

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class Cable:
         self.asked = 0  # how many lists were asked for: one more than were made durable
         self.sent: list[tuple[str, Action]] = []
         self.states: list[str] = []  # of all orders, in the file, at the moment of each send
+        self.carried: list[str] = []  # the devices that it was last told to carry
         self.refusal: Exception | None = None
         self.entered = False
         self._journal = journal
@@ -78,6 +79,10 @@ class Cable:
         if isinstance(offered, Exception):
             raise offered
         return offered
+
+    def carry(self, devices: Iterable[Device]) -> None:
+        """Note them."""
+        self.carried = [device.id for device in devices]
 
     async def send(self, device: str, action: Action) -> None:
         """Note it, with what stands in the journal just now."""
@@ -121,6 +126,15 @@ class Hub:
             (end,) = await asyncio.gather(self.task, return_exceptions=True)
         if not isinstance(end, asyncio.CancelledError | ExceptionGroup if self.may_fail else asyncio.CancelledError):
             raise AssertionError("the process ended by itself") from end
+
+    async def rebind(self, site: Site, *cables: Cable, rules: tuple[Rule, ...] | None = None) -> None:
+        """Go on with this site, and these cables."""
+        table = self._opened[1] if rules is None else rules
+        await self.field.rebind(site, table, {cable.id: cable for cable in cables}, "as the test says")
+
+    def cable(self, name: str) -> Cable:
+        """One more."""
+        return Cable(name, self.path)
 
     def again(self) -> "Hub":
         """Another process on the same journal, after this one."""

@@ -21,7 +21,7 @@ from firmware_bridge.raw import Arrival, Registers, Trouble
 from firmware_bridge.wire.modbus import Request, crc16
 from hub.clock import Clock
 from hub.reading import Label, LinkChange
-from hub.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
+from hub.site import Device, Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 TIMEOUT = 0.1  # of the scripted units: long enough for a busy machine, short enough for a quick test
 FAST = Clock(speed=20.0, anchor_ms=1_760_000_000_000)  # the pauses of dead units pass quickly; time-outs are real
@@ -292,7 +292,7 @@ class Heard:
 class Run(Protocol):
     """Starts a bus that is closed in the end."""
 
-    def __call__(self, link: ModbusRtuLink | ModbusTcpLink, clock: Clock = FAST) -> Heard:
+    def __call__(self, link: ModbusLine, clock: Clock = FAST) -> Heard:
         """The bus runs already."""
 
 
@@ -301,7 +301,7 @@ async def run() -> AsyncIterator[Run]:
     """Start buses; they are closed in the end."""
     async with AsyncExitStack() as stack:
 
-        def start(link: ModbusRtuLink | ModbusTcpLink, clock: Clock = FAST) -> Heard:
+        def start(link: ModbusLine, clock: Clock = FAST) -> Heard:
             heard = Heard(ModbusBus(link, clock))
             task = asyncio.create_task(listen(heard))
             stack.push_async_callback(stop, heard, task)

@@ -1,0 +1,160 @@
+"""`zhian device credentials`: what an electrician types into an MQTT device, and nothing that he need not know."""
+
+import contextlib
+import socket
+import sqlite3
+import unicodedata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from device_profiles.door import Refusal, nearest
+from device_profiles.types import MqttLink
+from hub import broker
+from hub.commands.options import DATA, JSON, SITE
+from hub.journal import FILE, connect
+from hub.settings import load_site
+from hub.site import Device, MqttBrokerLink, Site
+
+LABELS = {
+    "host": "服务器 host",
+    "port": "端口 port",
+    "tls": "加密 TLS",
+    "username": "用户名 user name",
+    "password": "密码 password",
+    "up": "上报主题 publishes on",
+    "alive": "在线主题 last will on",
+    "do": "命令主题 subscribes to",
+}
+_WIDTH = 26
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """One device's access, as `zhian device credentials --json` prints it. An empty topic: the device has none."""
+
+    device: str
+    host: str
+    port: int
+    tls: bool
+    username: str
+    password: str
+    up: str
+    alive: str
+    do: str
+    notes: tuple[str, ...] = ()
+
+
+@click.group("device")
+def device_command() -> None:
+    """What concerns one device."""
+
+
+@device_command.command("credentials")
+@click.argument("device_id", metavar="ID")
+@SITE
+@DATA
+@click.option("--new", "renew", is_flag=True, help="Make a new password; the old one is refused at once.")
+@JSON
+def device_credentials(device_id: str, site: Path, data: Path, renew: bool, as_json: bool) -> None:
+    """Print broker, user name, password and topics of the MQTT device ID; the password is made when there is none."""
+    found = load_site(site)
+    device, link = _find(found, device_id, site)
+    told = _of_another_broker(found, device, link, renew) if link.url else _of_ours(found, device, link, data, renew)
+    click.echo(msgspec.json.encode(told).decode() if as_json else _shown(told))
+
+
+def _find(site: Site, device_id: str, path: Path) -> tuple[Device, MqttBrokerLink]:
+    for link in site.links:
+        for device in link.devices:
+            if device.id != device_id:
+                continue
+            if isinstance(link, MqttBrokerLink):
+                return device, link
+            raise Refusal(
+                path, "device", "only MQTT devices have a password", value=device_id, right=f"it is on {link.id}"
+            )
+    known = [d.id for link in site.links if isinstance(link, MqttBrokerLink) for d in link.devices]
+    raise Refusal(path, "device", "there is no such device", value=device_id, right=nearest(device_id, known))
+
+
+def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew: bool) -> Credentials:
+    _same_site(site, data)
+    notes: list[str] = []
+    if renew or device.id not in broker.credentials(data):
+        broker.prepare(site, link, data, renew=device.id if renew else "")
+        if not broker.read_again(data):
+            notes.append("the broker does not run now: this is in force from its next start")
+    host, _, port = link.listen.rpartition(":")
+    if host.startswith("127.") or host == "localhost":
+        notes.append(f'the broker hears this machine only; for devices elsewhere: listen = "0.0.0.0:{port}"')
+    elif host == "0.0.0.0":  # noqa: S104  # only compared
+        host = _our_address()
+    notes.append("without TLS: keep devices and hub on a network of their own")
+    password = broker.credentials(data)[device.id]
+    return _told(site, device, host, int(port), tls=False, username=device.id, password=password, notes=notes)
+
+
+def _of_another_broker(site: Site, device: Device, link: MqttBrokerLink, renew: bool) -> Credentials:
+    if renew:
+        right = "its administrator makes the passwords; zhian makes those of its own broker only"
+        raise Refusal(f"link {link.id}", "url", "is another broker", value=link.url, right=right)
+    url = urlsplit(link.url)
+    tls = url.scheme == "mqtts"
+    notes = [f"user name and password are given by the administrator of {url.hostname}"]
+    port = url.port or (8883 if tls else 1883)
+    return _told(site, device, url.hostname or "", port, tls=tls, username="", password="", notes=notes)
+
+
+def _told(
+    site: Site, device: Device, host: str, port: int, *, tls: bool, username: str, password: str, notes: list[str]
+) -> Credentials:
+    if not isinstance(device.options, MqttLink):
+        raise TypeError(device.id)  # the site file's door lets no other device on an MQTT link
+    topics = {
+        key: getattr(device.options, option).format(site=site.id, device=device.id)
+        for key, option in {"up": "topic", "alive": "alive", "do": "orders"}.items()
+    }
+    return Credentials(
+        device=device.id,
+        host=host,
+        port=port,
+        tls=tls,
+        username=username,
+        password=password,
+        notes=tuple(notes),
+        **topics,
+    )
+
+
+def _same_site(site: Site, data: Path) -> None:
+    """A wrong --data would hand this site's devices to another site's broker."""
+    if not (data / FILE).exists():
+        return
+    with contextlib.closing(connect(data / FILE, read_only=True)) as db, contextlib.suppress(sqlite3.Error):
+        row = db.execute("SELECT value FROM meta WHERE key = 'site'").fetchone()
+        if row is not None and row["value"] != site.id:
+            raise Refusal("--data", "", f"belongs to site {row['value']}", value=data, right=f"the folder of {site.id}")
+
+
+def _our_address() -> str:
+    """The address of this machine on the network that leads out; its name where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's; nothing is sent
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
+
+
+def _shown(told: Credentials) -> str:
+    values = {**msgspec.structs.asdict(told), "tls": "是 yes" if told.tls else "否 no"}
+    lines = [f"{_padded(label)}{values[key] or '-'}" for key, label in LABELS.items()]
+    return "\n".join([*lines, *(f"! {note}" for note in told.notes)])
+
+
+def _padded(label: str) -> str:
+    """Chinese characters are two columns wide."""
+    wide = sum(unicodedata.east_asian_width(character) == "W" for character in label)
+    return label + " " * (_WIDTH - len(label) - wide)

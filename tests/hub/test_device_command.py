@@ -1,0 +1,153 @@
+"""`zhian device credentials` and `zhian reload` on the command line: what they print, and what they refuse in words."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub import broker
+from hub.__main__ import main
+from hub.journal import FILE, Journal
+from hub.settings import load_site
+
+Run = Callable[..., tuple[int, str, str]]
+SITE = """
+[site]
+id = "court"
+name = { zh = "小区", en = "Court" }
+timezone = "Asia/Shanghai"
+[[link]]
+id = "mqtt"
+kind = "mqtt"
+$where
+  [[link.device]]
+  id = "gate-north"
+  profile = "gate/json-mqtt"
+[[link]]
+id = "port"
+kind = "serial"
+port = "/dev/null"
+  [[link.device]]
+  id = "radar"
+  profile = "water/hlk-ld2410"
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `zhian` with these arguments: exit code, standard output, standard error."""
+
+    def ran(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zhian", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return ran
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a site file whose MQTT link has this line."""
+
+    def written(where: str) -> Path:
+        path = tmp_path / "site.toml"
+        path.write_text(SITE.replace("$where", where), encoding="utf-8")
+        return path
+
+    return written
+
+
+def test_what_an_electrician_types_in(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """Host, port, TLS, user name, password, topics; the same password again, and another one with --new."""
+    path = site('listen = "127.0.0.1:18830"')
+    arguments = ("device", "credentials", "gate-north", path, "--data", tmp_path, "--json")
+    code, out, _ = run(*arguments)
+    told = json.loads(out)
+    password = told.pop("password")
+
+    assert code == 0
+    assert len(password) >= 20
+    notes = " ".join(told.pop("notes"))
+    assert "this machine only" in notes
+    assert "does not run now" in notes
+    assert told == {
+        "device": "gate-north",
+        "host": "127.0.0.1",
+        "port": 18830,
+        "tls": False,
+        "username": "gate-north",
+        "up": "court/gate-north/up",
+        "alive": "court/gate-north/alive",
+        "do": "court/gate-north/do",
+    }
+    assert broker.credentials(tmp_path)["gate-north"] == password
+    assert json.loads(run(*arguments)[1])["password"] == password
+    assert json.loads(run(*arguments, "--new")[1])["password"] != password
+
+
+def test_for_people_in_two_languages(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """One line a thing to type, the labels in Chinese and English."""
+    path = site('listen = "127.0.0.1:18830"')
+    _, out, _ = run("device", "credentials", "gate-north", path, "--data", tmp_path)
+    password = broker.credentials(tmp_path)["gate-north"]
+    assert [line.split() for line in out.splitlines()[:5]] == [
+        ["服务器", "host", "127.0.0.1"],
+        ["端口", "port", "18830"],
+        ["加密", "TLS", "否", "no"],
+        ["用户名", "user", "name", "gate-north"],
+        ["密码", "password", password],
+    ]
+
+
+def test_another_broker_has_its_own_administrator(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """Address, TLS and topics are told; no password is invented, and --new is refused."""
+    path = site('url = "mqtts://broker.example"')
+    arguments = ("device", "credentials", "gate-north", path, "--data", tmp_path, "--json")
+    told = json.loads(run(*arguments)[1])
+    assert (told["host"], told["port"], told["tls"]) == ("broker.example", 8883, True)
+    assert (told["username"], told["password"]) == ("", "")
+    assert "administrator of broker.example" in told["notes"][0]
+    code, _, err = run(*arguments, "--new")
+    assert (code, "link mqtt: url" in err) == (2, True)
+    assert not (tmp_path / "broker").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [("gate-nord", 'no such device; did you mean "gate-north"?'), ("radar", "only MQTT devices have a password")],
+)
+def test_refusals_name_what_is_right(
+    run: Run, site: Callable[[str], Path], tmp_path: Path, device: str, words: str
+) -> None:
+    """A device that is not there, and one that needs no password: exit 2, with the site file's name."""
+    path = site('listen = "127.0.0.1:18830"')
+    code, _, err = run("device", "credentials", device, path, "--data", tmp_path)
+    assert code == 2
+    assert str(path) in err
+    assert words in err
+    assert not (tmp_path / "broker").exists()
+
+
+def test_another_sites_folder_is_left_alone(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """A wrong --data would give this site's passwords to another site's broker."""
+    path = site('listen = "127.0.0.1:18830"')
+    Journal(tmp_path / FILE, load_site(path)).close()
+    path.write_text(path.read_text(encoding="utf-8").replace('"court"', '"park"'), encoding="utf-8")
+    code, _, err = run("device", "credentials", "gate-north", path, "--data", tmp_path)
+    assert (code, "belongs to site court" in err) == (2, True)
+    assert not (tmp_path / "broker").exists()
+
+
+def test_reload_without_a_hub(run: Run, tmp_path: Path) -> None:
+    """Nobody there to reload is the caller's mistake, and is named."""
+    code, _, err = run("reload", "--data", tmp_path)
+    assert code == 2
+    assert "no hub runs there" in err
+    assert str(tmp_path) in err
