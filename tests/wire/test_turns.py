@@ -254,7 +254,7 @@ def test_a_command_is_followed_by_a_reading() -> None:
 
 
 def test_another_list_of_units() -> None:
-    """Who stays keeps its beat and what is known of it, at another place; who is new is due soon; who left is not asked."""
+    """Who stays keeps its beat and what is known of it, at another place; who is new is due soon."""
     turns = Turns([METER, METER, METER])
     turns.begin(0.0)
     for place in range(3):
