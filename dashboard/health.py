@@ -107,6 +107,9 @@ def _lines(desk: Office) -> Iterable[str]:
     yield from _gauge("zhian_alarms_open", "open alarms by severity", _labelled("severity", alarms))
     said = view.counts("SELECT status, count(*) FROM outbox GROUP BY status")
     yield from _gauge("zhian_announcements", "announcements by status", _labelled("status", said))
+    for column, about in (("missing", "lost, by the device's own count"), ("repeated", "that came again")):
+        counts = view.counts(f"SELECT device, {column} FROM sequence")  # noqa: S608  # our own two names
+        yield from _gauge(f"zhian_messages_{column}_total", f"messages {about}", _labelled("device", counts), "counter")
     readings = view.one("SELECT max(last) FROM batch")
     yield from _gauge("zhian_readings_total", "readings made durable", {"": float(readings or 0)}, "counter")
 

@@ -107,6 +107,8 @@ FAULTS = {
     "offline": lazy_gettext("offline"),
     "link-down": lazy_gettext("cable down"),
     "unknown-device": lazy_gettext("unknown device"),
+    "gap": lazy_gettext("messages missing"),
+    "repeated": lazy_gettext("said again, counted once"),
 }
 ORDER_KINDS = {
     "ack": lazy_gettext("Acknowledgement"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from device_profiles import vocabulary
 from device_profiles.check_modbus import check_commands, check_reads, check_register
 from device_profiles.door import Refusal, nearest
+from device_profiles.sharing import ADDRESS_BYTES
 from device_profiles.types import (
     FrameField,
     JsonField,
@@ -21,6 +22,8 @@ from device_profiles.types import (
 from device_profiles.vocabulary import Quantity
 from hub.reading import Kind
 
+EVENT_OF = {"iso11784": "chip", "fdxb": "chip", "tag": "other_chip"}  # a field's type -> the one event it reads
+
 
 def check(profile: Profile, path: Path) -> None:
     """Raise a Refusal for the first thing that cannot be true."""
@@ -32,6 +35,8 @@ def check(profile: Profile, path: Path) -> None:
     if isinstance(profile, ModbusProfile):
         check_commands(profile, path)
         check_reads(profile, path)
+    if isinstance(profile, SerialProfile):
+        _check_address(profile, path)
 
 
 def _check_header(profile: Profile, path: Path) -> None:
@@ -90,14 +95,17 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
         if field.type != fitting:
             raise Refusal(path, f"{key}.type", f"a {quantity.kind} is read as {fitting}", value=field.type)
         return
-    if (quantity.kind is Kind.EVENT) != (field.type == "iso11784"):
-        right = "iso11784 reads the event `chip`; no other event can be read from registers or frames yet"
+    if EVENT_OF.get(field.type, "") != (quantity.name if quantity.kind is Kind.EVENT else ""):
+        right = "iso11784 and fdxb read the event `chip`, tag reads `other_chip`; frames carry no other event yet"
         raise Refusal(path, f"{key}.type", f"cannot carry this {quantity.kind}", value=field.type, right=right)
     if isinstance(field, RegisterField):
         check_register(field, path, key)
     elif field.type == "iso11784" and (field.country is None or field.national is None):
         right = "as country = { at = 11, chars = 4 }"
         raise Refusal(path, key, "a chip needs `country` and `national`", right=right)
+    elif field.type == "tag" and (field.scheme is None or field.code is None):
+        right = 'as scheme = "em4100", code = { at = 1, chars = 10 }'
+        raise Refusal(path, key, "a tag needs `scheme` and `code`", right=right)
 
 
 def _check_commands(profile: Profile, path: Path) -> None:
@@ -170,6 +178,8 @@ def _check_bytes(profile: Profile, path: Path) -> None:
         frame = profile.frame
         places |= {"frame.start": frame.start, "frame.end": frame.end}
         places |= {f"frame.fixed[{n}].one_of": " ".join(fixed.one_of) for n, fixed in enumerate(frame.fixed)}
+        only = {name: field.only for name, field in profile.reading.items() if field.only is not None}
+        places |= {f"reading.{name}.only.one_of": " ".join(fixed.one_of) for name, fixed in only.items()}
         places |= {f"command.{name}.bytes": command.bytes for name, command in profile.command.items()}
     if not isinstance(profile, MqttProfile):
         for n, sample in enumerate(profile.sample):
@@ -181,3 +191,16 @@ def _check_bytes(profile: Profile, path: Path) -> None:
             raise Refusal(path, key, "not hexadecimal bytes", value=text, right='as "01 03 00 00"') from None
     if isinstance(profile, SerialProfile) and not bytes.fromhex(profile.frame.start):
         raise Refusal(path, "frame.start", "a frame begins with a mark", value="", right='as "02"')
+
+
+def _check_address(profile: SerialProfile, path: Path) -> None:
+    """Frames that carry an address have a factory setting of it, and no fixed bytes are sent to such a device."""
+    place, address = profile.frame.address, profile.link.address
+    if (place is None) != (address is None):
+        right = "both or neither: [frame] address = { at = 1 } and [link] address = 1, the maker's setting"
+        raise Refusal(path, "link.address", "belongs to a place in the frame", value=address, right=right)
+    if place is not None and address is not None and address >= 256 ** ADDRESS_BYTES[place.type][0]:
+        raise Refusal(path, "link.address", f"does not fit {place.type}", value=address)
+    if place is not None and profile.command:
+        right = "leave the commands out: the same bytes would reach every device of the line"
+        raise Refusal(path, "command", "cannot be addressed yet", right=right)

@@ -67,6 +67,8 @@ class SerialLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="seri
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
     silent_after: Seconds = 0.0
+    address: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None  # where the profile's [frame] has one
+    debounce: Seconds = 3.0  # of events: a tag that lies in the field is one event
 
 
 class MqttLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
@@ -78,6 +80,7 @@ class MqttLink(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="mqtt")
     online: str = "online"
     offline: str = "offline"
     silent_after: Seconds = 90.0
+    debounce: Seconds = 0.0  # of events, for a chip reader: two passages with one card are two
 
 
 LinkOptions: TypeAlias = ModbusLink | SerialLink | MqttLink
@@ -141,13 +144,27 @@ class HexText(_Strict, frozen=True, kw_only=True):
     digits: Literal["most-significant-first", "least-significant-first"] = "most-significant-first"
 
 
-class FrameField(_Field, frozen=True, kw_only=True):
-    """In a serial frame, from byte `at` (0 = the frame's first). `iso11784` takes country and national instead."""
+class FixedBytes(_Strict, frozen=True, kw_only=True):
+    """Bytes that stand at `at` in every frame (negative: from the end); more than one spelling may be right."""
 
-    type: Literal["u8", "i8", "u16le", "u16be", "i16le", "i16be", "u32le", "u32be", "iso11784"] = "u8"
+    at: int
+    one_of: list[str]
+
+
+class FrameField(_Field, frozen=True, kw_only=True):
+    """In a serial frame, from byte `at` (0 = the frame's first); with `only` just in frames that have these bytes.
+
+    `iso11784` takes `country` and `national` instead; `fdxb` is the 8 bytes of the code, first bit on air lowest, and
+    their CRC; `tag` is a tag of another `scheme`, whose digits are `code`.
+    """
+
+    type: Literal["u8", "i8", "u16le", "u16be", "i16le", "i16be", "u32le", "u32be", "iso11784", "fdxb", "tag"] = "u8"
     at: int = 0
     country: HexText | None = None
     national: HexText | None = None
+    scheme: Literal["em4100", "fdx-a", "trovan"] | None = None
+    code: HexText | None = None
+    only: FixedBytes | None = None
 
 
 class JsonField(_Field, frozen=True, kw_only=True):
@@ -171,29 +188,33 @@ class FrameLength(_Strict, frozen=True, kw_only=True):
 
 
 class FrameCheck(_Strict, frozen=True, kw_only=True):
-    """A checksum by name over bytes [over[0], over[1]), stored at `at`, and its complement at `inverse_at`."""
+    """A checksum by name over bytes [over[0], over[1]), stored at `at`, and its complement at `inverse_at`.
 
-    sum: Literal["xor", "sum8"]
+    `hex-xor`: over the bytes that pairs of capital hexadecimal digits stand for, and stored as two such digits.
+    """
+
+    sum: Literal["xor", "sum8", "hex-xor"]
     over: tuple[int, int]
     at: int
     inverse_at: int | None = None
 
 
-class FixedBytes(_Strict, frozen=True, kw_only=True):
-    """Bytes that stand at `at` in every frame (negative: from the end); more than one spelling may be right."""
+class FrameAddress(_Strict, frozen=True, kw_only=True):
+    """Where the speaker's address stands in its frames; the site's `address` says which is meant."""
 
     at: int
-    one_of: list[str]
+    type: Literal["u8", "u16le", "u16be"] = "u8"
 
 
 class Frame(_Strict, frozen=True, kw_only=True):
-    """Start and end mark (hexadecimal), fixed or written length, what must be constant, and the checksum."""
+    """Start and end mark (hexadecimal), fixed or written length, what must be constant, address, and the checksum."""
 
     start: str
     end: str = ""
     length: int | FrameLength
     max_length: int = 256
     fixed: list[FixedBytes] = []
+    address: FrameAddress | None = None
     check: FrameCheck | None = None
 
 
@@ -334,11 +355,18 @@ class SerialProfile(_Profile, frozen=True, kw_only=True):
 
 
 class MqttProfile(_Profile, frozen=True, kw_only=True):
-    """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one."""
+    """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one.
+
+    `seq` points to the number of the message (one more each time), `boot` to what changes when the device starts anew,
+    `ack` to `true` in a message that wants a receipt; empty: it has no such thing.
+    """
 
     link: MqttLink
     reading: dict[str, JsonField]
     ts: str = "/ts"
+    seq: str = ""
+    boot: str = ""
+    ack: str = ""
     command: dict[str, MqttCommand] = {}
     KIND: ClassVar[str] = "mqtt"
 

@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Iterator
 
 from device_profiles import vocabulary
+from hub.debounce import Debounce
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
@@ -45,11 +46,12 @@ class Family:
 class Channel:
     """One quantity of one device, and the alarms that hang on it."""
 
-    __slots__ = ("events", "families", "levels", "series")
+    __slots__ = ("debounce", "events", "families", "levels", "series")
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, debounce: Debounce | None = None) -> None:
         """Nothing hangs on it yet."""
         self.series = series
+        self.debounce = debounce
         self.levels: list[Instance] = []
         self.events: list[Instance] = []
         self.families: list[Family] = []
@@ -69,6 +71,7 @@ class Bound:
         }
         self.altered = self._former.altered
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.debounces: dict[tuple[str, str], Debounce] = {}
         self.lists: dict[str, set[str]] = {rule.unless_in: set() for rule in rules if rule.unless_in}
         self.lists |= self._former.lists
         self.instances: dict[str, Instance] = {}
@@ -123,8 +126,14 @@ class Bound:
         self.of_link[device.link].append(watch)
         for quantity in device.profile.reading:
             word = vocabulary.find(quantity)
-            gauge = word is not None and word.quantity.kind is Kind.GAUGE
-            self.channels[device.id, quantity] = Channel(self._former.series(watch, quantity, gauge=gauge))
+            kind = word.quantity.kind if word is not None else None
+            window = getattr(device.options, "debounce", 0.0) if kind is Kind.EVENT else 0.0
+            if window:
+                self.debounces[device.id, quantity] = self._former.debounce(device.id, quantity, window)
+            self.channels[device.id, quantity] = Channel(
+                self._former.series(watch, quantity, gauge=kind is Kind.GAUGE),
+                self.debounces.get((device.id, quantity)),
+            )
         zone = self._zones.get(device.zone)
         fitting = {rule.id: rule for rule in rules if covers(rule, device, zone)}
         for rule in fitting.values():

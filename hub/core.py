@@ -70,6 +70,7 @@ class Core:
         for instance in self._due_alarms.pop(now):
             self._evaluate(instance, now)
         self._out.orders += self._desk.tick(now)
+        self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
 
     def order(self, order: Order, now: int) -> Outcome:
@@ -132,7 +133,9 @@ class Core:
         series, ts, value, rx = channel.series, item.ts, item.value, item.rx
         if ts <= series.ts and self._is_old(item, series):
             return
-        self._out.readings.append(item)
+        repeated = channel.debounce is not None and channel.debounce.again(item)
+        if not repeated:
+            self._out.readings.append(item)
         if item.quality not in FRESH:
             return
         series.ts, series.rx, series.value, series.known = ts, rx, value, True
@@ -141,6 +144,8 @@ class Core:
             self._device_changed(watch, now)
         elif now - watch.written >= WRITE_EVERY:
             self._unwell[watch] = None
+        if repeated:
+            return
         if now >= series.calm_until or not series.calm[0] <= value <= series.calm[1]:  # type: ignore[operator]  # a number
             self._ask(channel, item, now)
         if item.device in self._desk.awaiting:
@@ -282,6 +287,8 @@ class Core:
             channel = self._bound.channels.get((reading.device, reading.quantity))
             if channel is not None:
                 channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
+                if channel.debounce is not None:
+                    channel.debounce.remember(reading)
         self._recall_health(memory, now)
         self._recall_alarms(memory, now)
         for order in memory.orders:

@@ -7,16 +7,19 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.raw import Action, Arrival, Link, Redelivery, SendError
+from firmware_bridge.raw import Action, Arrival, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
+from firmware_bridge.wire.serials import Numbered
 from hub.announce import Announcer
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
 from hub.journal import Journal, connect, requested_orders
+from hub.numbering import Sequences
 from hub.outcome import Order, Outcome
 from hub.reading import Fault, FaultKind, LinkChange, News
+from hub.receipts import Receipts
 from hub.rules import Rule
 from hub.site import Device, Site
 
@@ -41,9 +44,16 @@ class Field:
         self._clock = clock
         self._committer = Committer(journal)
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
+        self._sequences = Sequences(journal.sequences(), clock.now())
+        self._receipts = Receipts(site, self._links)
         self._group: asyncio.TaskGroup
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
+
+    @property
+    def site(self) -> Site:
+        """What it was made from."""
+        return self._site
 
     async def run(self) -> None:
         """Carry until cancelled. Raises (an ExceptionGroup) when a part fails for good: the supervisor starts anew."""
@@ -57,6 +67,7 @@ class Field:
                 self._group.create_task(self._tick(), name="tick")
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
+                self._group.create_task(self._receipts.run(), name="receipts")
         finally:
             self._committer.close()
 
@@ -86,6 +97,7 @@ class Field:
         self._site, self._links, self._devices = site, dict(links), site.devices()
         self._decoders = _decoders(self._devices)
         self._journal.attend(site)
+        self._receipts.renew(site, self._links)
         self._announcer.renew(site, {rule.id: rule for rule in rules}, self._links)
         for new in fresh:
             self._begin(new)
@@ -125,7 +137,15 @@ class Field:
                             continue
                         deliveries.append(delivery)
                     news += self._read(link.id, item)
-                await self._take(self._core.accept(news, self._clock.now()), deliveries)
+                outcome = self._accept(news, self._clock.now())
+                wanted = self._sequences.receipts()
+                await self._take(outcome, deliveries)
+                self._receipts.offer(wanted)  # never before it is durable
+
+    def _accept(self, news: list[News], now: int) -> Outcome:
+        outcome = self._core.accept(news, now)
+        outcome.sequences = self._sequences.rows()
+        return outcome
 
     async def _take(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
         await self._committer.commit(outcome, deliveries, heartbeat)
@@ -134,11 +154,18 @@ class Field:
 
     def _read(self, link_id: str, arrival: Arrival) -> Sequence[News]:
         read = self._decoders.get(arrival.device)
-        return [_unknown(link_id, arrival)] if read is None else read(arrival.device, arrival.raw, arrival.rx)
+        if read is None:
+            return [_unknown(link_id, arrival)]
+        said = read(arrival.device, arrival.raw, arrival.rx)
+        if type(said) is Numbered:
+            return self._sequences.take(arrival.device, said.serial, said, arrival.rx)
+        return said
 
     async def _tick(self) -> None:
         while True:
             now = self._clock.now()
+            if missed := self._sequences.tick(now):
+                await self._take(self._accept(missed, now))
             await self._take(self._core.tick(now), heartbeat=now)
             await self._clock.sleep(TICK_S)
 
@@ -203,6 +230,10 @@ def _told(change: LinkChange) -> LinkChange:
 
 
 def _unknown(link_id: str, arrival: Arrival) -> Fault:
+    if isinstance(arrival.raw, Trouble):  # the cable's own word for what no device can be blamed for
+        return Fault(
+            source=link_id, kind=arrival.raw.kind, detail=arrival.raw.detail, rx=arrival.rx, payload=arrival.raw.payload
+        )
     topic = getattr(arrival.raw, "topic", "")
     return Fault(
         source=link_id,

@@ -8,13 +8,14 @@ from typing import Protocol
 
 from msgspec.structs import asdict, replace
 
+from hub.debounce import Debounce
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.site import Device, Devices, SerialPortLink, Site, SiteLink, Zone
 from hub.truth import Series
 
 _MANNERS = frozenset(
-    {"silent_after", "every", "timeout", "latency"}
+    {"silent_after", "every", "timeout", "latency", "debounce"}
 )  # options that change what is asked when, not whom
 
 
@@ -26,6 +27,7 @@ class Binding(Protocol):
     devices: dict[str, DeviceWatch]
     instances: dict[str, Instance]
     lists: dict[str, set[str]]
+    debounces: dict[tuple[str, str], Debounce]
 
     def series(self, device: str, quantity: str) -> Series | None:
         """The last fresh reading of a quantity."""
@@ -82,6 +84,14 @@ class Former:
         series.known = series.known and watch.heard is not None
         series.calm_until = 0  # the rules that were asked may be other ones now
         return series
+
+    def debounce(self, device: str, quantity: str, window_s: float) -> Debounce:
+        """What it remembers of repeated events, with the window of the new file."""
+        old = self._old.debounces.get((device, quantity)) if self._old is not None else None
+        if old is None:
+            return Debounce(device, window_s)
+        old.widen(window_s)
+        return old
 
     def instance(self, fresh: Instance, zone: Zone | None, place: str) -> Instance:
         """The alarm as it was; where its rule or its surroundings are other ones, the fresh one with all its state."""

@@ -71,10 +71,14 @@ class DeviceWatch(_Watch):
 
     def fault(self, fault: Fault, now: int) -> bool:
         """A fault came; True when that changes the state."""
-        self.faults += 1
+        if fault.kind is FaultKind.REPEATED:
+            return False
+        self.faults += fault.count
         self.detail = f"{fault.kind}: {fault.detail}"
         if fault.kind is FaultKind.OFFLINE:
             return self._become(OFFLINE, now)
+        if fault.kind is FaultKind.GAP:  # what is missing is missing: the device itself speaks
+            return False
         return self.silent_after == 0 and self.state == OK and self._become(UNKNOWN, now)
 
     def link_lost(self, detail: str, now: int) -> bool:

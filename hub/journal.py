@@ -15,6 +15,7 @@ from firmware_bridge.raw import Redelivery
 from hub import batches
 from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
@@ -115,6 +116,10 @@ class Journal:
             entries=self._all(Entry, "SELECT * FROM entry"),
         )
 
+    def sequences(self) -> list[Counted]:
+        """How far each device has counted its messages."""
+        return self._all(Counted, "SELECT * FROM sequence")
+
     def _known(self) -> dict[tuple[str, str], Reading]:
         readings = [to_reading(row) for row in self.db.execute("SELECT * FROM latest")]
         return {(reading.device, reading.quantity): reading for reading in readings} | recall(self.db)
@@ -136,6 +141,7 @@ class Journal:
         self._write_faults(outcome.faults)
         self._put("health", outcome.health)
         self._put("alarm", outcome.alarms)
+        self._put("sequence", outcome.sequences)
         self._write_occurrences(outcome.occurrences)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)
@@ -155,7 +161,7 @@ class Journal:
     def _write_faults(self, faults: Sequence[Fault]) -> None:
         if not faults:
             return
-        rows = [(fault.source, fault.kind, fault.rx // 60_000, fault.detail) for fault in faults]
+        rows = [(fault.source, fault.kind, fault.rx // 60_000, fault.count, fault.detail) for fault in faults]
         self.db.execute(_WRITE_FAULTS, (msgspec.json.encode(rows).decode(),))
         for fault in faults:
             if fault.payload is not None:
@@ -214,9 +220,9 @@ class Journal:
 
 
 _WRITE_FAULTS = """
-INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), 1,
-  json_extract(value, '$[3]') FROM json_each(?) WHERE true
-  ON CONFLICT DO UPDATE SET count = count + 1, detail = excluded.detail
+INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
+  ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail
 """
 _deliveries = msgspec.json.Decoder(list[Redelivery]).decode
 

@@ -132,6 +132,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     present: bool = True
 
 
+class Sequence(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one device has counted its messages (hub/sequence.py); bit n - 1 of a mask: the message n before `last`.
+
+    `seen`: it came; `owed`: it was skipped and may still come. `missing`, `repeated`, `late`: since the journal began.
+    """
+
+    device: str
+    boot: str
+    first: int
+    last: int
+    seen: int
+    owed: int
+    boot_before: str = ""
+    last_before: int = -1
+    seen_before: int = 0
+    missing: int = 0
+    repeated: int = 0
+    late: int = 0
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
@@ -143,6 +163,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     flips: list[Flip] = []
     orders: list[Order] = []
     entries: list[Entry] = []
+    sequences: list[Sequence] = []
     dispatch: list[Order] = []
 
 

@@ -50,7 +50,9 @@ class FaultKind(StrEnum):
     SILENT = "silent"  # nothing good for `silent_after`
     OFFLINE = "offline"  # the device's last will
     LINK_DOWN = "link-down"
-    UNKNOWN_DEVICE = "unknown-device"  # a message on a topic that no device of the site has
+    UNKNOWN_DEVICE = "unknown-device"  # a message on a topic, or a frame of an address, that no device of the site has
+    GAP = "gap"  # messages are missing, by the device's own count
+    REPEATED = "repeated"  # said again, dropped and counted: a tag in the field, a message that came twice
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
@@ -78,6 +80,19 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     rx: int
     payload: bytes | None = None  # what could not be read, for the quarantine
+    count: int = 1  # how often
+
+
+class Serial(msgspec.Struct, frozen=True, gc=False):
+    """A message's number by its device's own count; `boot` changes when the device starts anew (empty: it has none).
+
+    `digest` is of the whole message, so that two messages with one number are known apart.
+    """
+
+    boot: str
+    seq: int
+    digest: int
+    wants_receipt: bool = False
 
 
 class LinkState(StrEnum):

@@ -57,6 +57,15 @@ CREATE TABLE IF NOT EXISTS quarantine (
 -- digest and DUP flag. JSON: [[link, packet id, digest, DUP], ...].
 CREATE TABLE IF NOT EXISTS delivery (id INTEGER PRIMARY KEY, packets TEXT NOT NULL);
 
+-- How far each device has counted its messages, so that a gap is known across a restart and a duplicate is dropped.
+CREATE TABLE IF NOT EXISTS sequence (
+  device TEXT PRIMARY KEY,
+  boot TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  seen INTEGER NOT NULL, owed INTEGER NOT NULL,        -- bit n - 1: the message n before `last` came; may still come
+  boot_before TEXT NOT NULL, last_before INTEGER NOT NULL, seen_before INTEGER NOT NULL,  -- the device's run before
+  missing INTEGER NOT NULL, repeated INTEGER NOT NULL, late INTEGER NOT NULL              -- since the journal began
+) WITHOUT ROWID;
+
 -- The state of each alarm that has ever left normal: key = rule, source and, where the rule says so, the value.
 CREATE TABLE IF NOT EXISTS alarm (
   key TEXT PRIMARY KEY,

@@ -15,6 +15,7 @@ from device_profiles import load
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
+from hub.serial_line import check_serial_line
 from hub.site import (
     DEVICE_KIND,
     Device,
@@ -128,8 +129,8 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
     if isinstance(link, MqttBrokerLink) and not _LISTEN.fullmatch(link.listen):
         right = 'an address and a port, as "127.0.0.1:1883"'
         raise Refusal(path, f"{key}.listen", "nobody can listen there", value=link.listen, right=right)
-    if isinstance(link, SerialPortLink) and len(devices) != 1:
-        raise Refusal(path, f"{key}.device", "a serial port carries one device", value=len(devices))
+    if isinstance(link, SerialPortLink):
+        check_serial_line(devices, path, f"{key}.device")
     return msgspec.structs.replace(link, devices=devices)
 
 

@@ -122,7 +122,7 @@ class ModbusTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class SerialPortLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="serial"):
-    """A port with one device that speaks by itself. Line settings are the device's."""
+    """A port whose devices speak by themselves. Line settings are theirs, and the same for all."""
 
     port: str
 

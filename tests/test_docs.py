@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from device_profiles.load import load
 from device_profiles.types import ModbusProfile
+from firmware_bridge.links import sweep
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.modbus import Request, read_rtu
 from hub.__main__ import COMMANDS, cli
+from hub.lending import LENT
 from hub.reading import Fault, Reading
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +40,30 @@ def test_commands_exist(page: Path) -> None:
 
     assert {word for word in re.findall(r"`zhian ([a-z]+)", text)} <= set(COMMANDS)
     assert {word for word in re.findall(r"`make ([a-z]+)", text)} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_of_shown_calls_exist(page: Path) -> None:
+    """Every `zhian` call in a shell block, and every `zhian command --option` in a line, takes the options shown."""
+    text = page.read_text(encoding="utf-8")
+    shown = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    shown += re.findall(r"`(zhian [^`]+)`", text)
+    for call in (line.strip().partition("  #")[0] for line in shown if line.strip().startswith("zhian ")):
+        command = cli.get_command(None, call.split()[1])  # type: ignore[arg-type]  # it needs no context
+        if command is None or isinstance(command, click.Group) or "|" in call:
+            continue
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", call)) <= known | {"--help", "--version"}, call
+
+
+def test_commissioning_says_what_scan_tries_first() -> None:
+    """The order of settings, the limit of a network and the units in the page are those of the program."""
+    page = (ROOT / "docs" / "commissioning.md").read_text(encoding="utf-8")
+
+    assert str(sweep.USUAL[0]) == "9600 8N1"
+    assert len(sweep.hosts_of("10.0.0.0/22")) == sweep.MOST_HOSTS
+    assert "`--hosts` takes a /22 at most" in page
+    assert f"link down: {LENT}" in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

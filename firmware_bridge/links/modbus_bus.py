@@ -5,6 +5,7 @@ is the only queue: one transaction at a time, or as many as a TCP link says that
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
@@ -13,6 +14,7 @@ from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.modbus_lines import Line, SerialLine
 from firmware_bridge.links.modbus_open import open_line
 from firmware_bridge.links.ports import PortError
+from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, Write
 from firmware_bridge.wire.load import timing_of
 from firmware_bridge.wire.modbus import Request
@@ -49,6 +51,8 @@ class ModbusBus:
         self._outstanding = link.outstanding if isinstance(link, ModbusTcpLink) else 1
         self._turn = asyncio.Semaphore(self._outstanding)
         self._waiting = 0
+        self.tap = Tap(link.id)
+        self._lent = ""  # why somebody else has the cable
         self._pause: asyncio.Future[None] | None = None
         self._closed = False
         self.carry(link.devices)
@@ -119,6 +123,32 @@ class ModbusBus:
         if isinstance(answer, Trouble):
             raise SendError(answer.kind, answer.detail)
 
+    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
+        """A question of somebody else's, in its turn between the polls. Raises PortError while the cable is down."""
+        try:
+            return await self._ask(request, timeout)
+        except PortError as error:
+            self._lose(error.detail)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def lend(self, why: str) -> AsyncIterator[None]:
+        """Let go of the cable while this is held, so that somebody else can open it: the link is down, for `why`.
+
+        Nothing is asked meanwhile, and who sends hears `why`. Raises PortError when it is lent already.
+        """
+        async with self._turn:
+            if self._lent:
+                raise PortError(self._lent)
+            self._lent = why
+            self._release()
+            self._failed(why)
+        try:
+            yield
+        finally:
+            self._lent, self._retry_in = "", 0.0
+            self._wake()
+
     async def _write(self, unit: "_Unit", write: Write) -> Registers | Trouble:
         self._waiting += 1
         try:
@@ -135,7 +165,11 @@ class ModbusBus:
         async with self._turn:
             if self._line is None:
                 raise PortError(self._why_down())
+            began = self._clock.monotonic()
             answer = await self._line.ask(request, timeout)
+            if self.tap:
+                took = (self._clock.monotonic() - began) / self._clock.speed
+                self.tap.answered(request, answer, self._clock.now(), took)
         self._retry.reset()
         return answer
 
@@ -215,13 +249,17 @@ class ModbusBus:
             self._turns.answered(unit.place, first)
 
     async def _connect(self) -> None:
-        again = self._clock.monotonic() + self._retry_in * self._clock.speed
-        while not self._closed and (left := again - self._clock.monotonic()) > 0:
-            await self._rest(left / self._clock.speed)
-        if self._closed:
+        if self._lent:
+            await self._rest(_FOREVER_S)
             return
+        again = self._clock.monotonic() + self._retry_in * self._clock.speed
+        while not self._closed and not self._lent and (left := again - self._clock.monotonic()) > 0:
+            await self._rest(left / self._clock.speed)
         try:
-            self._line, detail = await self._open()
+            async with self._turn:
+                if self._closed or self._lent:
+                    return
+                self._line, detail = await self._open()
         except PortError as error:
             self._failed(error.detail)
             return
@@ -229,7 +267,7 @@ class ModbusBus:
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
-        return await open_line(self._link, self._quiet(), self._wake)
+        return await open_line(self._link, self._quiet(), self._wake, self.tap.on)
 
     def _quiet(self) -> float:
         return max((unit.timeout for unit in self._units.values()), default=0.0)
@@ -258,6 +296,7 @@ class ModbusBus:
         if self._known != (state, detail):
             self._known = (state, detail)
             self._news.append(LinkChange(link=self.id, state=state, detail=detail, rx=self._clock.now()))
+            self.tap.arrived(self._news[-1:])
 
 
 class _Unit:

@@ -7,21 +7,26 @@ from collections.abc import Callable
 
 from firmware_bridge.links.modbus_lines import Line, SerialLine, ascii_, rtu
 from firmware_bridge.links.modbus_tcp import open_modbus_tcp
-from firmware_bridge.links.ports import open_port, open_tcp
+from firmware_bridge.links.ports import Port, open_port, open_tcp
 from hub.site import ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusRtuOverTcpLink, ModbusTcpLink
 
 _NETWORK_S = 1.0  # so much longer an answer may be under way through a network: two repetitions of a lost packet
 
 
-async def open_line(link: ModbusLine, slowest: float, on_lost: Callable[[], None]) -> tuple[Line, str]:
-    """The line, and words for an electrician. `slowest`: the longest time-out of its units, in s. Raises PortError."""
+async def open_line(
+    link: ModbusLine, slowest: float, on_lost: Callable[[], None], hear: Callable[[Port], Port] = lambda port: port
+) -> tuple[Line, str]:
+    """The line, and words for an electrician. `slowest`: the longest time-out of its units, in s. Raises PortError.
+
+    `hear` may put somebody who listens between line and port; Modbus TCP has none: questions may overlap.
+    """
     match link:
         case ModbusTcpLink():
             return await open_modbus_tcp(link.host, link.port, on_lost=on_lost), f"{link.host}:{link.port}"
         case ModbusRtuOverTcpLink():
             server = await open_tcp(link.host, link.port, on_lost=on_lost)
             framing = rtu(link.baud, link.parity, link.stop_bits)
-            line = SerialLine(server, framing, quiet=slowest, network=_NETWORK_S, undelivered=server.undelivered)
+            line = SerialLine(hear(server), framing, quiet=slowest, network=_NETWORK_S, undelivered=server.undelivered)
             return line, f"{link.host}:{link.port}: RTU at {link.baud} baud, 8{link.parity}{link.stop_bits}"
         case ModbusRtuLink():
             data_bits, framing = 8, rtu(link.baud, link.parity, link.stop_bits)
@@ -36,4 +41,4 @@ async def open_line(link: ModbusLine, slowest: float, on_lost: Callable[[], None
         on_lost=on_lost,
     )
     detail = f"{link.port}: {link.baud} baud, {data_bits}{link.parity}{link.stop_bits}"
-    return SerialLine(port, framing, quiet=slowest), detail
+    return SerialLine(hear(port), framing, quiet=slowest), detail

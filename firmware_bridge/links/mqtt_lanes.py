@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from device_profiles import vocabulary
 from firmware_bridge.links.mqtt_session import MqttSession
+from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival
 from hub.reading import LinkChange, LinkState
 from hub.site import Device
@@ -32,6 +33,9 @@ class MqttLanes:
         urgent, plain = _sorted(devices)
         self._lanes = (make(urgent, (), urgent=True), make(plain, urgent, urgent=False))
         self.id = self._lanes[0].id
+        self.tap = Tap(self.id)
+        for lane in self._lanes:
+            lane.tap = self.tap
         self._states: list[LinkChange | None] = [None, None]
         self._said: tuple[LinkState, str] | None = None
         self._coming: list[asyncio.Task[list[Arrival | LinkChange]] | None] = [None, None]

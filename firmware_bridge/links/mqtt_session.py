@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.mqtt_routes import Routes
 from firmware_bridge.links.mqtt_wire import Connection, ConnectionLost, Hello
+from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Publish, SendError, Trouble
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
@@ -41,6 +42,7 @@ class MqttSession:
         password: str = "",
         client_id: str,
         keep_alive: float = KEEP_ALIVE_S,
+        session_expiry: int = SESSION_EXPIRY_S,
         house: bool = True,
         elsewhere: Iterable[Device] = (),
     ) -> None:
@@ -53,7 +55,7 @@ class MqttSession:
             username=username,
             password=password,
             keep_alive=keep_alive,
-            session_expiry=SESSION_EXPIRY_S,
+            session_expiry=session_expiry,
         )
         self._site_id, self._house = site_id, house
         self._routes = Routes(devices, site_id, house=house, elsewhere=elsewhere)
@@ -67,6 +69,7 @@ class MqttSession:
         self._down_because: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
         """Start connecting; the broker need not be there yet."""
@@ -98,6 +101,7 @@ class MqttSession:
             self._news = []
             self._taken.set()
             if news:
+                self.tap.arrived(news)
                 return news
             if self._task is not None and self._task.done():
                 self._task.result()  # it never ends by itself: let its exception out
@@ -131,6 +135,8 @@ class MqttSession:
         except ValueError as error:
             raise SendError(FaultKind.MALFORMED, f"cannot be published: {error}") from None
         _judge(code, device, action)
+        if self.tap:
+            self.tap.ordered(device, action, self._clock.now())
 
     # --- the connection's life ------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""A serial port with one device that speaks by itself: opened, read, healed for ever after a pulled plug.
+"""A serial port whose devices speak by themselves: opened, read, healed for ever after a pulled plug.
 
-Bytes become frames by the profile's framer; what a frame says is `wire`'s. Nothing is asked, so nothing is polled.
+Bytes become frames, and frames find their device, by the profiles; what a frame says is `wire`'s. Nothing is asked.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -9,8 +9,9 @@ from typing import Self
 from device_profiles.types import SerialLink, SerialProfile
 from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.ports import Port, PortError, open_port
+from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Frame, SendError, Trouble
-from firmware_bridge.wire.framing import Framer
+from firmware_bridge.wire.multidrop import Multidrop, Speaker
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
 from hub.site import Device, SerialPortLink
@@ -24,21 +25,23 @@ class SerialPort:
     """The port of a `serial` link. A chip reader says nothing for hours; a radar ten frames a second."""
 
     def __init__(self, link: SerialPortLink, clock: Clock) -> None:
-        """Raises ValueError when the link does not carry exactly one serial device."""
-        if len(link.devices) != 1:
-            raise ValueError(f"{link.id}: a serial port carries one device, not {len(link.devices)}")
-        device = link.devices[0]
-        if not isinstance(device.profile, SerialProfile) or not isinstance(device.options, SerialLink):
-            raise ValueError(f"{device.id} is not a serial device")
+        """Raises ValueError when the link carries no device, or one that is not serial.
+
+        Its devices share the line settings, and no frame is two devices': the site file's door has seen to both.
+        """
+        if not link.devices:
+            raise ValueError(f"{link.id}: a serial port without a device")
         self.id = link.id
-        self._path, self._device, self._line = link.port, device.id, device.options
-        self._framer = Framer(device.profile.frame)
+        self._path, self._line = link.port, _options(link.devices[0])
+        self._devices = [device.id for device in link.devices]
+        self._frames = Multidrop([_speaker(device) for device in link.devices])
         self._clock = clock
         self._backoff = Backoff(*RETRY_S)
         self._port: Port | None = None
         self._down_because: str | None = None
         self._failed = False
         self._begun = False
+        self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
         """The port need not be there yet."""
@@ -59,12 +62,13 @@ class SerialPort:
         while True:
             news = await (self._open() if self._port is None else self._read(self._port))
             if news:
+                self.tap.arrived(news)
                 return news
 
     def carry(self, devices: Iterable[Device]) -> None:
-        """Its device may be called otherwise; another device, or other line settings, need the port opened anew."""
-        if [device.id for device in devices] != [self._device]:
-            raise ValueError(f"{self.id}: the port is {self._device}'s")
+        """Its devices may be called otherwise; other devices, or other line settings, need the port opened anew."""
+        if [device.id for device in devices] != self._devices:
+            raise ValueError(f"{self.id}: the port is that of {', '.join(self._devices)}")
 
     async def send(self, device: str, action: Action) -> None:
         """Write the bytes; a serial device gives no receipt."""
@@ -76,6 +80,8 @@ class SerialPort:
             self._port.write(action)
         except PortError as error:
             raise SendError(FaultKind.LINK_DOWN, error.detail) from error
+        if self.tap:
+            self.tap.ordered(device, action, self._clock.now())
 
     async def _open(self) -> list[Arrival | LinkChange]:
         if self._failed:
@@ -95,11 +101,11 @@ class SerialPort:
         except PortError as error:
             port.close()
             self._port = None
-            return [*self._arrivals(self._framer.flush()), *self._lost(error.detail)]
+            return [*self._arrivals(self._frames.flush()), *self._lost(error.detail)]
         if data:
             self._backoff.reset()
         self._begun = bool(data)
-        return self._arrivals(self._framer.feed(data) if data else self._framer.flush())
+        return self._arrivals(self._frames.feed(data) if data else self._frames.flush())
 
     def _lost(self, why: str) -> list[Arrival | LinkChange]:
         """Said once, and again only when the reason is another one."""
@@ -109,9 +115,21 @@ class SerialPort:
         self._down_because = why
         return [self._change(LinkState.DOWN, why)]
 
-    def _arrivals(self, found: Sequence[Frame | Trouble]) -> list[Arrival | LinkChange]:
+    def _arrivals(self, found: Sequence[tuple[str, Frame | Trouble]]) -> list[Arrival | LinkChange]:
         rx = self._clock.now()
-        return [Arrival(self._device, raw, rx) for raw in found]
+        return [Arrival(device, raw, rx) for device, raw in found]
 
     def _change(self, state: LinkState, detail: str) -> LinkChange:
         return LinkChange(link=self.id, state=state, detail=detail, rx=self._clock.now())
+
+
+def _options(device: Device) -> SerialLink:
+    if not isinstance(device.options, SerialLink):
+        raise ValueError(f"{device.id} is not a serial device")
+    return device.options
+
+
+def _speaker(device: Device) -> Speaker:
+    if not isinstance(device.profile, SerialProfile):
+        raise ValueError(f"{device.id} is not a serial device")
+    return Speaker(device.id, device.profile.frame, _options(device).address)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from device_profiles.types import SerialProfile
+from device_profiles.types import SerialLink, SerialProfile
 from firmware_bridge.simulate.life import Life
 from firmware_bridge.simulate.modbus_units import Units
 from firmware_bridge.simulate.mqtt_device import MqttDevice
@@ -87,9 +87,17 @@ class _Cast:
             case SerialPortLink():
                 tty = stack.enter_context(Tty(Path(link.port)))
                 return [
-                    partial(play_serial, device.profile, tty, self._life(device), self._clock, self._began)
+                    partial(
+                        play_serial,
+                        device.profile,
+                        tty,
+                        self._life(device),
+                        self._clock,
+                        self._began,
+                        address=device.options.address,
+                    )
                     for device in link.devices
-                    if isinstance(device.profile, SerialProfile)
+                    if isinstance(device.profile, SerialProfile) and isinstance(device.options, SerialLink)
                 ]
             case MqttBrokerLink():
                 return [self._mqtt(device) for device in link.devices]

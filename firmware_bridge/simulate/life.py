@@ -18,7 +18,7 @@ TRAVEL_S = 1.5  # a gate moves so long before it is where it was ordered
 PASS_S = 3.0  # and stays open so long when somebody is let in
 SWITCH_S = 0.3  # anything else obeys so quickly
 AUTO_CLOSE_S = 8.0  # a gate that was ordered open closes by itself
-PAUSE_S = {"passage": 40.0, "chip": 50.0}  # mean time between two events of an ordinary evening
+PAUSE_S = {"passage": 40.0, "chip": 50.0, "other_chip": 90.0}  # mean time between two events of an ordinary evening
 
 # quantity: middle, slow walk +- , quick noise +- . Levels of a quiet evening: below the night limit of 45 dB.
 _GAUGES: dict[str, tuple[float, float, float]] = {
@@ -154,6 +154,8 @@ class Life:
         if name == "chip":
             chips = list(self._script.registered)
             return Said({"chip": self._random.choice(chips)}, {}) if chips else None
+        if name == "other_chip":
+            return Said({"other_chip": f"em4100:{self._random.randrange(1, 1 << 40):010X}"}, {})
         if self._holding(now).get("gate") == "locked":
             return None
         return self._passage(now)

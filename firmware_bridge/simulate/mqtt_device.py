@@ -5,6 +5,7 @@ An independent client (aiomqtt, MQTT 5), so that the hub's own session is not te
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class MqttDevice:
         self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
         self._obeyed: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
+        self._boot, self._count = f"{clock.now():x}", itertools.count()
 
     async def play(self, host: str, port: int, username: str = "", password: str = "") -> None:
         """Play until cancelled; the broker may come and go."""
@@ -148,7 +150,8 @@ class MqttDevice:
     async def _publish(
         self, client: aiomqtt.Client, values: Mapping[str, Value], detail: Mapping[str, str] | None = None
     ) -> None:
-        payload = encode.message(self._profile, values, ts=self._clock.now(), detail=detail)
+        serial = (self._boot, next(self._count))
+        payload = encode.message(self._profile, values, ts=self._clock.now(), detail=detail, serial=serial)
         await client.publish(self._up, payload, qos=1)
         _heed_cancel()
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from device_profiles import vocabulary
+from device_profiles import iso11784, vocabulary
 from device_profiles.types import (
     FrameField,
     HexText,
@@ -24,9 +24,10 @@ from device_profiles.types import (
 )
 from device_profiles.types import Raw as Word
 from firmware_bridge.raw import Alive, Frame, Message, Raw, Registers, Trouble
-from firmware_bridge.wire import iso11784, jsonpath, numbers, registers
+from firmware_bridge.wire import fdxb, jsonpath, numbers, registers, serials
 from firmware_bridge.wire.quick_json import MAX_MESSAGE, MAX_SKEW_MS, quick
-from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Value
+from firmware_bridge.wire.serials import Numbered
+from hub.reading import Fault, FaultKind, Kind, Quality, Reading, Serial, Value
 
 MAX_PAYLOAD = 4 * 1024  # bytes of it that a fault carries into the quarantine
 MAX_DETAIL = 64  # characters of a detail, as a credential's opaque id
@@ -43,6 +44,8 @@ class Flaw(msgspec.Struct, frozen=True):
 
 
 Said: TypeAlias = Reading | Fault
+
+
 Field: TypeAlias = RegisterField | FrameField | JsonField
 
 
@@ -133,12 +136,27 @@ def _register(name: str, field: RegisterField, answer: Registers) -> Value | Fla
 
 def _frame(device: str, profile: SerialProfile, frame: Frame, rx: int) -> list[Said]:
     data = frame.data
-    return [_said(device, name, _in_frame(name, field, data), rx, data) for name, field in profile.reading.items()]
+    there = {name: field for name, field in profile.reading.items() if _stands(field, data)}
+    if not there:
+        return [_fault(device, Flaw(FaultKind.UNKNOWN_CHOICE, "a frame of a kind that we do not know"), rx, data)]
+    return [_said(device, name, _in_frame(name, field, data), rx, data) for name, field in there.items()]
+
+
+def _stands(field: FrameField, data: bytes) -> bool:
+    """False where the frame itself says that it is of another kind than those that have this field."""
+    if field.only is None:
+        return True
+    start = field.only.at if field.only.at >= 0 else len(data) + field.only.at
+    return any(data.startswith(bytes.fromhex(word), start) for word in field.only.one_of)
 
 
 def _in_frame(name: str, field: FrameField, data: bytes) -> Value | Flaw:
     if field.type == "iso11784":
         return _chip(field, data)
+    if field.type == "fdxb":
+        return _telegram(field, data)
+    if field.type == "tag":
+        return _tag(field, data)
     chunk = _slice(data, field.at, numbers.width(field.type))
     return chunk if isinstance(chunk, Flaw) else _settle(name, field, numbers.read(field.type, chunk))
 
@@ -154,9 +172,30 @@ def _chip(field: FrameField, data: bytes) -> str | Flaw:
     return chip or Flaw(FaultKind.OUT_OF_RANGE, f"country {country}, number {national} is no chip of ISO 11784")
 
 
+def _telegram(field: FrameField, data: bytes) -> Value | Flaw:
+    """ISO 11784 from the 8 bytes of FDX-B and their own CRC."""
+    chunk = _slice(data, field.at, fdxb.SIZE)
+    if isinstance(chunk, Flaw):
+        return chunk
+    if wrong := fdxb.wrong_checksum(chunk):
+        return Flaw(FaultKind.CHECKSUM, wrong)
+    code = fdxb.bits(chunk)
+    return iso11784.from_bits(code) or Flaw(FaultKind.OUT_OF_RANGE, f"{code:016X} is no chip of ISO 11784")
+
+
+def _tag(field: FrameField, data: bytes) -> Value | Flaw:
+    """A tag of another scheme, by its own digits: never an ISO number."""
+    code = _hex_text(field.code, data)
+    if isinstance(code, Flaw):
+        return code
+    digits = field.code.chars if field.code is not None else 0
+    none = Flaw(FaultKind.OUT_OF_RANGE, f"all zeros are no {field.scheme} tag")
+    return f"{field.scheme}:{code:0{digits}X}" if code else none
+
+
 def _hex_text(place: HexText | None, data: bytes) -> int | Flaw:
     if place is None:
-        return Flaw(FaultKind.MALFORMED, "the profile does not say where country and national number stand")
+        return Flaw(FaultKind.MALFORMED, "the profile does not say where its digits stand")
     chunk = _slice(data, place.at, place.chars)
     if isinstance(chunk, Flaw):
         return chunk
@@ -180,7 +219,7 @@ def _message(device: str, profile: MqttProfile, message: Message, rx: int) -> li
     document = _document(message.payload)
     if isinstance(document, Flaw):
         return [_fault(device, document, rx, message.payload)]
-    said: list[Said] = []
+    said = _numbered(device, profile, document, message, rx)
     ts, quality, flaw = _moment(jsonpath.find(document, profile.ts), message, rx)
     for name, field in profile.reading.items():
         raw = jsonpath.find(document, field.pointer or f"/{name}")
@@ -194,9 +233,20 @@ def _message(device: str, profile: MqttProfile, message: Message, rx: int) -> li
             continue
         said.append(Reading(device=device, quantity=name, value=value, ts=ts, rx=rx, quality=quality, detail=detail))
     if not said:
-        nothing = Flaw(FaultKind.MALFORMED, f"none of {', '.join(profile.reading)} is in the message")
-        return [_fault(device, nothing, rx, message.payload)]
-    return said if flaw is None else [_fault(device, flaw, rx, message.payload), *said]
+        flaw = Flaw(FaultKind.MALFORMED, f"none of {', '.join(profile.reading)} is in the message")
+    if flaw is not None:
+        said.insert(0, _fault(device, flaw, rx, message.payload))
+    return said
+
+
+def _numbered(device: str, profile: MqttProfile, document: object, message: Message, rx: int) -> list[Said]:
+    """An empty list, with the message's number where it has one. An old message that a broker replays has none."""
+    if message.retained or not profile.seq:
+        return []
+    serial = serials.read(profile, document, message.payload)
+    if isinstance(serial, Serial):
+        return Numbered(serial)
+    return [_fault(device, Flaw(FaultKind.MALFORMED, serial), rx, message.payload)] if serial else []
 
 
 def _document(payload: bytes) -> object | Flaw:

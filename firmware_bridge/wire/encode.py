@@ -18,7 +18,7 @@ from device_profiles.types import (
     Table,
 )
 from device_profiles.types import Raw as Word
-from firmware_bridge.wire import framing, jsonpath, numbers, registers
+from firmware_bridge.wire import fdxb, framing, jsonpath, multidrop, numbers, registers
 from hub.reading import Value
 
 _BIT_TABLES = frozenset({"coil", "discrete"})
@@ -65,12 +65,14 @@ def _along(profile: ModbusProfile, table: Table, wanted: set[int]) -> list[int]:
     return sorted(at for at in (near | between) - wanted - never if 0 <= at <= 0xFFFF)
 
 
-def frame(profile: SerialProfile, values: Mapping[str, Value]) -> bytes:
-    """One whole frame: the profile's first good sample with `values` patched in. Raises ValueError."""
+def frame(profile: SerialProfile, values: Mapping[str, Value], *, address: int | None = None) -> bytes:
+    """One whole frame: the profile's first good sample with `values` (and `address`) patched in. Raises ValueError."""
     _refuse_unknown(profile.id, values, profile.reading)
     data = bytearray(template(profile))
     for name, value in values.items():
         _patch(data, profile.reading[name], value)
+    if address is not None:
+        multidrop.write_address(profile.frame, data, address)
     if profile.frame.check is not None:
         framing.stamp(profile.frame.check, data)
     return bytes(data)
@@ -87,12 +89,17 @@ def message(
     *,
     ts: int | None = None,
     detail: Mapping[str, str] | None = None,
+    serial: tuple[str, int] | None = None,
 ) -> bytes:
-    """One JSON message; `detail` goes to the pointers that the profile names. Raises ValueError."""
+    """One JSON message; `detail` and `serial` (boot, number) go where the profile says. Raises ValueError."""
     _refuse_unknown(profile.id, values, profile.reading)
     document: dict[str, object] = {}
     if ts is not None:
         jsonpath.put(document, profile.ts, ts)
+    if serial is not None:
+        for pointer, value in zip((profile.boot, profile.seq), serial, strict=True):
+            if pointer:
+                jsonpath.put(document, pointer, value)
     for name, value in values.items():
         field = profile.reading[name]
         jsonpath.put(document, field.pointer or f"/{name}", _json(field, value))
@@ -108,11 +115,32 @@ def _refuse_unknown(profile_id: str, values: Mapping[str, Value], known: Iterabl
 
 
 def _patch(data: bytearray, field: FrameField, value: Value) -> None:
-    if field.type == "iso11784":
-        text = str(value)
-        _write_hex(data, field.country, int(text[:3]))
-        _write_hex(data, field.national, int(text[3:]))
+    _mark(data, field)
+    text = str(value)
+    match field.type:
+        case "iso11784":
+            _write_hex(data, field.country, int(text[:3]))
+            return _write_hex(data, field.national, int(text[3:]))
+        case "fdxb":
+            start = field.at if field.at >= 0 else len(data) + field.at
+            data[start : start + fdxb.SIZE] = fdxb.patched(data[start : start + fdxb.SIZE], text)
+            return None
+        case "tag":
+            return _write_hex(data, field.code, int(text.partition(":")[2], 16))
+    return _write_number(data, field, value)
+
+
+def _mark(data: bytearray, field: FrameField) -> None:
+    """Make the frame one of the kind that has this field."""
+    if field.only is None:
         return
+    words = [bytes.fromhex(word) for word in field.only.one_of]
+    start = field.only.at if field.only.at >= 0 else len(data) + field.only.at
+    if not any(data.startswith(word, start) for word in words):
+        data[start : start + len(words[0])] = words[0]
+
+
+def _write_number(data: bytearray, field: FrameField, value: Value) -> None:
     size = numbers.width(field.type)
     start = field.at if field.at >= 0 else len(data) + field.at
     now = numbers.read(field.type, bytes(data[start : start + size]))
@@ -124,7 +152,7 @@ def _patch(data: bytearray, field: FrameField, value: Value) -> None:
 
 def _write_hex(data: bytearray, place: HexText | None, number: int) -> None:
     if place is None:
-        raise ValueError("the profile does not say where country and national number stand")
+        raise ValueError("the profile does not say where its digits stand")
     digits = f"{number:0{place.chars}X}".encode()
     if len(digits) > place.chars:
         raise ValueError(f"{number} has more than {place.chars} hexadecimal digits")

@@ -5,7 +5,7 @@ Whatever else comes (a value that is none, another shape, a device's clock that 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -14,20 +14,26 @@ from msgspec import UNSET, Meta, UnsetType
 from device_profiles import vocabulary
 from device_profiles.types import JsonField, MqttProfile
 from firmware_bridge.raw import Message
-from hub.reading import Kind, Quality, Reading
+from firmware_bridge.wire.serials import MOST_BOOT, MOST_SEQ, Numbered, digest
+from hub.reading import Fault, Kind, Quality, Reading, Serial
 
 MAX_MESSAGE = 64 * 1024  # bytes of a message that we read
 MAX_SKEW_MS = 5_000  # a device's clock may be so far ahead
 
-Quick: TypeAlias = Callable[[str, Message, int], list[Reading] | None]
+Quick: TypeAlias = Callable[[str, Message, int], Sequence[Reading | Fault] | None]
 _GOOD, _BEST_EFFORT = Quality.GOOD, Quality.BEST_EFFORT  # an enum's own look-up costs as much as a reading
 _STEP = re.compile(r"/[^/~]+")
+_SEQ = Annotated[int, Meta(ge=0, le=MOST_SEQ)]
+_BOOT = Annotated[int, Meta(ge=-MOST_SEQ, le=MOST_SEQ)] | Annotated[str, Meta(max_length=MOST_BOOT)]
+_COUNTED: tuple[Any, ...] = (_SEQ, _BOOT, bool)  # Any: as types are made here
 
 
 def quick(profile: MqttProfile) -> Quick | None:
     """A function of device, message and rx that gives the readings, or None for `decode` to look; None: never plain."""
     types = [_plain_type(name, field) for name, field in profile.reading.items()]
     pointers = [profile.ts, *(field.pointer or f"/{name}" for name, field in profile.reading.items())]
+    if profile.seq:
+        types, pointers = [*types, *_COUNTED], [*pointers, profile.seq, profile.boot, profile.ack]
     single = all(_STEP.fullmatch(pointer) for pointer in pointers) and len(set(pointers)) == len(pointers)
     if None in types or not single:
         return None
@@ -36,15 +42,19 @@ def quick(profile: MqttProfile) -> Quick | None:
     keys = {name: pointer[1:] for name, pointer in zip(names, pointers, strict=True)}
     shape = msgspec.defstruct("Plain", fields, rename=keys, gc=False)
     states = {name: states for name, field in profile.reading.items() if (states := _states(field)) is not None}
-    return _reader(msgspec.json.Decoder(shape).decode, tuple(profile.reading), states)
+    return _reader(msgspec.json.Decoder(shape).decode, tuple(profile.reading), states, counted=bool(profile.seq))
 
 
 def _reader(
-    parse: Callable[[bytes], msgspec.Struct], names: tuple[str, ...], states: Mapping[str, Mapping[str, str]]
+    parse: Callable[[bytes], msgspec.Struct],
+    names: tuple[str, ...],
+    states: Mapping[str, Mapping[str, str]],
+    *,
+    counted: bool,
 ) -> Quick:
     flatten = msgspec.structs.astuple
 
-    def read(device: str, message: Message, rx: int) -> list[Reading] | None:
+    def read(device: str, message: Message, rx: int) -> Sequence[Reading | Fault] | None:
         if message.retained or len(message.payload) > MAX_MESSAGE:
             return None
         try:
@@ -55,15 +65,21 @@ def _reader(
             ts = rx
         elif not 0 < ts <= rx + MAX_SKEW_MS:
             return None
+        seq, boot, ack = values[-3:] if counted else (UNSET, UNSET, UNSET)
+        if seq is UNSET and ack is True:
+            return None
         if states:
             values = [states[name].get(raw, raw) if name in states else raw for name, raw in zip(names, values)]  # noqa: B905
         quality = _GOOD if message.qos else _BEST_EFFORT
         readings = [
             Reading(device=device, quantity=name, value=value, ts=ts, rx=rx, quality=quality)
-            for name, value in zip(names, values)  # noqa: B905  # as many, by the shape
+            for name, value in zip(names, values)  # noqa: B905  # as many at least, by the shape
             if value is not UNSET
         ]
-        return readings or None
+        if seq is UNSET or not readings:
+            return readings or None
+        serial = Serial("" if boot is UNSET else str(boot), seq, digest(message.payload), ack is True)
+        return Numbered(serial, readings)
 
     return read
 

@@ -11,13 +11,14 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from firmware_bridge.wire.iso11784 import parse_any
+from device_profiles.iso11784 import remark, understand
 from hub.backup import backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Span, print_lines
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order, OrderState
 from hub.query import alarm_lines, first_kept, journal_readings, open_journal
+from hub.reading import Label
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -186,9 +187,11 @@ def restore_command(file: Path, data: Path) -> None:
 
 
 def _chip(text: str) -> str:
-    number = parse_any(text)
-    if number is None:
-        raise click.UsageError(f"{text!r} is not a chip number; write 15 digits, as 156000000000101")
+    number = understand(text)
+    if isinstance(number, Label):
+        raise click.UsageError(f"{text!r} is not a chip number: {number.en} / {number.zh}")
+    if odd := remark(number):
+        click.echo(f"warning: {number}: {odd.en} / {odd.zh}", err=True)
     return number
 
 

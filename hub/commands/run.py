@@ -18,7 +18,7 @@ import uvloop
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
 from firmware_bridge.links.mqtt_lanes import MqttLanes
-from firmware_bridge.links.mqtt_session import MqttSession
+from firmware_bridge.links.mqtt_session import SESSION_EXPIRY_S, MqttSession
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Link
 from hub import broker
@@ -28,6 +28,7 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.field import Field
 from hub.journal import FILE, Journal
+from hub.lending import Lending
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
 from hub.settings import load_site
@@ -139,13 +140,15 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     journal = Journal(data / FILE, site)
     core = Core(site, rules, journal.memory(), clock.now())
     gc.freeze()  # what stands for years need not be looked through again and again
-    links = [_link(site, link, data, clock) for link in site.links]
+    links = [open_link(site, link, data, clock) for link in site.links]
     field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    reloader = Reloader(site, rules, site_path, data, field, lambda site, link: _link(site, link, data, clock), clock)
+    reloader = Reloader(
+        site, rules, site_path, data, field, lambda site, link: open_link(site, link, data, clock), clock
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
-    async with Control(data, _handlers(reloader)):
+    async with Control(data, _handlers(reloader, field)):
         running = asyncio.create_task(field.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -155,9 +158,9 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
         await asyncio.gather(running, return_exceptions=stop.is_set())
 
 
-def _handlers(reloader: Reloader) -> dict[str, Handler]:
+def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer}
+    return {"reload": reloader.answer, **Lending(field).handlers}
 
 
 @click.command("office", hidden=True)
@@ -217,20 +220,22 @@ def _brokers(site: Site, data: Path) -> list[Child]:
     ]
 
 
-def _link(site: Site, link: SiteLink, data: Path, clock: Clock) -> Link:
+def open_link(site: Site, link: SiteLink, data: Path, clock: Clock, *, guest: bool = False) -> Link:
+    """The link of this kind, which opens its cable when it is entered. A `guest` leaves no session at a broker."""
     match link:
         case ModbusRtuLink() | ModbusAsciiLink() | ModbusRtuOverTcpLink() | ModbusTcpLink():
             return ModbusBus(link, clock)
         case SerialPortLink():
             return SerialPort(link, clock)
         case MqttBrokerLink():
-            return _session(site, link, data, clock)
+            return _session(site, link, data, clock, guest=guest)
 
 
-def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> MqttLanes:
+def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock, *, guest: bool) -> MqttLanes:
     password = broker.credentials(data).get(broker.HUB, "")
     if link.url:
         password = Path(link.password_file).read_text(encoding="utf-8").strip() if link.password_file else ""
+    own = f"-guest-{os.getpid()}" if guest else ""
 
     def lane(devices: Iterable[Device], elsewhere: Iterable[Device], *, urgent: bool) -> MqttSession:
         return MqttSession(
@@ -241,7 +246,8 @@ def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock) -> Mqtt
             url=link.url or f"mqtt://{link.listen}",
             username=link.username if link.url else broker.HUB,
             password=password,
-            client_id=f"zhian-{site.id}-{link.id}" + ("-urgent" if urgent else ""),
+            client_id=f"zhian-{site.id}-{link.id}" + ("-urgent" if urgent else "") + own,
+            session_expiry=0 if guest else SESSION_EXPIRY_S,
             house=not urgent,
             elsewhere=elsewhere,
         )

@@ -1,5 +1,6 @@
 """`zhian check`, `profiles` and `decode`: what an installer asks before anything runs. They open no cable."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
+BY_ID = Path("/dev/serial/by-id")
+_PASSING = re.compile(r"/dev/tty(USB|ACM)\d+")  # numbered in the order of plugging in
+
 
 @click.command("check")
 @SITE
@@ -35,7 +39,7 @@ def check_command(site: Path, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site) + _weak_lines(checked, site)
+    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),
@@ -154,6 +158,17 @@ def _modbus_answer(profile: ModbusProfile, data: bytes, ask: bytes) -> Raw:
     return next((answer for answer in answers if isinstance(answer, Registers)), answers[0])
 
 
+def unsteady(site: Site, path: Path, by_id: Path = BY_ID) -> list[str]:
+    """A warning for each port whose name is given out anew at each plugging in: tomorrow it may be another adapter."""
+    steady = {str(port.resolve()): str(port) for port in by_id.iterdir()} if by_id.is_dir() else {}
+    return [
+        f"{path}: link[{at}].port = {link.port!r}: may be another adapter after the next plugging in; "
+        f"right would be {steady.get(link.port, 'its name in /dev/serial/by-id')}"
+        for at, link in enumerate(site.links)
+        if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and _PASSING.fullmatch(link.port)
+    ]
+
+
 def _weak_lines(site: Site, path: Path) -> list[str]:
     """Modbus ASCII without parity: two damaged characters may cancel out in its checksum, and give a wrong value."""
     why = 'two damaged characters may give a wrong value; right would be "E" or "O", or kind modbus-rtu'
@@ -166,8 +181,7 @@ def _weak_lines(site: Site, path: Path) -> list[str]:
 
 def _check_ports(site: Site, path: Path) -> None:
     """The cables that are files: an installer wants to hear now that a port is not there."""
-    by_id = Path("/dev/serial/by-id")
-    there = [str(port) for port in by_id.iterdir()] if by_id.is_dir() else []
+    there = [str(port) for port in BY_ID.iterdir()] if BY_ID.is_dir() else []
     for at, link in enumerate(site.links):
         if isinstance(link, ModbusRtuLink | ModbusAsciiLink | SerialPortLink) and not Path(link.port).exists():
             right = nearest(link.port, there) if there else "no serial adapter is plugged in"

@@ -88,6 +88,15 @@ def test_metrics_are_for_this_machine(browser: "Browser", field: "Field") -> Non
         assert answer.status_code == 403
 
 
+def test_metrics_of_numbered_messages(browser: "Browser", field: "Field") -> None:
+    """What is missing and what came again, by device, as counters that only grow."""
+    field.all_well()
+    field.db.execute("INSERT INTO sequence VALUES ('gate-east', 'b', 0, 9, 1, 0, '', -1, 0, 3, 2, 1)")
+    text = browser.client.get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}).text
+    assert '# TYPE zhian_messages_missing_total counter\nzhian_messages_missing_total{device="gate-east"} 3\n' in text
+    assert 'zhian_messages_repeated_total{device="gate-east"} 2\n' in text
+
+
 def test_metrics_without_journal(browser: "Browser", field: "Field") -> None:
     """What cannot be read is left out, and up is 0."""
     field.db.execute("DROP TABLE meta")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import subprocess
 import sys
@@ -59,16 +60,19 @@ class Court:
     def broker(self) -> Iterator[None]:
         """The mosquitto of the site."""
         process = subprocess.Popen([broker.executable(), "-c", str(self.configuration)], stderr=self.log)
-        yield
-        process.terminate()
-        process.wait(10)
-        self.log.close()
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+            self.log.close()
 
     def hub(self) -> "subprocess.Popen[bytes]":
         """A field process."""
         script = Path(__file__).with_name("killed_hub.py")
         arguments = [self.when, str(self.site), str(self.data)]
-        return subprocess.Popen([sys.executable, str(script), *arguments], stderr=self.log)
+        here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # this tree, wherever another is installed
+        return subprocess.Popen([sys.executable, str(script), *arguments], stderr=self.log, env=here)
 
     def counted(self) -> Counter[int]:
         """Message number -> how often it is in `zhian readings`, for one of its quantities."""

@@ -208,6 +208,22 @@ SHIPPED = [
     ("chip/wl-134a", 'start = "02"', 'start = "0x02"', "frame.start", "not hexadecimal"),
     ("chip/wl-134a", 'start = "02"', 'start = ""', "frame.start", "begins with a mark"),
     ("chip/wl-134a", 'type = "iso11784"', 'type = "u8"', "reading.chip.type", "cannot carry this event"),
+    ("chip/wl-134a", 'type = "iso11784"', 'type = "tag"', "reading.chip.type", "cannot carry this event"),
+    ("chip/wl-134a", "silent_after = 0.0", "silent_after = 0.0\naddress = 1", "link.address", "both or neither"),
+    ("chip/134k-rw-usb-d1", "\naddress = 1", "", "link.address", "both or neither"),
+    ("chip/134k-rw-usb-d1", "\naddress = 1", "\naddress = 300", "link.address", "does not fit u8"),
+    (
+        "water/hlk-ld2410",
+        "[frame]",
+        'address = 1\n[command.blink]\nlabel = { zh = "x", en = "x" }\nbytes = "02"\nwithin = 1.0\n'
+        'confirm = { presence = "absent" }\n[[sample]]\nname = "b"\ncommand = "blink"\nsends = "02"\n'
+        "[frame]\naddress = { at = 8 }",
+        "command",
+        "every device of the line",
+    ),
+    ("chip/134k-rw-usb-d1", '["00 0A"] }', '["0x0A"] }', "reading.chip.only.one_of", "not hexadecimal"),
+    ("chip/rdm6300", 'scheme = "em4100"\n', "", "reading.other_chip", "`scheme` and `code`"),
+    ("chip/rdm6300", 'type = "tag"', 'type = "fdxb"', "reading.other_chip.type", "tag reads `other_chip`"),
     ("noise/generic-rs485", "scale = 0.1", "scale = 0.0", "reading.laeq.scale", "every value the same"),
     ("noise/generic-rs485", 'type = "u16"', 'type = "bit"', "reading.laeq.type", 'write type = "u16"'),
     ("noise/generic-rs485", "01 03 02 02 2D 79 39", "01 03 02 02 2D 79 3", "sample[0].answer", "not hexadecimal"),

@@ -142,7 +142,7 @@ def test_modbus_memory_is_the_inverse(profile: ModbusProfile, sample: Sample) ->
     request = modbus.Request.from_rtu(bytes.fromhex(sample.ask))
     answer = modbus.read_rtu(request, bytes.fromhex(sample.answer))
     assert isinstance(answer, Registers)
-    held = encode.memory(profile, sample.want)[request.table]
+    held = {**encode.filler(profile).get(request.table, {}), **encode.memory(profile, sample.want)[request.table]}
     words = [held[request.address + n] for n in range(request.count)]
     if request.table in ("coil", "discrete"):
         assert sum(bit << n for n, bit in enumerate(words)).to_bytes((len(words) + 7) // 8, "little") == answer.data

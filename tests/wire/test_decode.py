@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from device_profiles import types
 from device_profiles.load import profiles
 from device_profiles.types import (
+    FixedBytes,
     FrameField,
     HexText,
     ModbusProfile,
@@ -221,6 +222,14 @@ def test_the_published_reader_frame() -> None:
             "out-of-range",
         ),
         (FrameField(type="u8", at=0), b"\x02", "malformed"),
+        (FrameField(type="fdxb", at=2), bytes(11), "incomplete"),
+        (FrameField(type="fdxb", at=0), bytes(10), "out-of-range"),
+        (FrameField(type="fdxb", at=0), bytes(9) + b"\x01", "checksum"),
+        (FrameField(type="tag", scheme="em4100"), b"4500C5D1E9", "malformed"),
+        (FrameField(type="tag", scheme="em4100", code=HexText(at=0, chars=10)), b"45", "incomplete"),
+        (FrameField(type="tag", scheme="em4100", code=HexText(at=0, chars=10)), b"4500C5D1EZ", "malformed"),
+        (FrameField(type="tag", scheme="em4100", code=HexText(at=0, chars=10)), b"0000000000", "out-of-range"),
+        (FrameField(only=FixedBytes(at=0, one_of=["31"])), b"2", "unknown-choice"),
     ],
 )
 def test_frames_that_do_not_hold_the_field(field: FrameField, data: bytes, kind: str) -> None:
@@ -237,6 +246,51 @@ def test_hexadecimal_text_most_significant_first_and_fields_from_the_end() -> No
     reading = {"chip": chip, "battery_level": FrameField(type="u8", at=-11, unit="%")}
     said = _said(msgspec.structs.replace(CHIP, reading=reading), raw.Frame(b"3E7\x37" + b"1CBE991A14"))
     assert _values(said) == {"chip": "999123456789012", "battery_level": 55.0}
+
+
+BOTH = {
+    "chip": FrameField(
+        type="iso11784",
+        country=HexText(at=1, chars=3),
+        national=HexText(at=4, chars=10),
+        only=FixedBytes(at=0, one_of=["31", "33"]),
+    ),
+    "other_chip": FrameField(
+        type="tag", scheme="fdx-a", code=HexText(at=4, chars=10), only=FixedBytes(at=-14, one_of=["32"])
+    ),
+}
+
+
+def test_a_reader_that_says_the_scheme_is_believed() -> None:
+    """The same digits under another scheme's mark are another thing, and under an unknown mark nothing at all."""
+    assert isinstance(CHIP, SerialProfile)
+    reader = msgspec.structs.replace(CHIP, reading=BOTH)
+    digits = b"3E71CBE991A14"
+    for mark in (b"1", b"3"):
+        assert _values(_said(reader, raw.Frame(mark + digits))) == {"chip": "999123456789012"}
+    assert _values(_said(reader, raw.Frame(b"2" + digits))) == {"other_chip": "fdx-a:1CBE991A14"}
+    unknown = _said(reader, raw.Frame(b"9" + digits))
+    assert (_kinds(unknown), _values(unknown)) == (["unknown-choice"], {})
+
+
+def test_the_published_tag_of_125_khz_is_never_an_iso_number() -> None:
+    """EM-18's own tag through the framer: its scheme and its digits."""
+    vector = next(each for each in READERS["vectors"] if each["format"].startswith("EM-18"))
+    reader = profiles()["chip/rdm6300"]
+    assert isinstance(reader, SerialProfile)
+    (frame,) = Framer(reader.frame).feed(b"\x02" + vector["text"].encode() + b"\x03")
+    assert _values(_said(reader, frame)) == {"other_chip": f"em4100:{vector['version']:02X}{vector['card']:08X}"}
+
+
+def test_the_published_frames_of_an_addressed_reader() -> None:
+    """134K-RW-USB-D1: code and CRC are read; its other payload is a frame of another kind, not a wrong number."""
+    reader = profiles()["chip/134k-rw-usb-d1"]
+    assert isinstance(reader, SerialProfile)
+    code, decimal = (each for each in READERS["vectors"] if each["format"].startswith("134K"))
+    (frame,) = Framer(reader.frame).feed(bytes.fromhex(code["frame"]))
+    assert _values(_said(reader, frame)) == {"chip": f"{code['country']:03d}{code['national']:012d}"}
+    (frame,) = Framer(reader.frame).feed(bytes.fromhex(decimal["frame"]))
+    assert (_kinds(_said(reader, frame)), _values(_said(reader, frame))) == (["unknown-choice"], {})
 
 
 # --- not data --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from device_profiles.types import MqttProfile
 from firmware_bridge.raw import Message
 from firmware_bridge.wire.decode import decode, decoder
 from firmware_bridge.wire.quick_json import quick
+from firmware_bridge.wire.serials import Numbered
 from hub.reading import Fault, Reading
 
 RX = 1_760_000_000_000
@@ -28,6 +29,13 @@ VALUES = st.one_of(
     st.text(max_size=5),
 )
 TIMES = st.one_of(st.integers(RX - 100_000, RX + 10_000), st.sampled_from([0, -1, 2**64, 1.5, "now", None, True]))
+NUMBERS: st.SearchStrategy[Any] = st.one_of(
+    st.integers(0, 2**64), st.integers(-5, 5), st.sampled_from([5.0, "5", True, None, []])
+)
+BOOTS: st.SearchStrategy[Any] = st.one_of(
+    st.text(max_size=70), st.integers(), st.sampled_from([True, None, 1.5, {}, "b" * 64, "b" * 65])
+)
+ACKS = st.sampled_from([True, False, 1, "true", None])
 
 
 @st.composite
@@ -39,6 +47,8 @@ def documents(draw: st.DrawFn, profile: MqttProfile) -> dict[str, Any]:
     document: dict[str, Any] = draw(st.dictionaries(st.sampled_from(names), values, max_size=4))
     if draw(st.booleans()):
         document[profile.ts.removeprefix("/")] = draw(TIMES)
+    if draw(st.booleans()):
+        document |= draw(st.fixed_dictionaries({}, optional={"seq": NUMBERS, "boot": BOOTS, "ack": ACKS}))
     return document
 
 
@@ -56,7 +66,9 @@ def test_quick_is_decode(name: str, data: st.DataObject) -> None:
     profile = PROFILES[name]
     payload = json.dumps(data.draw(documents(profile))).encode()
     message = Message("t", payload, data.draw(st.integers(0, 1)), data.draw(st.booleans()))
-    assert decoder(profile)("device", message, RX) == decode("device", profile, message, RX)
+    quickly, slowly = decoder(profile)("device", message, RX), decode("device", profile, message, RX)
+    assert quickly == slowly
+    assert getattr(quickly, "serial", None) == getattr(slowly, "serial", None)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +99,9 @@ def test_what_is_not_plain_is_left_to_decode() -> None:
     good = Message("t", b'{"ts": 1760000000000, "laeq": 55.7}')
     assert [type(item) for item in read("device", good, RX) or []] == [Reading]
     assert read("device", replace(good, retained=True), RX) is None
+    numbered = read("device", Message("t", b'{"laeq": 55.7, "seq": 5, "boot": "x", "ack": true}'), RX)
+    assert isinstance(numbered, Numbered)
+    assert (numbered.serial.boot, numbered.serial.seq, numbered.serial.wants_receipt) == ("x", 5, True)
     assert read("device", good, RX - 60_000) is None
     loud = Message("t", b'{"laeq": 212}')
     assert read("device", loud, RX) is None
