@@ -249,7 +249,7 @@ class Core:
 
     def _take(self, order: Order, now: int) -> None:
         doers: dict[str, Callable[[Order, int], Order]] = {
-            "command": self._command,
+            "command": self._desk.take,
             "list-add": self._list,
             "list-remove": self._list,
             **dict.fromkeys(ALARM_ORDERS, self._on_alarm),
@@ -263,9 +263,6 @@ class Core:
             self._out.dispatch.append(done)
         else:
             self._out.orders.append(done)
-
-    def _command(self, order: Order, now: int) -> Order:
-        return self._desk.take(order, now)
 
     def _on_alarm(self, order: Order, now: int) -> Order:
         instance = self._bound.instances.get(order.target)
