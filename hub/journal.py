@@ -145,7 +145,7 @@ class Journal:
         self._put("alarm", outcome.alarms)
         self._put("inner", outcome.inner)
         self._put("sequence", outcome.sequences)
-        self._write_occurrences(outcome.occurrences)
+        self._put("occurrence", outcome.occurrences, verb="INSERT", conflict=_OCCURRED)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)
         for entry in outcome.entries:
@@ -170,48 +170,27 @@ class Journal:
             if fault.payload is not None:
                 quarantine(self.db, fault)
 
-    def _write_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
-        for occurrence in occurrences:
-            fields = _row(occurrence)
-            changes = ", ".join(f'"{name}" = excluded."{name}"' for name in fields)
-            self.db.execute(
-                f"INSERT INTO occurrence ({_names(fields)}) VALUES ({_marks(fields)})"  # noqa: S608  # our own names
-                f" ON CONFLICT (key, occurrence) DO UPDATE SET {changes}",
-                list(fields.values()),
-            )
-
     def _write_flips(self, flips: Sequence[Flip]) -> None:
-        for flip in flips:
-            cursor = self.db.execute(
-                "INSERT INTO flip (at, key, occurrence, event, before, after, actor, note, value)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    flip.at,
-                    flip.key,
-                    flip.occurrence,
-                    flip.event,
-                    flip.before,
-                    flip.after,
-                    flip.actor,
-                    flip.note,
-                    flip.value,
-                ),
-            )
-            if flip.announce:
-                self._write_outbox(cursor.lastrowid, flip)
+        if not flips:
+            return
+        known = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'flip'").fetchone()
+        first = (known[0] if known else 0) + 1
+        self.db.execute(_WRITE_FLIPS, (first, msgspec.json.encode(flips).decode()))
+        if told := [(number, flip) for number, flip in enumerate(flips, first) if flip.announce]:
+            self._write_outbox(told)
 
-    def _write_outbox(self, number: int | None, flip: Flip) -> None:
-        found = self.db.execute(
-            "SELECT rule, source, zone FROM occurrence WHERE key = ? AND occurrence = ?", (flip.key, flip.occurrence)
-        ).fetchone()
-        rule, source, zone = found or (flip.key.partition("/")[0], "", "")
-        told = speakers(
-            self.voices, announce=flip.announce, severity=flip.severity, rule=rule, zone=zone, source=source
-        )
-        self.db.executemany(
-            "INSERT INTO outbox (flip, voice, kind, next_try) VALUES (?, ?, ?, ?)",
-            [(number, voice, flip.announce, flip.at) for voice in ([SIREN] if flip.siren else []) + told],
-        )
+    def _write_outbox(self, told: Sequence[tuple[int, Flip]]) -> None:
+        """Each flip has its number; where it happened stands in its occurrence, which is written before."""
+        keys = msgspec.json.encode([(flip.key, flip.occurrence) for _, flip in told]).decode()
+        rows = []
+        for (number, flip), (rule, source, zone) in zip(told, self.db.execute(_PLACES, (keys,)), strict=True):
+            names = speakers(
+                self.voices, announce=flip.announce, severity=flip.severity,
+                rule=rule or flip.key.partition("/")[0], zone=zone or "", source=source or "",
+            )  # fmt: skip
+            for voice in ([SIREN] if flip.siren else []) + names:
+                rows.append((number, voice, flip.announce, flip.at))
+        self.db.execute(_WRITE_OUTBOX, (msgspec.json.encode(rows).decode(),))
 
     def _write_orders(self, orders: Sequence[Order]) -> None:
         self.db.executemany(
@@ -219,12 +198,14 @@ class Journal:
             [(order.state, order.sent, order.ended, order.outcome, order.id) for order in orders],
         )
 
-    def _put(self, table: str, structs: Sequence[msgspec.Struct]) -> None:
+    def _put(
+        self, table: str, structs: Sequence[msgspec.Struct], *, verb: str = "INSERT OR REPLACE", conflict: str = ""
+    ) -> None:
         if structs:
             names = structs[0].__struct_fields__
             paths = ", ".join(f"json_extract(value, '$.{name}')" for name in names)
             self.db.execute(
-                f"INSERT OR REPLACE INTO {table} ({_names(names)}) SELECT {paths} FROM json_each(?)",  # noqa: S608
+                f"{verb} INTO {table} ({_names(names)}) SELECT {paths} FROM json_each(?) WHERE true {conflict}",  # noqa: S608
                 (msgspec.json.encode(structs).decode(),),
             )
 
@@ -234,6 +215,23 @@ INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'
   json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail
 """
+_WRITE_FLIPS = """
+INSERT INTO flip (seq, at, key, occurrence, event, before, after, actor, note, value)
+  SELECT ? + key, json_extract(value, '$.at'), json_extract(value, '$.key'), json_extract(value, '$.occurrence'),
+    json_extract(value, '$.event'), json_extract(value, '$.before'), json_extract(value, '$.after'),
+    json_extract(value, '$.actor'), json_extract(value, '$.note'), json_extract(value, '$.value') FROM json_each(?)
+"""
+_PLACES = """
+SELECT o.rule, o.source, o.zone FROM json_each(?) AS item LEFT JOIN occurrence o
+  ON o.key = json_extract(item.value, '$[0]') AND o.occurrence = json_extract(item.value, '$[1]') ORDER BY item.key
+"""
+_WRITE_OUTBOX = """
+INSERT INTO outbox (flip, voice, kind, next_try) SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+  json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)
+"""
+_OCCURRED = "ON CONFLICT (key, occurrence) DO UPDATE SET " + ", ".join(
+    f'"{name}" = excluded."{name}"' for name in Occurrence.__struct_fields__
+)
 _deliveries = msgspec.json.Decoder(list[Redelivery]).decode
 
 
