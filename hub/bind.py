@@ -6,10 +6,12 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Iterator
 
 from device_profiles import vocabulary
+from hub.days import Days
 from hub.debounce import Debounce
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
+from hub.own import SOURCE, Own
 from hub.reading import Kind
 from hub.rules import Rule, covers
 from hub.schedule import Hours
@@ -60,9 +62,21 @@ class Channel:
 class Bound:
     """Everything that the core looks things up in. `lists` are live: rules see a change at once."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int, old: "Bound | None" = None) -> None:
-        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows."""
+    def __init__(
+        self,
+        site: Site,
+        rules: tuple[Rule, ...],
+        now: int,
+        old: "Bound | None" = None,
+        days: Days | None = None,
+    ) -> None:
+        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows.
+
+        `days`: the calendar that hours lean on.
+        """
         self.site = site
+        self.days = old.days if old is not None else days or Days()
+        self.own: dict[str, Instance] = {}
         self._former = Former(site, now, old)
         self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}
         self.profiles = site.devices()
@@ -86,6 +100,8 @@ class Bound:
             if rule.kind == "link-down":
                 for watch in self.links.values():
                     self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+            if rule.kind == "self":
+                self.own[rule.id] = self._add(Instance(rule, SOURCE, Own()), SOURCE)
         for was in old.instances.values() if old is not None else ():
             self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
         self._former = Former(site, now)  # nothing is handed over after the start
@@ -176,12 +192,12 @@ class Bound:
         if rule.when == "night":
             return self._night
         if rule.when == "zone-closed" and zone is not None:
-            return self._hours.setdefault(zone.id, Hours(zone.closed, self.site.tz))
+            return self._hours.setdefault(zone.id, Hours(zone.closed, self.site.tz, self.days))
         return None
 
     def _add(self, instance: Instance, source: str) -> Instance:
         """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""
         instance = self._former.instance(instance, self._zones.get(instance.zone), instance.zone)
         self.instances[instance.key] = instance
-        self.of_source[source].append(instance)
+        self.of_source.setdefault(source, []).append(instance)
         return instance

@@ -4,18 +4,20 @@ Pure: `now` (ms since 1970) is an argument, nothing is opened, nothing waits. Wh
 an alarm does in hub.alarm and hub.gate; here stands only what touches what.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from hub.alarm import FilterState, Truth
 from hub.bind import Bound, Channel
+from hub.days import Calendar, Days
 from hub.desk import Desk, after_stop
 from hub.due import Due
 from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance, withdrawn
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderState, Outcome
+from hub.own import Own
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.rules import Rule
@@ -30,9 +32,11 @@ _OFF, _FALSE = FilterState.OFF, Truth.FALSE  # an enum's own look-up costs as mu
 class Core:
     """One site's deciding state. Every method returns what changed, to be written before anything else happens."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], memory: Memory, now: int) -> None:
+    def __init__(
+        self, site: Site, rules: tuple[Rule, ...], memory: Memory, now: int, calendar: Calendar | None = None
+    ) -> None:
         """Take up what the journal remembers. `begin` gives what the stop left to be settled."""
-        self._bound = Bound(site, rules, now)
+        self._bound = Bound(site, rules, now, days=Days(calendar))
         self._desk = Desk(self._bound.profiles, self._bound.links)
         self._now = now
         self._out = Outcome()
@@ -72,6 +76,24 @@ class Core:
         self._out.orders += self._desk.tick(now)
         self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
+
+    def know(self, own: Mapping[str, str], now: int) -> Outcome:
+        """What the hub has found out about itself: id of a `self` rule -> why it is so, or "" when it is not."""
+        now = self._clock(now)
+        for rule, why in own.items():
+            instance = self._bound.own.get(rule)
+            if instance is not None and isinstance(instance.question, Own):
+                instance.question.truth = Truth.TRUE if why else Truth.FALSE
+                instance.value = why or instance.value
+                self._evaluate(instance, now)
+        return self._finish(now)
+
+    def exchange(self, calendar: Calendar, now: int) -> Outcome:
+        """From now on days are of the kind that this calendar says."""
+        self._bound.days.calendar = calendar
+        for instance in self._bound.instances.values():
+            self._due_alarms.set(instance, now)
+        return self.tick(now)
 
     def order(self, order: Order, now: int) -> Outcome:
         """What somebody wants done. An order that is known here, or has ended, changes nothing."""

@@ -21,7 +21,7 @@ MAX_SHELF_S: dict[str, float] = {"P1": 0.0, "P2": 8 * 3600.0, "P3": 8 * 3600.0, 
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0.0)]
 Area: TypeAlias = Literal["safety", "security", "environment", "device", "system"]
-RuleKind: TypeAlias = Literal["level", "state", "event", "no-data", "link-down"]
+RuleKind: TypeAlias = Literal["level", "state", "event", "no-data", "link-down", "self"]
 
 
 class Story(Strict, frozen=True, kw_only=True):
@@ -95,6 +95,7 @@ PARAMETERS: dict[str, frozenset[str]] = {
     "event": frozenset({"hold"} | _TIMES),
     "no-data": frozenset(_TIMES),
     "link-down": frozenset(_TIMES),
+    "self": frozenset(_TIMES),
 }
 _BELONGS: dict[str, set[str]] = {  # which keys only some kinds have
     "above": {"level"},
@@ -133,8 +134,8 @@ def load_pack(file: Path) -> list[Rule]:
 
 
 def covers(rule: Rule, device: Device, zone: Zone | None) -> bool:
-    """True when the rule watches this device (of this zone). Rules of links watch no device."""
-    if rule.kind == "link-down":
+    """True when the rule watches this device (of this zone). Rules of links and of the hub itself watch no device."""
+    if rule.kind in ("link-down", "self"):
         return False
     if rule.applies and device.profile.id.partition("/")[0] not in rule.applies:
         return False
@@ -185,9 +186,9 @@ def _check_keys(rule: Rule, file: Path, key: str) -> None:
 
 
 def _check_quantity(rule: Rule, file: Path, key: str) -> None:
-    if rule.kind == "link-down" or (rule.kind == "no-data" and not rule.quantity):
+    if rule.kind in ("link-down", "self") or (rule.kind == "no-data" and not rule.quantity):
         if rule.quantity:
-            raise Refusal(file, f"{key}.quantity", "a link reads no quantity", value=rule.quantity)
+            raise Refusal(file, f"{key}.quantity", "a link reads no quantity, nor does the hub", value=rule.quantity)
         return
     quantity = vocabulary.require(rule.quantity, file=file, key=f"{key}.quantity").quantity
     fitting = {

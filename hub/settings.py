@@ -15,9 +15,11 @@ from device_profiles import load
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
+from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
 from hub.site import (
     DEVICE_KIND,
+    DayHours,
     Device,
     Devices,
     History,
@@ -32,12 +34,12 @@ from hub.site import (
     SiteLink,
     Strict,
     Voice,
+    Windows,
     Zone,
 )
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LISTEN = re.compile(r"[^\s:]+:([1-9]\d{0,4})")
-_SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
 
 T = TypeVar("T", Zone, Voice)
@@ -96,15 +98,14 @@ def load_site(path: Path) -> Site:
     return site
 
 
-def parse_span(span: str) -> tuple[int, int]:
-    """`"22:00-06:00"` as minutes of the day: start inclusive, end exclusive, over midnight if end <= start."""
-    match = _SPAN.fullmatch(span)
-    if match is None:
-        raise ValueError(span)
-    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if first >= 24 * 60 or last > 24 * 60:
-        raise ValueError(span)
-    return first, last
+def check_hours(hours: Windows | DayHours, path: Path, key: str) -> None:
+    """Refuse hours that are none; a table by kind of day that is empty on every day says nothing."""
+    if not isinstance(hours, DayHours):
+        _check_windows(hours, path, key)
+        return
+    given = {name: spans for name in DayHours.__struct_fields__ if (spans := getattr(hours, name)) is not None}
+    if not sum(_check_windows(spans, path, f"{key}.{name}") for name, spans in given.items()):
+        raise Refusal(path, key, "has no hours on any day", right="leave it out, or write hours")
 
 
 def _numbers_as_class(table: dict[str, object]) -> None:
@@ -248,8 +249,7 @@ def _check_zones(site: Site, path: Path) -> None:
     devices = site.devices()
     for at, zone in enumerate(site.zones):
         _identifier(zone.id, path, f"zone[{at}].id")
-        if zone.closed:
-            _span(zone.closed, path, f"zone[{at}].closed")
+        check_hours(zone.closed, path, f"zone[{at}].closed")
         if zone.siren is None:
             continue
         key = f"zone[{at}].siren"
@@ -279,7 +279,7 @@ def _check_voices(site: Site, path: Path) -> None:
             raise Refusal(
                 path, f"{key}.id", "is the name of the zones' own sirens", value="siren", right="choose another"
             )
-        if voice.kind == "webhook" and not _is_web_address(voice.url):
+        if voice.kind == "webhook" and not is_web_address(voice.url):
             right = 'as "https://example.org/alarm"'
             raise Refusal(path, f"{key}.url", "a webhook needs an address", value=voice.url, right=right)
         if voice.kind == "mqtt" and not any(isinstance(link, MqttBrokerLink) for link in site.links):
@@ -294,7 +294,8 @@ def _check_voices(site: Site, path: Path) -> None:
             ) from None
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
+    """True for an http(s) address with a host."""
     try:
         parts = urlsplit(url)
         return url.isascii() and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -321,6 +322,14 @@ def _identifier(text: str, path: Path, key: str) -> str:
             right="lower case letters, digits and single hyphens, as gate-north",
         )
     return text
+
+
+def _check_windows(spans: Windows, path: Path, key: str) -> int:
+    """How many spans there are, each checked."""
+    found = [spans] if isinstance(spans, str) and spans else list(spans)
+    for at, span in enumerate(found):
+        _span(span, path, key if isinstance(spans, str) else f"{key}[{at}]")
+    return len(found)
 
 
 def _span(text: str, path: Path, key: str) -> str:

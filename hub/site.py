@@ -17,6 +17,18 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base: immutable, by keyword, and a key that we do not know is refused."""
 
 
+Windows: TypeAlias = str | tuple[str, ...]  # one span of hours, several, or none (the empty text)
+
+
+class DayHours(Strict, frozen=True, kw_only=True):
+    """Hours by the kind of the day. Left out: `holiday` is as `weekend`, `adjusted` (a worked weekend) as `workday`."""
+
+    workday: Windows
+    weekend: Windows
+    holiday: Windows | None = None
+    adjusted: Windows | None = None
+
+
 class Siren(Strict, frozen=True, kw_only=True):
     """Which device sounds for a zone, by which command, for how long (the device itself ends it)."""
 
@@ -35,7 +47,7 @@ class Zone(Strict, frozen=True, kw_only=True):
     name: Label
     at: tuple[float, float] = (0.5, 0.5)
     noise_class: NoiseClass | None = None
-    closed: str = ""
+    closed: str | DayHours = ""
     siren: Siren | None = None
 
 

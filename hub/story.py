@@ -45,7 +45,9 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
     states: dict[int, str] = {}
     for second, value in enumerate(values(story.series)):
         now = start + second * 1000
-        if value is not None:
+        if value is not None and rule.kind == "self":
+            journal.write(core.know({rule.id: "so" if value == "1" else ""}, now))
+        elif value is not None:
             journal.write(core.accept([_news(rule, value, now)], now))
         journal.write(core.tick(now))
         if str(second) in story.acts:

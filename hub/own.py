@@ -1,0 +1,30 @@
+"""What the hub knows of itself (a calendar that is missing, a roster with a hole), as the question of `self` rules.
+
+It looks at nothing: `hub/selfwatch.py` finds out, and tells the core.
+"""
+
+from hub.alarm import Truth
+
+SOURCE = "hub"  # the source of these alarms: no device and no link
+
+
+class Own:
+    """The answer is what was told last, and unknown before."""
+
+    __slots__ = ("truth",)
+
+    def __init__(self) -> None:
+        """Not told yet."""
+        self.truth = Truth.UNKNOWN
+
+    def ask(self, now: int, standing: bool) -> Truth:
+        """See hub.truth.Question."""
+        return self.truth
+
+    def until(self, now: int) -> int | None:
+        """The clock alone changes nothing."""
+        return None
+
+    def limit(self, now: int) -> float | None:
+        """There is none."""
+        return None
