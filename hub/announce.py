@@ -79,6 +79,12 @@ class Announcer:
                 self._voices[voice.id] = LogVoice()
         self._begin()
 
+    async def tell(self, voice: str, announcement: Announcement) -> str:
+        """Say it to `announcement.to` by one voice; returns what was answered. Raises VoiceError."""
+        if voice not in self._voices:
+            raise VoiceError(f"the site has no voice {voice!r} any more", permanent=True)
+        return await self._voices[voice].say(announcement)
+
     async def run(self) -> None:
         """Speak until cancelled."""
         await self._committer.call(self._end_voiceless)

@@ -12,9 +12,11 @@ from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.serials import Numbered
 from hub.announce import Announcer
+from hub.casebook import ORDER as INCIDENT
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
+from hub.duty_room import DutyRoom
 from hub.journal import Journal, connect, requested_orders
 from hub.numbering import Sequences
 from hub.outcome import Order, Outcome
@@ -46,6 +48,8 @@ class Field:
         self._announcer = Announcer(site, rules, self._committer, self._links, clock)
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
+        data, tell = journal.path.parent, self._announcer.tell
+        self._duty = DutyRoom(site, rules, core, self._committer, self._take, tell, data, clock)
         self._group: asyncio.TaskGroup
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
@@ -68,6 +72,7 @@ class Field:
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
                 self._group.create_task(self._receipts.run(), name="receipts")
+                self._group.create_task(self._duty.run(), name="duty")
         finally:
             self._committer.close()
 
@@ -177,6 +182,8 @@ class Field:
             while True:
                 for order in requested_orders(reader, last):
                     last = order.id
+                    if order.kind == INCIDENT:
+                        continue  # the duty room's business
                     await self._take(self._core.order(order, self._clock.now()))
                 await asyncio.sleep(INBOX_S)
         finally:

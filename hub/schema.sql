@@ -134,3 +134,42 @@ CREATE TABLE IF NOT EXISTS entry (list TEXT NOT NULL, id TEXT NOT NULL, note TEX
 
 -- How far each reader behind the journal has come (history, district ...).
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Duty: who is called for an alarm that nobody has acknowledged (hub/escalate.py). policy: JSON, as it was at the start.
+CREATE INDEX IF NOT EXISTS alarm_standing ON alarm (state) WHERE state <> 'normal';
+CREATE TABLE IF NOT EXISTS escalation (
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL, severity TEXT NOT NULL, policy TEXT NOT NULL,
+  state TEXT NOT NULL,                  -- idle | calling | exhausted | acked
+  run INTEGER NOT NULL, turn INTEGER NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
+  due_at INTEGER,                       -- NULL: no timer
+  PRIMARY KEY (key, occurrence)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS escalation_running ON escalation (state) WHERE state <> 'idle';
+
+-- One row a person, voice and turn of an escalation. status: pending | sending | accepted | failed | dropped.
+-- Nobody could be reached: one row without person and voice. Addresses stay in duty.toml.
+CREATE TABLE IF NOT EXISTS call (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL, run INTEGER NOT NULL, turn INTEGER NOT NULL,
+  person TEXT NOT NULL, voice TEXT NOT NULL, at INTEGER NOT NULL,
+  status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+  next_try INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '', done INTEGER,
+  UNIQUE (key, occurrence, run, turn, person, voice)
+);
+CREATE INDEX IF NOT EXISTS call_due ON call (voice, next_try) WHERE status IN ('pending', 'sending');
+
+-- Incidents (hub/incident.py): at most one open an alarm.
+CREATE TABLE IF NOT EXISTS incident (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL, severity TEXT NOT NULL,
+  opened INTEGER NOT NULL, state TEXT NOT NULL, since INTEGER NOT NULL,
+  supervision INTEGER NOT NULL DEFAULT 0, assignee TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '',
+  due_at INTEGER, activations INTEGER NOT NULL DEFAULT 1, over INTEGER NOT NULL DEFAULT 0, follows INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS incident_open ON incident (key) WHERE state NOT IN ('archived', 'void');
+CREATE TABLE IF NOT EXISTS incident_log (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL,
+  actor TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS incident_log_of ON incident_log (incident);

@@ -22,6 +22,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     value: Value | None
     unit: str = ""
+    to: str = ""  # the address of one person; empty: whoever listens
+    page: str = ""  # where that person reads about it, and acknowledges
 
 
 class VoiceError(Exception):

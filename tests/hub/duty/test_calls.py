@@ -1,0 +1,350 @@
+"""Escalations and calls on a real journal: who is called when, what stops it, and a kill at any write."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import pytest
+from msgspec.structs import replace
+
+from hub.brieflink import Pass, open_link
+from hub.calls import GIVE_UP_TRIES, Caller, let_go
+from hub.clock import Clock
+from hub.commit import Committer
+from hub.duty import Duty
+from hub.duty_room import look
+from hub.journal import FILE, Journal
+from hub.outcome import Alarm, Flip, Occurrence, Outcome
+from hub.roster import Roster
+from hub.site import Site
+from hub.voices import Announcement, VoiceError
+
+T0 = 1_767_610_800_000  # 2026-01-05 19:00 in Shanghai: p2 has the night
+KEY = b"k" * 32
+VOICES = frozenset({"phone", "robot"})
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """The process died at this statement."""
+
+
+class Wire:
+    """A connection that is cut at its n-th statement, as a kill would: what was not committed is gone."""
+
+    def __init__(self, db: sqlite3.Connection, left: int | None) -> None:
+        """`left`: None = never cut."""
+        self.whole, self._left = db, left
+        self.count = 0
+
+    @property
+    def in_transaction(self) -> bool:
+        """A dead process rolls nothing back."""
+        return self._left is None and self.whole.in_transaction
+
+    def execute(self, sql: str, parameters: Iterable[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:  # Any: SQLite's
+        """One statement."""
+        self._tick()
+        return self.whole.execute(sql, parameters)  # type: ignore[arg-type]  # as sqlite3
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> sqlite3.Cursor:  # Any: SQLite's
+        """Many rows, one statement."""
+        self._tick()
+        return self.whole.executemany(sql, rows)
+
+    def close(self) -> None:
+        """Let go."""
+        self.whole.close()
+
+    def _tick(self) -> None:
+        self.count += 1
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise Killed
+
+
+class Still(Clock):
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        """At T0."""
+        super().__init__()
+        self.at = T0
+
+    def now(self) -> int:
+        """What the test says."""
+        return self.at
+
+
+class Room:
+    """A journal with its duty, without loops: `tick` is a look and all calls that are due."""
+
+    def __init__(self, folder: Path, site: Site, roster: Roster, cut: int | None = None) -> None:
+        """`cut`: the statement at which the process dies, once; it starts again from what was written."""
+        self._path, self._site, self.roster, self._cut = folder / FILE, site, roster, cut
+        self.clock = Still()
+        self.said: list[tuple[int, str, str]] = []
+        self.links: list[str] = []
+        self.error: VoiceError | None = None
+        self.deaths = self.statements = 0
+        self._open(cut)
+
+    def _open(self, cut: int | None) -> None:
+        self.journal = Journal(self._path, self._site)
+        self.journal.db.execute("PRAGMA synchronous = OFF")  # a process dies here, not a disk
+        self.wire = Wire(self.journal.db, cut)
+        self.journal.db = cast("sqlite3.Connection", self.wire)
+        committer = cast("Committer", self)
+        self.caller = Caller(self._site, {}, committer, self.clock, self.tell, lambda: self.roster.duty, KEY)
+
+    async def call(self, work: Callable[[Journal], T]) -> T:
+        """As the committer does."""
+        return work(self.journal)
+
+    async def tell(self, voice: str, announcement: Announcement) -> str:
+        """A voice that can be told to fail."""
+        if self.error is not None:
+            raise self.error
+        self.said.append(((self.clock.at - T0) // 1000, voice, announcement.to))
+        self.links.append(announcement.page)
+        return "heard"
+
+    def tick(self, second: int) -> None:
+        """One second of the field process; where it dies, it starts again and goes on."""
+        self.clock.at = T0 + second * 1000
+        while True:
+            try:
+                look(self.journal, self.roster, VOICES, self.clock.at)
+                for voice in sorted(VOICES):
+                    while asyncio.run(self.caller.once(voice)):
+                        pass
+                return
+            except Killed:
+                self.deaths += 1
+                self.statements += self.wire.count
+                self.journal.close()
+                self._open(None)
+                let_go(self.journal)
+
+    def alarm(self, state: str = "unacked", *, severity: str = "P1", key: str = "sos/s1", **more: Any) -> None:
+        """The alarm as the core has written it; `more`: columns."""
+        rule, _, source = key.partition("/")
+        both: dict[str, Any] = {"key": key, "rule": rule, "source": source, "zone": "", "severity": severity}
+        both |= {"occurrence": 1, **more}
+        row = Alarm(**both, filter="on", since=T0, last=T0, state=state, announced=True)
+        fields = {name: value for name, value in both.items() if name in Occurrence.__struct_fields__}
+        fields |= {"raised": T0, "quantity": ""}
+        fields |= {"closed": "cleared", "ended": self.clock.at} if state == "normal" else {}
+        flip = Flip(at=self.clock.at, key=key, occurrence=1, event="raised", before="normal", after=state)
+        self.journal.db = self.wire.whole  # the core's own writes are not what is cut here
+        self.journal.write([Outcome(alarms=[row], occurrences=[Occurrence(**fields)], flips=[flip])])
+        self.journal.db = cast("sqlite3.Connection", self.wire)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
+        """Rows of the journal."""
+        return [tuple(row) for row in self.wire.whole.execute(sql)]
+
+
+Opened = Callable[..., Room]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, site: Site, roster: Roster) -> Opened:
+    """Opens the room in a folder of its own."""
+
+    def make(name: str = "room", cut: int | None = None) -> Room:
+        (tmp_path / name).mkdir()
+        return Room(tmp_path / name, site, roster, cut)
+
+    return make
+
+
+def story(room: Room) -> None:
+    """Nobody sees an alarm for 9 minutes, then one does and does nothing; it is raised again, and then it is over."""
+    room.tick(0)
+    room.alarm()
+    for second in (1, 2, 61, 62, 181, 182, 481, 500):
+        room.tick(second)
+    room.alarm("acked", acked=room.clock.at, acked_by="p1")
+    for second in (501, 800, 1100, 1101):
+        room.tick(second)
+    room.alarm()  # the core has raised it again
+    for second in (1102, 1103, 1163):
+        room.tick(second)
+    room.alarm("normal", acked=room.clock.at)
+    for second in (1164, 1300):
+        room.tick(second)
+    room.journal.close()
+
+
+def test_an_alarm_goes_from_one_to_the_next(opened: Opened) -> None:
+    """The guard by telephone at once, then who is on duty by everything, then all, then all again; each link opens."""
+    room = opened()
+    room.alarm()
+    for second in (0, 59, 60, 179, 180, 479, 480):
+        room.tick(second)
+    everybody = [("phone", "1001"), ("phone", "1002"), ("robot", "@p1"), ("robot", "@p3")]
+    assert room.said == [(0, "phone", "1002"), (60, "phone", "1002")] + [
+        (second, *each) for second in (180, 480) for each in everybody
+    ]
+    token = room.links[0].removeprefix("https://duty.example.org/b/")
+    assert open_link(KEY, "court", token, T0) == Pass(1, 1, "p2", T0 // 1000 + 12 * 3600)
+    room.journal.close()
+
+
+def test_an_acknowledgement_stops_the_calls(opened: Opened) -> None:
+    """Also those that were still to be tried again; it is not raised again while somebody is at work on it."""
+    room = opened()
+    room.alarm()
+    room.error = VoiceError("busy")
+    room.tick(0)
+    room.error = None
+    room.alarm("acked", acked=T0 + 1000, acked_by="guard")
+    room.tick(1)
+    assert room.rows("SELECT status FROM call") == [("dropped",)]
+    room.journal.db.execute("UPDATE incident SET state = 'working'")
+    for second in (60, 700, 3600):
+        room.tick(second)
+    assert room.said == []
+    assert room.rows("SELECT kind FROM orders") == []
+    room.journal.close()
+
+
+def test_an_acknowledgement_that_nothing_follows_raises_again(opened: Opened) -> None:
+    """After `act_within`: one order, however often it is looked at."""
+    room = opened()
+    room.alarm()
+    room.tick(0)
+    room.alarm("acked", acked=T0 + 1000, acked_by="guard")
+    for second in (1, 600, 601, 602):
+        room.tick(second)
+    orders = room.rows("SELECT kind, target, occurrence, actor FROM orders")
+    assert orders == [("realarm", "sos/s1", 1, "hub")]
+    room.journal.close()
+
+
+@pytest.mark.parametrize("state", ["returned", "latched-unacked"])
+def test_what_is_over_and_unseen_goes_on(opened: Opened, state: str) -> None:
+    """A button that was pressed and let go still wants somebody."""
+    room = opened()
+    room.alarm(state)
+    for second in (0, 60):
+        room.tick(second)
+    assert [second for second, *_ in room.said] == [0, 60]
+    room.journal.close()
+
+
+@pytest.mark.parametrize("why", [{"shelved_until": T0 + 10**9}, {"suppressed": ("link:x",)}, {"out_of_service": True}])
+def test_what_is_hidden_calls_nobody(opened: Opened, why: dict[str, Any]) -> None:  # Any: columns
+    """And calling begins when it is shown again."""
+    room = opened()
+    room.alarm(**why)
+    room.tick(0)
+    assert room.said == []
+    room.alarm()
+    room.tick(10)
+    assert [second for second, *_ in room.said] == [10]
+    room.journal.close()
+
+
+def test_low_severities_call_nobody(opened: Opened) -> None:
+    """P3 and P4 without an [[escalation]] are for the list."""
+    room = opened()
+    room.alarm(severity="P3")
+    room.tick(0)
+    assert (room.said, room.rows("SELECT * FROM escalation")) == ([], [])
+    room.journal.close()
+
+
+def test_nobody_to_reach_is_written_down_and_not_waited_for(opened: Opened, duty: Duty, site: Site) -> None:
+    """The step after one that reached nobody follows in the same look."""
+    room = opened()
+    mute = tuple(replace(p, address={}) if p.id == "p2" else p for p in duty.person)
+    room.roster = Roster(replace(duty, person=mute), site.tz)
+    room.alarm()
+    room.tick(0)
+    assert ("failed", "nobody could be reached: guard") in room.rows("SELECT status, detail FROM call")
+    assert {address for _, _, address in room.said} == {"1001", "@p1", "@p3"}, "all, at once"
+    room.journal.close()
+
+
+def test_a_voice_that_fails_is_tried_again_and_given_up(opened: Opened) -> None:
+    """With growing pauses; a permanent refusal ends at once."""
+    room = opened()
+    room.alarm()
+    room.error = VoiceError("busy")
+    for second in range(0, 50):
+        room.tick(second)
+    attempts = room.rows("SELECT attempts, status FROM call")[0]
+    assert attempts == (5, "pending")  # at 0, 2, 6, 14, 30 s
+    room.journal.db.execute("UPDATE call SET attempts = ?, next_try = 0", (GIVE_UP_TRIES - 1,))
+    room.tick(50)
+    assert room.rows("SELECT status, detail FROM call") == [("failed", "busy")]
+    room.journal.close()
+
+
+def result(room: Room, path: Path, site: Site) -> tuple[list[tuple[Any, ...]], set[tuple[int, str, str]]]:  # Any: rows
+    """Every call that was to be made, with its time, and everything that was said."""
+    journal = Journal(path / FILE, site)
+    rows = [
+        tuple(row)
+        for sql in (
+            "SELECT key, occurrence, run, turn, person, voice, at, status FROM call ORDER BY run, turn, person, voice",
+            "SELECT state, run, turn, step, due_at FROM escalation",
+            "SELECT kind, target FROM orders",
+            "SELECT incident, at, event, state FROM incident_log ORDER BY seq",
+        )
+        for row in journal.db.execute(sql)
+    ]
+    journal.close()
+    return rows, set(room.said)
+
+
+def kills(opened: Opened, folder: Path, site: Site, stride: int, offset: int) -> int:
+    """Die at every `stride`-th statement of the story, each in a run of its own; returns how many deaths there were."""
+    whole = opened("whole")
+    story(whole)
+    want, total, deaths = result(whole, folder / "whole", site), whole.wire.count, 0
+    for cut in range(offset, total, stride):
+        room = opened(f"cut-{cut}", cut)
+        story(room)
+        assert result(room, folder / f"cut-{cut}", site) == want, f"killed at statement {cut}"
+        deaths += room.deaths
+    return deaths
+
+
+def test_a_kill_at_any_write_announces_the_same(opened: Opened, tmp_path: Path, site: Site) -> None:
+    """The same rows at the same times, the same people told (perhaps twice), wherever the process dies."""
+    assert kills(opened, tmp_path, site, 29, 4) > 5
+
+
+@pytest.mark.soak
+def test_a_kill_at_every_write_announces_the_same(opened: Opened, tmp_path: Path, site: Site) -> None:
+    """The same, at each statement."""
+    assert kills(opened, tmp_path, site, 1, 0) > 200
+
+
+def test_the_kill_test_can_fail(opened: Opened, tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: with every statement a transaction of its own, a kill loses calls."""
+
+    def careless(room: Room) -> None:
+        execute = room.wire.execute
+
+        def loose(sql: str, parameters: Any = ()) -> sqlite3.Cursor:  # Any: SQLite's
+            return execute("SELECT 1" if sql in ("BEGIN IMMEDIATE", "COMMIT") else sql, parameters)
+
+        monkeypatch.setattr(room.wire, "execute", loose)
+
+    whole = opened("whole")
+    story(whole)
+    want = result(whole, tmp_path / "whole", site)
+    for cut in range(115, whole.wire.count):
+        room = opened(f"loose-{cut}", cut)
+        careless(room)
+        story(room)
+        if result(room, tmp_path / f"loose-{cut}", site) != want:
+            return
+    pytest.fail("no kill did any harm")
