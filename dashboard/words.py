@@ -10,6 +10,7 @@ from typing import Protocol
 from dashboard.i18n import gettext, lazy_gettext, say
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
+from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
 from hub.site import Device, Site
 
@@ -116,6 +117,8 @@ ORDER_KINDS = {
     "reset": lazy_gettext("Reset"),
     "shelve": lazy_gettext("Mute"),
     "unshelve": lazy_gettext("End of the mute"),
+    "realarm": lazy_gettext("Raised again by the hub"),
+    "incident": lazy_gettext("Incident"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -171,6 +174,8 @@ class Words:
             return self._devices[source].name
         if source in self._links:
             return Label(zh=f"线路 {source}", en=f"link {source}")
+        if source == HUB:
+            return Label(zh="本系统", en="this system")
         return self.zone(source)
 
     def command(self, device: str, command: str) -> Label:
