@@ -84,7 +84,8 @@ class Core:
             instance = self._bound.own.get(rule)
             if instance is not None and isinstance(instance.question, Own):
                 instance.question.truth = Truth.TRUE if why else Truth.FALSE
-                instance.value = why or instance.value
+                if why and why != instance.value:
+                    instance.value, instance.changed = why, True
                 self._evaluate(instance, now)
         return self._finish(now)
 
