@@ -5,10 +5,12 @@ Nothing is remembered in memory, so that a kill at any write changes nothing but
 
 import sqlite3
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
 from hub.alarm import OperatorState
+from hub.duty import Escalation
 from hub.escalate import Deed, Run, RunEvent, RunState, Take, advance, mended, skipped
 from hub.incident import State
 from hub.journal import put_order
@@ -16,12 +18,14 @@ from hub.outcome import Order
 from hub.roster import Roster, reached
 
 MOST_AT_ONCE = 50  # steps of one escalation in one look: more than a day of P1 repetitions is not said at once
+MOST_BEGUN = 200  # in one look, the gravest first: a flood of alarms must not hold up the journal
 REALARM_EXPIRES_MS = 600_000
 ACTOR = "hub"
 _STANDING = """
 SELECT a.key, a.occurrence, a.severity, a.state, a.acked FROM alarm a
 WHERE a.state <> 'normal' AND a.announced AND a.state <> 'latched-acked'
   AND a.shelved_until IS NULL AND a.suppressed = '[]' AND NOT a.out_of_service
+ORDER BY a.severity
 """
 _WORKED_ON = (State.WORKING, State.DONE, State.ASSESSED, State.DEFERRED)
 _AT_WORK = f"SELECT key FROM incident WHERE state IN ({', '.join('?' * len(_WORKED_ON))})"  # noqa: S608  # marks only
@@ -42,11 +46,12 @@ def look(db: sqlite3.Connection, roster: Roster, voices: frozenset[str], now: in
     at_work = {str(row[0]) for row in db.execute(_AT_WORK, _WORKED_ON)}
     standing = {(row["key"], row["occurrence"]): _standing(row) for row in db.execute(_STANDING)}
     runs = {(run.key, run.occurrence): run for run in _running(db)}
-    for about in runs.keys() | standing.keys():
-        alarm = standing.get(about)
-        run = runs.get(about) or (_idle(db, alarm, roster) if alarm is not None else None)
-        if run is not None:
-            _follow(db, run, alarm, now, roster, voices, at_work=run.key in at_work)
+    for about, run in runs.items():
+        _follow(db, run, standing.get(about), now, roster, voices, at_work)
+    new = (alarm for about, alarm in standing.items() if about not in runs and not _in_hand(alarm, at_work))
+    begin = [(alarm, policy) for alarm in new if (policy := roster.duty.policy(alarm.severity)) is not None]
+    for alarm, policy in begin[:MOST_BEGUN]:
+        _follow(db, _idle(db, alarm, policy), alarm, now, roster, voices, at_work)
 
 
 def exhausted(db: sqlite3.Connection) -> list[str]:
@@ -62,10 +67,9 @@ def _follow(
     now: int,
     roster: Roster,
     voices: frozenset[str],
-    *,
-    at_work: bool,
+    at_work: set[str],
 ) -> None:
-    was, event = run, _event(alarm, at_work=at_work)
+    was, event = run, _event(alarm, at_work)
     at = alarm.acked if event is RunEvent.ACK and alarm is not None and alarm.acked is not None else now
     run, _ = advance(mended(run, now), event, min(at, now))
     if run.state in (RunState.IDLE, RunState.ACKED) and was.state is not run.state:
@@ -81,8 +85,13 @@ def _follow(
         _write(db, run)
 
 
-def _event(alarm: Standing | None, *, at_work: bool) -> RunEvent:
-    if alarm is None or (alarm.state == OperatorState.ACKED and at_work):
+def _in_hand(alarm: Standing, at_work: set[str]) -> bool:
+    """Somebody has seen it and is at work on it: nobody is to be called."""
+    return alarm.state == OperatorState.ACKED and alarm.key in at_work
+
+
+def _event(alarm: Standing | None, at_work: set[str]) -> RunEvent:
+    if alarm is None or _in_hand(alarm, at_work):
         return RunEvent.STOP
     return RunEvent.ACK if alarm.state == OperatorState.ACKED else RunEvent.START
 
@@ -132,11 +141,8 @@ def _drop(db: sqlite3.Connection, run: Run, now: int) -> None:
     )
 
 
-def _idle(db: sqlite3.Connection, alarm: Standing, roster: Roster) -> Run | None:
-    """The run that this alarm would go on with; None: nobody is called for alarms of its severity."""
-    policy = roster.duty.policy(alarm.severity)
-    if policy is None:
-        return None
+def _idle(db: sqlite3.Connection, alarm: Standing, policy: Escalation) -> Run:
+    """The run that this alarm goes on with, by the policy as it is now."""
     row = db.execute(
         "SELECT * FROM escalation WHERE key = ? AND occurrence = ?", (alarm.key, alarm.occurrence)
     ).fetchone()
@@ -151,8 +157,14 @@ def _running(db: sqlite3.Connection) -> Iterator[Run]:
 
 def _run(row: sqlite3.Row) -> Run:
     fields = dict(zip(row.keys(), row, strict=True))
-    fields["policy"] = msgspec.json.decode(fields["policy"])
-    return msgspec.convert(fields, Run)
+    fields["policy"] = _policy(fields["policy"])
+    return Run(**{**fields, "state": RunState(fields["state"])})
+
+
+@lru_cache(64)
+def _policy(text: str) -> Escalation:
+    """There are few policies, and many rows."""
+    return msgspec.json.decode(text, type=Escalation)
 
 
 def _standing(row: sqlite3.Row) -> Standing:

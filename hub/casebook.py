@@ -18,21 +18,26 @@ from hub.rows import to_struct
 HUB = "hub"
 ORDER = "incident"  # the kind of order that moves one
 _OPEN = "state NOT IN ('archived', 'void')"
-_ALARMS = f"""
+MOST_OPENED = 200  # in one look, the gravest first: a flood of alarms must not hold up the journal
+_SHOWN = """
 SELECT a.key, a.occurrence, a.severity, a.activations, a.state = 'normal' OR a.cleared IS NOT NULL AS over
 FROM alarm a WHERE a.announced AND a.shelved_until IS NULL AND a.suppressed = '[]' AND NOT a.out_of_service
-  AND (a.state <> 'normal' OR a.key IN (SELECT key FROM incident WHERE {_OPEN}))
-"""  # noqa: S608  # our own words
+"""
+_ALARMS = f"""
+{_SHOWN} AND a.state <> 'normal' UNION {_SHOWN} AND a.key IN (SELECT key FROM incident WHERE {_OPEN})
+ORDER BY 3
+"""  # noqa: S608  # our own words; each half has an index of its own
 
 
 def look(db: sqlite3.Connection, roster: Roster, now: int) -> None:
     """Open, follow and supervise incidents at `now` (ms). To be called within a transaction."""
+    known = {row["key"]: row for row in db.execute(f"SELECT * FROM incident WHERE {_OPEN}")}  # noqa: S608
+    opened = 0
     for row in db.execute(_ALARMS).fetchall():
-        known = _open_of(db, row["key"])
-        if known is not None:
-            _follow(db, known, row, now, roster.duty.limits(known.severity))
-        elif row["severity"] in roster.duty.incident and not row["over"]:
-            _open(db, row, roster, now)
+        if row["key"] in known:
+            _follow(db, to_struct(Incident, known[row["key"]]), row, now, roster)
+        elif row["severity"] in roster.duty.incident and not row["over"] and opened < MOST_OPENED:
+            opened += _open(db, row, roster, now)
     for row in db.execute(f"SELECT * FROM incident WHERE {_OPEN} AND due_at <= ?", (now,)).fetchall():  # noqa: S608
         late = to_struct(Incident, row)
         _move(db, late, Move(event=Event.LIMIT, actor=HUB), now, roster.duty.limits(late.severity))
@@ -79,13 +84,9 @@ def move_of(order: Order, roster: Roster, now: int) -> Move:
     return Move(event=event, actor=order.actor, text=text.strip(), to=to, until=until)
 
 
-def _open_of(db: sqlite3.Connection, key: str) -> Incident | None:
-    row = db.execute(f"SELECT * FROM incident WHERE key = ? AND {_OPEN}", (key,)).fetchone()  # noqa: S608
-    return None if row is None else to_struct(Incident, row)
-
-
-def _follow(db: sqlite3.Connection, known: Incident, alarm: sqlite3.Row, now: int, limits: Limits) -> None:
+def _follow(db: sqlite3.Connection, known: Incident, alarm: sqlite3.Row, now: int, roster: Roster) -> None:
     """What the alarm did since it was last looked at."""
+    limits = roster.duty.limits(known.severity)
     again = alarm["occurrence"] != known.occurrence or alarm["activations"] > known.activations
     over = bool(alarm["over"])
     if again:
@@ -97,12 +98,15 @@ def _follow(db: sqlite3.Connection, known: Incident, alarm: sqlite3.Row, now: in
         _write(db, replace(known, over=False))
 
 
-def _open(db: sqlite3.Connection, alarm: sqlite3.Row, roster: Roster, now: int) -> None:
-    """A new one, which follows the last one of this alarm. P1 is classified and sent to who is on duty at once."""
+def _open(db: sqlite3.Connection, alarm: sqlite3.Row, roster: Roster, now: int) -> bool:
+    """A new one, which follows the last one of this alarm. P1 is classified and sent to who is on duty at once.
+
+    False when people have put an end to this occurrence: it opens no other.
+    """
     last = db.execute("SELECT max(id) FROM incident WHERE key = ?", (alarm["key"],)).fetchone()[0]
     ended = db.execute("SELECT 1 FROM incident WHERE key = ? AND occurrence = ?", (alarm["key"], alarm["occurrence"]))
     if ended.fetchone() is not None:
-        return  # people have put an end to this one: the same occurrence opens no other
+        return False
     number = db.execute(
         "INSERT INTO incident (key, occurrence, severity, opened, state, since, activations, follows)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -115,11 +119,12 @@ def _open(db: sqlite3.Connection, alarm: sqlite3.Row, roster: Roster, now: int) 
     _log(db, made, "opened", HUB, "", now)
     policy = roster.duty.policy(alarm["severity"])
     if alarm["severity"] != "P1" or policy is None:
-        return
+        return True
     made = _move(db, made, Move(event=Event.CLASSIFY, actor=HUB, text="P1"), now, limits)
     people = ",".join(person.id for person in roster.called(policy.step[0], now))
     if people:
         _move(db, made, Move(event=Event.DISPATCH, actor=HUB, to=people), now, limits)
+    return True
 
 
 def _move(db: sqlite3.Connection, incident: Incident, move: Move, now: int, limits: Limits) -> Incident:

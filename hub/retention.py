@@ -44,6 +44,7 @@ class Pruned(msgspec.Struct, frozen=True):
     reading: int
     fault: int
     orders: int
+    call: int
     quarantine: int
 
 
@@ -58,6 +59,7 @@ def prune_journal(db_path: Path, now: int) -> Pruned:
             reading=_prune_readings(db, now),
             fault=_prune(db, _OLD_FAULTS, (now - KEEP_FAULT_MS) // MINUTE_MS),
             orders=_prune(db, _OLD_ORDERS, now - KEEP_ORDER_MS),
+            call=_prune(db, _OLD_CALLS, now - KEEP_ORDER_MS),
             quarantine=_prune(db, _OLD_QUARANTINE, KEEP_QUARANTINED),
         )
 
@@ -122,12 +124,17 @@ _OLD_FAULTS = """
 DELETE FROM fault WHERE (source, kind, minute) IN (SELECT source, kind, minute FROM fault WHERE minute < ? LIMIT ?)
 """
 _OLD_ORDERS = "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE ended < ? LIMIT ?)"
+_OLD_CALLS = "DELETE FROM call WHERE id IN (SELECT id FROM call WHERE done < ? LIMIT ?)"
 _OLD_QUARANTINE = """
 DELETE FROM quarantine WHERE seq IN (
   SELECT seq FROM quarantine WHERE seq <= (SELECT seq FROM quarantine ORDER BY seq DESC LIMIT 1 OFFSET ?) LIMIT ?)
 """
 _ENDED = "SELECT key, occurrence FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?"
 _OLD_ALARMS = (
+    f"DELETE FROM call WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
+    f"DELETE FROM escalation WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
+    f"DELETE FROM incident_log WHERE incident IN (SELECT id FROM incident WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
+    f"DELETE FROM incident WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
     f"DELETE FROM outbox WHERE flip IN (SELECT seq FROM flip WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
     f"DELETE FROM flip WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608  # our own text
     "DELETE FROM alarm WHERE quantity IN (?, ?) AND state = 'normal' AND last < ?",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import pytest
 from msgspec.structs import replace
 
+from hub import callbook, casebook
 from hub.brieflink import Pass, open_link
 from hub.calls import GIVE_UP_TRIES, Caller, let_go
 from hub.clock import Clock
@@ -256,6 +257,23 @@ def test_low_severities_call_nobody(opened: Opened) -> None:
     room.alarm(severity="P3")
     room.tick(0)
     assert (room.said, room.rows("SELECT * FROM escalation")) == ([], [])
+    room.journal.close()
+
+
+def test_a_flood_does_not_hold_up_what_is_grave(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are begun in one look, the gravest first, and all of them in the end."""
+    for module in (callbook, casebook):
+        monkeypatch.setattr(module, "MOST_BEGUN" if module is callbook else "MOST_OPENED", 20)
+    room = opened()
+    for number in range(50):
+        room.alarm(severity="P2", key=f"gate-held/g{number}")
+    room.alarm()
+    room.tick(0)
+    assert ("sos/s1",) in room.rows("SELECT key FROM escalation")
+    assert room.rows("SELECT count(*) FROM escalation UNION ALL SELECT count(*) FROM incident") == [(20,), (20,)]
+    for second in (1, 2):
+        room.tick(second)
+    assert room.rows("SELECT count(*) FROM escalation UNION ALL SELECT count(*) FROM incident") == [(51,), (51,)]
     room.journal.close()
 
 

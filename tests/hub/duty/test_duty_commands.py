@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +121,7 @@ def test_who_is_on_duty(run: Run, rostered: Path) -> None:
 def test_the_turns_are_whole(run: Run, rostered: Path) -> None:
     """Each stretch begins where the one before ends, over as many days as asked."""
     lines = [json.loads(line) for line in run("duty", "show", "--days", "3", "--json")[1].splitlines()]
-    assert all(before["until"] == after["since"] for before, after in zip(lines, lines[1:], strict=False))
+    assert all(before["until"] == after["since"] for before, after in pairwise(lines))
     assert len(lines) >= 6
 
 
@@ -178,9 +180,8 @@ def test_the_sheet_says_what_is_open_and_what_happened(run: Run, rostered: Path,
         Alarm(key="sos/s1", source="s1", **both, **alarm),  # type: ignore[arg-type]
         Alarm(key="tamper/g1", source="g1", shelved_until=now + 10**6, **{**both, "rule": "tamper", "severity": "P2"}, **alarm),  # type: ignore[arg-type]  # noqa: E501
     ]  # fmt: skip
-    flip = Flip(
-        at=now, key="sos/s1", occurrence=1, event="comment", before="", after="", actor="lin", note="<b>wet</b>"
-    )
+    said: dict[str, Any] = {"event": "comment", "actor": "lin", "note": "<b>wet</b>"}
+    flip = Flip(at=now, key="sos/s1", occurrence=1, before="", after="", **said)
     health = Health(source="g1", kind="device", state="silent", since=now, detail="nothing for 20 s")
     journal.write([Outcome(alarms=rows, occurrences=[open_one], flips=[flip], health=[health])])
     journal.db.execute(
@@ -189,14 +190,8 @@ def test_the_sheet_says_what_is_open_and_what_happened(run: Run, rostered: Path,
     )  # fmt: skip
     journal.close()
     text = run("duty", "handover")[1]
-    for words in (
-        "求助按钮按下",
-        "NOT ACKNOWLEDGED",
-        "静音 muted",
-        "g1 · silent",
-        "nobody could be reached",
-        "<b>wet</b>",
-    ):
+    told = ("求助按钮按下", "NOT ACKNOWLEDGED", "静音 muted", "g1 · silent", "nobody could be reached", "<b>wet</b>")
+    for words in told:
         assert words in text
     run("duty", "handover", "--html", str(tmp_path / "sheet.html"))
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
