@@ -25,6 +25,9 @@ class Own:
         """The clock alone changes nothing."""
         return None
 
+    def calm(self, now: int) -> None:
+        """No number leans on it."""
+
     def limit(self, now: int) -> float | None:
         """There is none."""
         return None
