@@ -75,7 +75,7 @@ class Bound:
         `days`: the calendar that hours lean on.
         """
         self.site = site
-        self.days = old.days if old is not None else days or Days()
+        self.days: Days = old.days if old is not None else days or Days()
         self.own: dict[str, Instance] = {}
         self._former = Former(site, now, old)
         self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}

@@ -60,9 +60,17 @@ class Caller:
     async def run(self) -> None:
         """Speak until cancelled."""
         await self._committer.call(let_go)
+        speaking: set[str] = set()
         async with asyncio.TaskGroup() as group:
-            for voice in self._site.voices:
-                group.create_task(self._speak(voice.id), name=f"call {voice.id}")
+            while True:
+                for voice in {voice.id for voice in self._site.voices} - speaking:
+                    speaking.add(voice)
+                    group.create_task(self._speak(voice), name=f"call {voice}")
+                await asyncio.sleep(LOOK_S)
+
+    def renew(self, site: Site, rules: Mapping[str, Rule]) -> None:
+        """Another site file. A voice that is gone has its calls refused, each with its reason."""
+        self._site, self._rules = site, rules
 
     async def once(self, voice: str) -> int:
         """Say by this voice what is due now; how many calls that were."""

@@ -17,7 +17,7 @@ from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance, withdrawn
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderState, Outcome
-from hub.own import Own
+from hub.own import learn
 from hub.people import ALARM_ORDERS, do
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.rules import Rule
@@ -80,13 +80,9 @@ class Core:
     def know(self, own: Mapping[str, str], now: int) -> Outcome:
         """What the hub has found out about itself: id of a `self` rule -> why it is so, or "" when it is not."""
         now = self._clock(now)
-        for rule, why in own.items():
-            instance = self._bound.own.get(rule)
-            if instance is not None and isinstance(instance.question, Own):
-                instance.question.truth = Truth.TRUE if why else Truth.FALSE
-                if why and why != instance.value:
-                    instance.value, instance.changed = why, True
-                self._evaluate(instance, now)
+        for rule in self._bound.own.keys() & own.keys():
+            learn(self._bound.own[rule], own[rule])
+            self._evaluate(self._bound.own[rule], now)
         return self._finish(now)
 
     def exchange(self, calendar: Calendar, now: int) -> Outcome:

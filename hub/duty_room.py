@@ -49,18 +49,24 @@ class DutyRoom:
         clock: Clock,
     ) -> None:
         """`data`: where calendar, roster and key are."""
-        self._site, self._core, self._committer, self._take = site, core, committer, take
+        self._core, self._committer, self._take = core, committer, take
         self._data, self._clock = data, clock
-        self._voices = frozenset(voice.id for voice in site.voices)
         self._days = Days()
         self._duty: Duty | None = None
         self._roster: Roster | None = None
-        self._stamps: dict[str, tuple[int, int] | None] = {}
         self._mistakes: dict[str, str] = {}
-        self._told: dict[str, str] = {}
-        self._think_at = 0
         key = secret_key(data / KEY_FILE)
         self._caller = Caller(site, rules, committer, clock, tell, lambda: self._duty, key)
+        self.renew(site, rules)
+
+    def renew(self, site: Site, rules: Mapping[str, Rule]) -> None:
+        """Another site file: the roster is read again, for its voices and its time zone may be other ones."""
+        self._site = site
+        self._voices = frozenset(voice.id for voice in site.voices)
+        self._caller.renew(site, rules)
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        self._told: dict[str, str] = {}
+        self._think_at = 0
 
     async def run(self) -> None:
         """Look until cancelled."""

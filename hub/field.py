@@ -104,6 +104,7 @@ class Field:
         self._journal.attend(site)
         self._receipts.renew(site, self._links)
         self._announcer.renew(site, {rule.id: rule for rule in rules}, self._links)
+        self._duty.renew(site, {rule.id: rule for rule in rules})
         for new in fresh:
             self._begin(new)
         await self._take(outcome)

@@ -1,9 +1,10 @@
 """What the hub knows of itself (a calendar that is missing, a roster with a hole), as the question of `self` rules.
 
-It looks at nothing: `hub/selfwatch.py` finds out, and tells the core.
+It looks at nothing: `hub/duty_room.py` finds out, and tells the core.
 """
 
 from hub.alarm import Truth
+from hub.instance import Instance
 
 SOURCE = "hub"  # the source of these alarms: no device and no link
 
@@ -25,9 +26,22 @@ class Own:
         """The clock alone changes nothing."""
         return None
 
+    def take_over(self, old: object) -> None:
+        """What was told to the one before a reload still stands."""
+        if isinstance(old, Own):
+            self.truth = old.truth
+
     def calm(self, now: int) -> None:
         """No number leans on it."""
 
     def limit(self, now: int) -> float | None:
         """There is none."""
         return None
+
+
+def learn(instance: Instance, why: str) -> None:
+    """It is so because of `why`, or (empty) not so. To be evaluated after that."""
+    if isinstance(instance.question, Own):
+        instance.question.truth = Truth.TRUE if why else Truth.FALSE
+    if why and why != instance.value:
+        instance.value, instance.changed = why, True

@@ -156,3 +156,19 @@ async def test_a_roster_says_what_days_are(court: Hub, tmp_path: Path) -> None:
         text = f"[year.{tomorrow.year}]\nholiday = [{tomorrow}]\n"
         (tmp_path / CALENDAR).write_text(text, encoding="utf-8")
         await court.until(lambda: court.ask(hole) == [(f"{tomorrow} 00:00",)])
+
+
+async def test_a_reload_goes_on_with_duty(court: Hub, tmp_path: Path, rules: "tuple[Rule, ...]") -> None:
+    """Alarms of the hub itself keep their state, and a voice of the new file is one that people can be called by."""
+    (tmp_path / DUTY).write_text(ROSTER.replace('book = "desk"', 'bell = "desk"'), encoding="utf-8")
+    hole = "SELECT value FROM alarm WHERE key = 'duty-hole/hub' AND state <> 'normal'"
+    async with court.running():
+        court.mqtt.up()
+        await court.until(lambda: "no such voice" in str(court.ask(hole)))
+        site = court._opened[0]
+        new = replace(site, voices=(*site.voices, Voice(id="bell", kind="log")))
+        await court.field.rebind(new, rules, court.field.links, "test")
+        await court.until(lambda: not court.ask(hole))
+        press(court)
+        await court.until(lambda: court.ask("SELECT voice, status FROM call") == [("bell", "accepted")])
+    assert court.ask("SELECT activations FROM occurrence WHERE key = 'duty-hole/hub'") == [(1,)]
