@@ -13,7 +13,6 @@ help:
 	@echo "make check    format, lint, types, import contracts"
 	@echo "make soak     the long tests"
 	@echo "make bench    the figures of docs/benchmarks.md, on this machine"
-	@echo "make bench    measure this machine"
 
 install: $(VENV)/.runtime
 
@@ -44,9 +43,6 @@ bench: $(VENV)/.runtime
 soak: $(VENV)/.development
 	@deploy/setup.sh test-programs
 	@$(BIN)/pytest -m soak $(ARGS)
-
-bench: $(VENV)/.runtime
-	@$(BIN)/zhian bench modbus $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -14,7 +14,7 @@ from hub.clerk import carry_out
 from hub.days import Calendar, Days
 from hub.desk import Desk, after_stop
 from hub.due import Due
-from hub.health import WRITE_EVERY, DeviceWatch, LinkWatch
+from hub.health import OK, WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance
 from hub.outcome import Alarm, Flip, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
@@ -54,10 +54,10 @@ class Core:
 
     def accept(self, news: list[News], now: int) -> Outcome:
         """What one read of a cable brought."""
-        now = self._clock(now)
+        now, read = self._clock(now), self._read
         for item in news:
             if type(item) is Reading:
-                self._read(item, now)
+                read(item, now)
             elif isinstance(item, LinkChange):
                 self._relink(item, now)
             elif isinstance(item, Fault):
@@ -69,7 +69,7 @@ class Core:
         now = self._clock(now)
         for watch in self._due_devices.pop(now):
             if watch.check(now):
-                self._report(Fault(source=watch.id, kind=FaultKind.SILENT, detail=watch.detail, rx=now))
+                self._out.faults.append(Fault(source=watch.id, kind=FaultKind.SILENT, detail=watch.detail, rx=now))
                 self._device_changed(watch, now)
             self._due_devices.set(watch, watch.due())
         for instance in self._due_alarms.pop(now):
@@ -152,7 +152,7 @@ class Core:
         channel = self._bound.channels.get((item.device, item.quantity))
         if channel is None:
             detail = f"{item.device}/{item.quantity}: no device of this site reads this"
-            self._report(Fault(source=item.device, kind=FaultKind.UNKNOWN_DEVICE, detail=detail, rx=item.rx))
+            self._out.faults.append(Fault(source=item.device, kind=FaultKind.UNKNOWN_DEVICE, detail=detail, rx=item.rx))
             return
         series, ts, value, rx = channel.series, item.ts, item.value, item.rx
         if ts <= series.ts and self._is_old(item, series):
@@ -164,7 +164,8 @@ class Core:
             return
         series.ts, series.rx, series.value, series.known = ts, rx, value, True
         watch = series.watch
-        if watch.hear(rx):
+        watch.last_rx = watch.heard = rx
+        if watch.state != OK and watch.hear(rx):
             self._device_changed(watch, now)
         elif now - watch.written >= WRITE_EVERY:
             self._unwell[watch] = None
@@ -206,7 +207,7 @@ class Core:
                 self._flipped(member, member.happen(value, now), now)
 
     def _blame(self, fault: Fault, now: int) -> None:
-        self._report(fault)
+        self._out.faults.append(fault)
         link = self._bound.links.get(fault.source)
         if link is not None:
             link.fault(fault)
@@ -226,7 +227,9 @@ class Core:
             return
         if link.change(change.state, change.detail, now):
             if change.state is LinkState.DOWN:
-                self._report(Fault(source=link.id, kind=FaultKind.LINK_DOWN, detail=change.detail, rx=change.rx))
+                self._out.faults.append(
+                    Fault(source=link.id, kind=FaultKind.LINK_DOWN, detail=change.detail, rx=change.rx)
+                )
             self._unwell[link] = None
         for instance in self._bound.of_source[link.id]:
             self._evaluate(instance, now)
@@ -235,9 +238,6 @@ class Core:
                 self._unwell[watch] = None
             for instance in self._bound.of_source[watch.id]:
                 self._evaluate(instance, now)
-
-    def _report(self, fault: Fault) -> None:
-        self._out.faults.append(fault)
 
     def _mark(self, watch: DeviceWatch | LinkWatch, now: int) -> None:
         if now - watch.written >= WRITE_EVERY:

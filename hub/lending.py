@@ -23,7 +23,7 @@ from firmware_bridge.links.tap import Heard, Tap, for_a_while, listen
 from firmware_bridge.raw import Link, Registers
 from firmware_bridge.wire.modbus import READ_FUNCTION, Request
 from hub.control import Handler, Refused, Said
-from hub.site import ModbusRtuLink, Site, SiteLink
+from hub.site import ModbusRtuLink, SerialPortLink, Site, SiteLink
 
 LENT = "line lent for a scan"
 BURST, MOST_A_SECOND = 50, 500  # lines to a watcher: telling more would cost the alarm path its time
@@ -94,16 +94,20 @@ class Lending:
     async def _scan(self, arguments: Said) -> AsyncIterator[Said]:
         """Progress, oddities and what was found, as `survey` says them."""
         wanted = _parsed(arguments, Scan)
-        link, bus = self._site_link(wanted.link), self._bus(wanted.link)
+        link, holder = self._site_link(wanted.link), self._link(wanted.link)
         if wanted.link in self._scanned:
             raise Refused(f"{wanted.link} is being scanned already", mistake=False)
         self._scanned.add(wanted.link)
         try:
             where = place(self._holder.site, link, wanted)
-            if not wanted.speeds:
-                events = survey(bus.ask, where)
+            if isinstance(holder, SerialPort) and isinstance(link, SerialPortLink) and wanted.speeds:
+                events = _on_loan(holder, sweep.everywhere(link.port, wanted.timeout or sweep.HEAR_S))
+            elif not wanted.speeds:
+                events = survey(self._bus(wanted.link).ask, where)
             elif isinstance(link, ModbusRtuLink):
-                events = _on_loan(bus, link, msgspec.structs.replace(where, timeout=wanted.timeout))
+                tried = sweep.settings(sweep.Setting(link.baud, link.parity, link.stop_bits))
+                where = msgspec.structs.replace(where, timeout=wanted.timeout)
+                events = _on_loan(self._bus(wanted.link), sweep.speeds(link.port, tried, where))
             else:
                 raise Refused(f"{link.id} is no serial line: a network has no speeds; leave --speeds out")
             async with contextlib.aclosing(events) as going:
@@ -148,16 +152,18 @@ class Lending:
     def _bus(self, name: str) -> ModbusBus:
         link = self._link(name)
         if not isinstance(link, ModbusBus):
+            more = ", `--speeds` has it lent and listens at others" if isinstance(link, SerialPort) else ""
             raise Refused(
-                f"{name} is no Modbus line: nobody can be asked there; `zhian watch {name}` shows what it says"
+                f"{name} is no Modbus line: nobody can be asked there; `zhian watch {name}` shows what it says{more}"
             )
         return link
 
 
-async def _on_loan(bus: ModbusBus, link: ModbusRtuLink, where: Where) -> AsyncGenerator[Event, None]:
+async def _on_loan(
+    holder: ModbusBus | SerialPort, sweeping: AsyncGenerator[Event, None]
+) -> AsyncGenerator[Event, None]:
     """All speeds, on the port that the hub has let go of for so long."""
-    tried = sweep.settings(sweep.Setting(link.baud, link.parity, link.stop_bits))
-    async with bus.lend(LENT), contextlib.aclosing(sweep.speeds(link.port, tried, where)) as events:
+    async with holder.lend(LENT), contextlib.aclosing(sweeping) as events:
         async for event in events:
             yield event
 

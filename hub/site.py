@@ -120,10 +120,11 @@ class ModbusRtuOverTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="ki
 
 
 class ModbusTcpLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
-    """A Modbus TCP device or gateway."""
+    """A Modbus TCP device or gateway, on one connection. `outstanding` = questions that it takes at a time."""
 
     host: str
     port: Annotated[int, Meta(ge=1, le=65535)] = 502
+    outstanding: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class SerialPortLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="serial"):

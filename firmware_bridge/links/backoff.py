@@ -1,6 +1,7 @@
-"""How long to wait before the next attempt: doubling from `first` to `most` seconds, with jitter.
+"""How long to wait before the next attempt: a pause that doubles, with jitter, and a pace that many attempts share.
 
-Jitter keeps a hundred hubs from knocking at one broker at once after a power cut. Nothing here sleeps.
+Jitter keeps a hundred hubs from knocking at one broker at once after a power cut, the pace one hub from knocking at a
+thousand devices. Nothing here sleeps or asks for the time.
 """
 
 import random
@@ -22,3 +23,19 @@ class Backoff:
     def reset(self) -> None:
         """It went well: the next failure starts from `first` again."""
         self._pause = self._first
+
+
+class Pace:
+    """At most `burst` at once, and `per_second` of them from then on, in the order of asking."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        """Nobody has asked yet."""
+        self._apart = 1 / per_second
+        self._ahead = (burst - 1) * self._apart
+        self._next = float("-inf")
+
+    def wait(self, now: float) -> float:
+        """Seconds until it is this asker's turn, which is taken with the question."""
+        turn = max(self._next, now - self._ahead)
+        self._next = turn + self._apart
+        return max(0.0, turn - now)

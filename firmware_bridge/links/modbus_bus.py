@@ -1,7 +1,7 @@
 """A Modbus bus: the units of one RS-485 line or TCP gateway take turns, commands go first, lost cables come back.
 
-It carries checked answers and Troubles; what the registers mean is `wire`'s. One transaction at a time: a fair lock
-is the only queue.
+It carries checked answers and Troubles; what the registers mean, and whose turn it is, is `wire`'s. A fair semaphore
+is the only queue: one transaction at a time, or as many as a TCP link says that its device takes.
 """
 
 import asyncio
@@ -16,17 +16,20 @@ from firmware_bridge.links.modbus_open import open_line
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Registers, SendError, Trouble, Write
-from firmware_bridge.wire.load import first_due, next_due, timing_of
+from firmware_bridge.wire.load import timing_of
 from firmware_bridge.wire.modbus import Request
 from firmware_bridge.wire.plan import Timing, plan
+from firmware_bridge.wire.turns import Habits, Turns
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink
+from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 _MOST_WAITING = 16  # commands; more than that on one cable is a mistake of the sender's
 _PORT_RETRY_S = 2.0  # a replugged adapter is back within 5 s
 _TCP_RETRY_S = 10.0
-_DEAD_FIRST_S, _DEAD_MOST_S = 1.0, 30.0  # pauses of a unit that does not answer, in seconds of the clock
+_TCP_JITTER = 0.5  # many of them lose their power together
+_FOREVER_S = 86_400.0 * 365
+_ALIVE = frozenset({FaultKind.REFUSED, FaultKind.BUSY})
 
 
 class ModbusBus:
@@ -36,19 +39,23 @@ class ModbusBus:
         """Opens nothing yet."""
         self.id = link.id
         self._link, self._clock = link, clock
-        timing = timing_of(link)
-        self._units = {device.id: _Unit(device, timing) for device in link.devices}
+        self._units: dict[str, _Unit] = {}
+        self._places: list[_Unit] = []
+        self._turns = Turns([])
         self._line: Line | None = None
         self._known = (LinkState.DOWN, "")
         self._news: list[LinkChange] = []
-        retry = _PORT_RETRY_S if isinstance(link, ModbusRtuLink | ModbusAsciiLink) else _TCP_RETRY_S
-        self._retry, self._retry_in = Backoff(most=retry), 0.0
-        self._turn = asyncio.Lock()
+        port = isinstance(link, ModbusRtuLink | ModbusAsciiLink)
+        self._retry = Backoff(most=_PORT_RETRY_S) if port else Backoff(most=_TCP_RETRY_S, jitter=_TCP_JITTER)
+        self._retry_in = 0.0
+        self._outstanding = link.outstanding if isinstance(link, ModbusTcpLink) else 1
+        self._turn = asyncio.Semaphore(self._outstanding)
         self._waiting = 0
         self.tap = Tap(link.id)
         self._lent = ""  # why somebody else has the cable
-        self._wake = asyncio.Event()
+        self._pause: asyncio.Future[None] | None = None
         self._closed = False
+        self.carry(link.devices)
 
     async def __aenter__(self) -> Self:
         """The cable is opened by the iterator, again and again if need be."""
@@ -57,7 +64,7 @@ class ModbusBus:
     async def __aexit__(self, *_: object) -> None:
         """Close the cable; the iterator ends."""
         self._closed = True
-        self._wake.set()
+        self._wake()
         self._release()
 
     async def __aiter__(self) -> AsyncIterator[list[Arrival | LinkChange]]:
@@ -79,18 +86,23 @@ class ModbusBus:
 
     def carry(self, devices: Iterable[Device]) -> None:
         """Whoever stays keeps its turn; who is new, or is asked otherwise, is asked soon."""
-        timing, now = timing_of(self._link), self._clock.monotonic()
-        fresh = [_Unit(device, timing) for device in devices]
-        units = [self._units.get(unit.id, unit) for unit in fresh]
-        for index, unit in enumerate(fresh):
-            if units[index].wiring != unit.wiring:
-                units[index] = unit
-            if units[index] is unit:
-                unit.start(now + first_due(unit.every, index, len(fresh)))
-        self._units = {unit.id: unit for unit in units}
+        timing, before = timing_of(self._link), self._units
+        units = [_Unit(device, timing) for device in devices]
+        stay = {unit.id: old for unit in units if (old := before.get(unit.id)) and old.wiring == unit.wiring}
+        self._turns.carry(
+            [
+                (unit.habits(timing, self._clock.speed), stay[unit.id].place if unit.id in stay else None)
+                for unit in units
+            ],
+            self._clock.monotonic(),
+        )
+        self._places = [stay.get(unit.id, unit) for unit in units]
+        for place, unit in enumerate(self._places):
+            unit.place = place
+        self._units = {unit.id: unit for unit in self._places}
         if isinstance(self._line, SerialLine):
             self._line.wait_longer(self._quiet())
-        self._wake.set()
+        self._wake()
 
     async def send(self, device: str, action: Action) -> None:
         """Write coils or registers after the running transaction, before any poll. Raises SendError."""
@@ -104,9 +116,10 @@ class ModbusBus:
         if self._waiting >= _MOST_WAITING:
             raise SendError(FaultKind.BUSY, f"{_MOST_WAITING} commands are waiting for {self.id} already")
         answer = await self._write(unit, action)
-        # What it did shows in its next reading: before all others, however late those are.
-        unit.due = min([self._clock.monotonic(), *(other.due for other in self._units.values())]) - 0.001
-        self._wake.set()
+        alive = isinstance(answer, Registers) or answer.kind in _ALIVE
+        if self._units.get(device) is unit:
+            self._turns.urgent(unit.place, self._clock.monotonic(), alive=alive)
+            self._wake()
         if isinstance(answer, Trouble):
             raise SendError(answer.kind, answer.detail)
 
@@ -134,7 +147,7 @@ class ModbusBus:
             yield
         finally:
             self._lent, self._retry_in = "", 0.0
-            self._wake.set()
+            self._wake()
 
     async def _write(self, unit: "_Unit", write: Write) -> Registers | Trouble:
         self._waiting += 1
@@ -161,44 +174,87 @@ class ModbusBus:
         return answer
 
     async def _next(self, batch: list[Arrival | LinkChange]) -> None:
-        """Poll the device whose turn it is, or wait for the next turn or for something to happen."""
-        self._wake.clear()
+        """Poll whose turn it is, or wait for the next turn or for something to happen."""
         async with self._turn:  # commands that wait go first, and may change whose turn it is
             if self._line is None:
                 return
             self._line.check()
-        unit = min(self._units.values(), key=lambda unit: unit.due, default=None)
-        left = None if unit is None else (unit.due - self._clock.monotonic()) / self._clock.speed
-        if unit is not None and left is not None and left <= 0:
-            await self._poll(unit, batch)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await self._wake.wait()
+        now = self._clock.monotonic()
+        turns = self._due(now)
+        if len(turns) == 1:
+            await self._poll(*turns[0], batch)
+        elif turns:
+            ends = await asyncio.gather(*(self._poll(*turn, batch) for turn in turns), return_exceptions=True)
+            for end in filter(None, ends):
+                raise end
+        else:
+            await self._rest((self._turns.next(now).at - now) / self._clock.speed)
 
-    async def _poll(self, unit: "_Unit", batch: list[Arrival | LinkChange]) -> None:
-        unit.beat(self._clock.monotonic())
+    def _due(self, now: float) -> list[tuple["_Unit", float]]:
+        """Who is asked now, and waited for how long: one, or as many as may be outstanding."""
+        turns: list[tuple[_Unit, float]] = []
+        while len(turns) < self._outstanding and (turn := self._turns.next(now)).place is not None:
+            self._turns.take(turn.place, now)
+            turns.append((self._places[turn.place], turn.timeout / self._clock.speed))
+        return turns
+
+    async def _rest(self, seconds: float) -> None:
+        """Until `_wake`, or for so many real seconds."""
+        loop = asyncio.get_running_loop()
+        self._pause = loop.create_future()
+        alarm = loop.call_later(seconds, self._wake) if seconds < _FOREVER_S else None
+        try:
+            await self._pause
+        finally:
+            self._pause = None
+            if alarm is not None:
+                alarm.cancel()
+
+    def _wake(self) -> None:
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
+
+    async def _poll(self, unit: "_Unit", timeout: float, batch: list[Arrival | LinkChange]) -> None:
+        """Ask all its questions; what it says counts only while it is still on the line, as what it was."""
+        came: list[Arrival | LinkChange] = []
+        try:
+            await self._question(unit, timeout, came)
+        finally:
+            if self._units.get(unit.id) is unit:
+                batch += came
+
+    async def _question(self, unit: "_Unit", timeout: float, came: list[Arrival | LinkChange]) -> None:
+        began = self._clock.monotonic()
+        spoiled, first = 0.0, 0.0
         for index, request in enumerate(unit.requests):
-            answer = await self._ask(request, unit.timeout)
+            answer = await self._ask(request, timeout)
+            now = self._clock.monotonic()
             if self._units.get(unit.id) is not unit:
-                batch.clear()  # while it was asked it was taken off the line, or became another device
                 return
-            batch.append(Arrival(unit.id, answer, self._clock.now()))
-            if isinstance(answer, Trouble) and answer.kind is FaultKind.NO_ANSWER:
-                unit.silent(index, self._clock.monotonic())
+            came.append(Arrival(unit.id, answer, self._clock.now()))
+            first = first or now - began
+            if isinstance(answer, Registers) or answer.kind is FaultKind.REFUSED:
+                continue
+            if answer.kind is FaultKind.BUSY:
+                self._turns.busy(unit.place, now, answer.pause_s)
+                return  # it said itself: later
+            if answer.kind is FaultKind.NO_ANSWER:
+                self._turns.failed(unit.place, now, now - began)
+                unit.begin_with(index)
                 return  # its other registers would not answer either, and others wait
-        unit.alive()
+            spoiled += timeout * self._clock.speed  # the line will be left alone so long
+        if spoiled:
+            self._turns.failed(unit.place, now, now - began + spoiled)
+        else:
+            self._turns.answered(unit.place, first)
 
     async def _connect(self) -> None:
         if self._lent:
-            self._wake.clear()
-            await self._wake.wait()
+            await self._rest(_FOREVER_S)
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._retry_in):
-                while not self._closed and not self._lent:
-                    self._wake.clear()
-                    await self._wake.wait()
+        again = self._clock.monotonic() + self._retry_in * self._clock.speed
+        while not self._closed and not self._lent and (left := again - self._clock.monotonic()) > 0:
+            await self._rest(left / self._clock.speed)
         try:
             async with self._turn:
                 if self._closed or self._lent:
@@ -207,13 +263,11 @@ class ModbusBus:
         except PortError as error:
             self._failed(error.detail)
             return
-        now = self._clock.monotonic()
-        for index, unit in enumerate(self._units.values()):
-            unit.start(now + first_due(unit.every, index, len(self._units)))
+        self._turns.begin(self._clock.monotonic())
         self._tell(LinkState.UP, detail)
 
     async def _open(self) -> tuple[Line, str]:
-        return await open_line(self._link, self._quiet(), self._wake.set, self.tap.on)
+        return await open_line(self._link, self._quiet(), self._wake, self.tap.on)
 
     def _quiet(self) -> float:
         return max((unit.timeout for unit in self._units.values()), default=0.0)
@@ -236,7 +290,7 @@ class ModbusBus:
         """Say it once, and let the iterator try again after a pause."""
         self._retry_in = self._retry.next()
         self._tell(LinkState.DOWN, detail)
-        self._wake.set()
+        self._wake()
 
     def _tell(self, state: LinkState, detail: str) -> None:
         if self._known != (state, detail):
@@ -246,35 +300,23 @@ class ModbusBus:
 
 
 class _Unit:
-    """One device of the line: what it is asked, and when again."""
+    """One device of the line, and what it is asked."""
 
     def __init__(self, device: Device, timing: Timing) -> None:
         if not isinstance(device.profile, ModbusProfile) or not isinstance(device.options, ModbusLink):
             raise TypeError(f"{device.id} is not a Modbus device")
+        self.place = 0  # among the line's units, as the turns count them
         self.id, self.number = device.id, device.options.unit
         self.wiring = device.profile, device.options
-        self.every, self.timeout = device.options.every, device.options.timeout
+        self.timeout, self._options = device.options.timeout, device.options
         self.requests = plan(device.profile, self.number, timing, device.options.latency)
-        self._dead = Backoff(_DEAD_FIRST_S, _DEAD_MOST_S, jitter=0.0)
-        self.due = 0.0
 
-    def start(self, due: float) -> None:
-        """The cable is new: whoever was dead may be alive."""
-        self._dead.reset()
-        self.due = due
+    def habits(self, timing: Timing, speed: float) -> Habits:
+        """For the turns, which count in seconds of the clock."""
+        own = self._options
+        wire = max((timing.ms(request, 0.0) for request in self.requests), default=0.0) / 1000
+        return Habits(own.every, own.timeout * speed, own.latency * speed, wire * speed)
 
-    def beat(self, now: float) -> None:
-        """It is asked now, and will be again at the next beat; beats that were missed are skipped."""
-        self.due = next_due(self.due, self.every, now)
-
-    def alive(self) -> None:
-        """All was answered."""
-        self._dead.reset()
-
-    def silent(self, index: int, now: float) -> None:
-        """Request `index` was not answered: rest longer each time.
-
-        That request will be the first of the next poll, so that an answer later than any promise is at least one to it.
-        """
+    def begin_with(self, index: int) -> None:
+        """The unanswered request is the first of the next poll: a very late answer is then at least one to it."""
         self.requests = self.requests[index:] + self.requests[:index]
-        self.due = now + max(self.every, self._dead.next())

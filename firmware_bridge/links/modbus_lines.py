@@ -5,7 +5,7 @@ enough. Which unit is asked when, and what happens when the port is lost, is the
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -19,10 +19,7 @@ from firmware_bridge.wire.modbus import (
     gap_ms,
     read_ascii,
     read_rtu,
-    read_tcp,
     silence_ms,
-    tcp_length,
-    tcp_transaction,
     unfinished_ascii,
     unfinished_rtu,
 )
@@ -95,6 +92,7 @@ class SerialLine:
         self._network, self._quiet = network, quiet + network
         self._doubtful = False
         self._owed = port.now()  # until then the last question may still be answered in time
+        self._silent: dict[int, float] = {}  # unit -> until then its late answer may come
         self._told: dict[tuple[int, int, int], float] = {}  # shape -> when the last such question ended
 
     async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
@@ -107,7 +105,7 @@ class SerialLine:
         try:
             self._port.write(self._framing.question(request))
             answer = await self._answer(request)
-            self._doubtful = isinstance(answer, Trouble) and answer.kind not in _CERTAIN
+            self._doubtful = isinstance(answer, Trouble) and not self._over(request, answer)
         finally:
             self._told[request.shape] = self._port.now()
         return answer
@@ -125,9 +123,17 @@ class SerialLine:
         """As Line says."""
         self._port.close()
 
+    def _over(self, request: Request, trouble: Trouble) -> bool:
+        """True when others may be asked: a whole answer came, or nothing: a late answer would say whose it is."""
+        if trouble.kind is FaultKind.NO_ANSWER and trouble.payload is None:
+            self._silent[request.unit] = self._owed + self._quiet
+            return not self._undelivered()
+        return trouble.kind in _CERTAIN or trouble.kind is FaultKind.NO_ANSWER
+
     async def _settled(self, request: Request) -> bool:
         """Wait until nothing of an earlier question can come any more; False when the line is never quiet."""
         self.check()
+        self._doubtful |= self._port.now() < self._silent.pop(request.unit, float("-inf"))
         await self._no_double(request)
         patience = max(self._owed, self._port.now()) + max(_MOST_NOISE_S, 2 * self._quiet)
         while self._doubtful:
@@ -169,48 +175,3 @@ class SerialLine:
                 break  # stalled, or the time is over
         answer = self._framing.read(request, data)
         return answer if answer is not None else self._framing.unfinished(request, data)
-
-
-class TcpLine:
-    """A Modbus TCP connection: the transaction id says which answer is whose, late ones are dropped."""
-
-    def __init__(self, port: Port) -> None:
-        """Takes over the open connection."""
-        self._port = port
-        self._transaction = 0
-        self._unread = b""
-
-    async def ask(self, request: Request, timeout: float) -> Registers | Trouble:
-        """As Line says."""
-        self.check()
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        self._port.write(request.tcp(self._transaction))
-        deadline = self._port.now() + timeout
-        dropped = 0
-        while (left := deadline - self._port.now()) > 0:
-            self._unread += await self._port.read(left)
-            for frame in self._frames():
-                ours = tcp_transaction(frame) == self._transaction
-                if ours and (answer := read_tcp(request, self._transaction, frame)):
-                    return answer
-                dropped += 1
-        others = f" ({dropped} answers to other questions)" if dropped else ""
-        return Trouble(FaultKind.NO_ANSWER, f"unit {request.unit} does not answer{others}")
-
-    def check(self) -> None:
-        """As Line says. Whole frames that nobody waits for are dropped."""
-        self._unread += self._port.drain_input()
-        for _ in self._frames():
-            pass
-
-    def close(self) -> None:
-        """As Line says."""
-        self._port.close()
-
-    def _frames(self) -> Iterator[bytes]:
-        """Cut whole frames off the stream."""
-        while (length := tcp_length(self._unread)) is not None and len(self._unread) >= length:
-            if length == 0:
-                raise PortError(f"{self._port.name}: the answer is no Modbus TCP: {self._unread[:12].hex(' ')}")
-            frame, self._unread = self._unread[:length], self._unread[length:]
-            yield frame

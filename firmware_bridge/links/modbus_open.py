@@ -5,7 +5,8 @@ It opens once and says why it could not; trying again is the bus's business.
 
 from collections.abc import Callable
 
-from firmware_bridge.links.modbus_lines import Line, SerialLine, TcpLine, ascii_, rtu
+from firmware_bridge.links.modbus_lines import Line, SerialLine, ascii_, rtu
+from firmware_bridge.links.modbus_tcp import open_modbus_tcp
 from firmware_bridge.links.ports import Port, open_port, open_tcp
 from hub.site import ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusRtuOverTcpLink, ModbusTcpLink
 
@@ -17,12 +18,11 @@ async def open_line(
 ) -> tuple[Line, str]:
     """The line, and words for an electrician. `slowest`: the longest time-out of its units, in s. Raises PortError.
 
-    `hear` may put somebody who listens between line and port.
+    `hear` may put somebody who listens between line and port; Modbus TCP has none: questions may overlap.
     """
     match link:
         case ModbusTcpLink():
-            connection = await open_tcp(link.host, link.port, on_lost=on_lost)
-            return TcpLine(hear(connection)), f"{link.host}:{link.port}"
+            return await open_modbus_tcp(link.host, link.port, on_lost=on_lost), f"{link.host}:{link.port}"
         case ModbusRtuOverTcpLink():
             server = await open_tcp(link.host, link.port, on_lost=on_lost)
             framing = rtu(link.baud, link.parity, link.stop_bits)

@@ -68,7 +68,9 @@ class MqttLanes:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             at = 0 if tasks[0].done() else 1
             self._coming[at] = None
-            news = [told for item in tasks[at].result() for told in self._told(at, item)]
+            news = tasks[at].result()
+            if any(type(item) is LinkChange for item in news):
+                news = [told for item in news for told in self._told(at, item)]
             if news:
                 return news
 

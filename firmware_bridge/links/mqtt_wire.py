@@ -66,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         """`now` gives ms since 1970."""
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = loop.create_future()
+        self._ending = False
         self._loop, self._hello, self._now, self._wake = loop, hello, now, wake
         self._greeted: asyncio.Future[mqtt5.ConnAckPacket] = loop.create_future()
         self._awaited: dict[int, asyncio.Future[Sequence[int]]] = {}
@@ -158,8 +159,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def end(self, why: str) -> None:
         """Drop the connection; the first reason stands."""
-        if self.ended.done():
+        if self._ending:
             return
+        self._ending = True
         self.ended.set_result(why)
         if self._timer is not None:
             self._timer.cancel()
@@ -203,8 +205,8 @@ class Connection(asyncio.BufferedProtocol):
     # --- packets --------------------------------------------------------------------------------------------------
 
     def _parse(self) -> None:
-        rx = self._now()
-        while not self._full and self._start < self._end and not self.ended.done():
+        rx, waiting = self._now(), self._waiting
+        while not self._ending and self._start < self._end and not self._full:
             view = self._buffer[self._start : self._end]
             try:
                 packet, size = mqtt5.read(view)
@@ -219,7 +221,8 @@ class Connection(asyncio.BufferedProtocol):
                 size = self._set_aside(view, rx, "text that is not UTF-8")
             else:
                 if type(packet) is mqtt5.PublishPacket and (head := view[0]) & _QOS_2_BIT == 0:
-                    self._put(_delivery(packet, head, rx))
+                    waiting.append(_delivery(packet, head, rx))
+                    self._waiting_bytes += size
                 else:
                     self._handle(packet)
             self._start += size
@@ -266,17 +269,14 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._greeted.done():
             self._greeted.set_result(packet)
 
-    def _put(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
-        self._waiting_bytes += len(delivery.payload) + len(delivery.topic)
-
     def _set_aside(self, view: memoryview, rx: int, problem: str) -> int:
         """A PUBLISH that cannot be read is a delivery too: else it would come back for ever. All else ends us."""
         delivery, size = unreadable(bytes(view), rx, problem)
         if delivery is None:
             self.end(f"the broker sent a malformed packet: {problem}")
         else:
-            self._put(delivery)
+            self._waiting.append(delivery)
+            self._waiting_bytes += size
         return size
 
     # --- asking and answering -------------------------------------------------------------------------------------

@@ -13,12 +13,16 @@ import socket
 import sys
 import termios
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import serial
 
+from firmware_bridge.links.backoff import Pace
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 _MOST_UNREAD = 65536  # bytes; beyond it we stop taking, and the cable's own buffer is what overflows
 _CHUNK = 4096
+_CONNECTS = Pace(per_second=250.0, burst=20)  # of this process: 1,000 devices whose power returns are no storm
 
 
 class PortError(Exception):
@@ -91,16 +95,23 @@ async def open_tcp(
     host: str, port: int, *, timeout: float = 3.0, on_lost: Callable[[], None] = lambda: None
 ) -> TcpPort:
     """A TCP connection to a device or gateway, within `timeout` seconds. Raises PortError."""
+    return await connect(lambda: _Tcp(f"{host}:{port}", on_lost), host, port, timeout)
+
+
+async def connect(make: Callable[[], P], host: str, port: int, timeout: float) -> P:
+    """A TCP connection for a protocol of the caller's, within `timeout` seconds of its turn. Raises PortError."""
     name = f"{host}:{port}"
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(_CONNECTS.wait(loop.time()))
     try:
         async with asyncio.timeout(timeout):
-            _, connection = await loop.create_connection(lambda: _Tcp(name, on_lost), host, port)
+            transport, protocol = await loop.create_connection(make, host, port)
     except TimeoutError:
         raise PortError(f"{name}: no answer within {timeout:g} s (powered? network cable? address?)") from None
     except OSError as error:
-        raise PortError(f"{name}: {_tcp_words(error)}") from error
-    return connection
+        raise PortError(f"{name}: {tcp_words(error)}") from error
+    _watch_peer(transport.get_extra_info("socket"))
+    return protocol
 
 
 class _Buffered:
@@ -249,13 +260,12 @@ class _Tcp(_Buffered, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is no subclass
-        _watch_peer(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         self._came(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(_tcp_words(exc) if isinstance(exc, OSError) else "the other end closed the connection")
+        self._lose(tcp_words(exc) if isinstance(exc, OSError) else "the other end closed the connection")
 
     def write(self, data: bytes) -> None:
         if self._lost is not None:
@@ -325,7 +335,8 @@ def _lost_words(error: OSError) -> str:
     return f"lost: {error.strerror}"
 
 
-def _tcp_words(error: OSError) -> str:
+def tcp_words(error: OSError) -> str:
+    """Why a connection failed or broke, for an electrician."""
     if isinstance(error, socket.gaierror):
         return "no such host name"
     return _TCP_WORDS.get(error.errno or 0, error.strerror or str(error))

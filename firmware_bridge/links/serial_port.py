@@ -3,6 +3,8 @@
 Bytes become frames, and frames find their device, by the profiles; what a frame says is `wire`'s. Nothing is asked.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Self
 
@@ -41,6 +43,7 @@ class SerialPort:
         self._down_because: str | None = None
         self._failed = False
         self._begun = False
+        self._lent, self._back = "", asyncio.Event()
         self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
@@ -70,6 +73,24 @@ class SerialPort:
         if [device.id for device in devices] != self._devices:
             raise ValueError(f"{self.id}: the port is that of {', '.join(self._devices)}")
 
+    @contextlib.asynccontextmanager
+    async def lend(self, why: str) -> AsyncIterator[None]:
+        """Let go of the port while this is held, so that somebody else can open it: the link is down, for `why`.
+
+        Raises PortError when it is lent already.
+        """
+        if self._lent:
+            raise PortError(self._lent)
+        self._lent = why
+        self._back.clear()
+        if self._port is not None:
+            self._port.close()  # whoever reads hears of it
+        try:
+            yield
+        finally:
+            self._lent, self._failed = "", False
+            self._back.set()
+
     async def send(self, device: str, action: Action) -> None:
         """Write the bytes; a serial device gives no receipt."""
         if not isinstance(action, bytes):
@@ -84,8 +105,12 @@ class SerialPort:
             self.tap.ordered(device, action, self._clock.now())
 
     async def _open(self) -> list[Arrival | LinkChange]:
-        if self._failed:
+        if self._failed and not self._lent:
             await self._clock.sleep(self._backoff.next())
+        if self._lent:
+            if told := self._lost(self._lent):
+                return told
+            await self._back.wait()
         line = self._line
         try:
             self._port = await open_port(self._path, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits)
@@ -101,7 +126,7 @@ class SerialPort:
         except PortError as error:
             port.close()
             self._port = None
-            return [*self._arrivals(self._frames.flush()), *self._lost(error.detail)]
+            return [*self._arrivals(self._frames.flush()), *self._lost(self._lent or error.detail)]
         if data:
             self._backoff.reset()
         self._begun = bool(data)

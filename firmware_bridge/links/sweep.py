@@ -28,6 +28,7 @@ from hub.site import Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
 MOST_HOSTS = 1022  # of a /22
 TCP_ANSWER_S = 0.3
 OPEN_S, CONNECT_S = 5.0, 1.0  # a line that is named; a host that may not be there
+HEAR_S = 5.0  # at each speed, for a device that speaks by itself; hold a chip at the reader meanwhile
 LISTEN_S = 0.6  # before anything is asked: six reports of a radar
 _MOST_HEARD = 4096  # bytes: a device of the library would have shown itself
 _AT_ONCE = 32  # hosts

@@ -211,12 +211,15 @@ class _TappedPort:
 
 
 def _as_rtu(request: Request, answer: Registers | Trouble) -> bytes:
-    """The frame that a serial line would have carried; what came of a trouble; empty for the echo of a write."""
+    """The frame that a serial line would have carried; what came of a trouble."""
     if isinstance(answer, Trouble):
         return answer.payload or b""
-    if request.function not in READ_FUNCTION.values():
+    if request.function in READ_FUNCTION.values():
+        body = bytes([request.unit, request.function, len(answer.data)]) + answer.data
+    elif not answer.data:  # a write is confirmed by its own beginning
+        body = bytes([request.unit]) + request.pdu[: request.answer_length]
+    else:
         return b""
-    body = bytes([request.unit, request.function, len(answer.data)]) + answer.data
     return body + crc16(body)
 
 

@@ -15,6 +15,8 @@ from pymodbus.exceptions import ModbusIOException
 from pymodbus.framer import FRAMER_NAME_TO_CLASS, FramerBase
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
+from firmware_bridge.simulate.paced import Pace
+
 Answer: TypeAlias = Callable[[ModbusPDU], ModbusPDU | None]
 _STALE_S = 0.2  # half a request that is older than this was noise
 _NOBODY_S = 0.05  # how often we look whether somebody has opened the other side of the pty
@@ -92,9 +94,9 @@ class Connection(asyncio.Protocol):
 class Pty:
     """The master side of a pty; it does not mind when nobody has opened the other side."""
 
-    def __init__(self, answer: Answer, kind: FramerType, fd: int) -> None:
+    def __init__(self, answer: Answer, kind: FramerType, fd: int, pace: Pace | None = None) -> None:
         self._ear = Ear(answer, kind)
-        self._fd = fd
+        self._fd, self._pace = fd, pace
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         os.set_blocking(fd, False)
@@ -102,6 +104,8 @@ class Pty:
 
     def close(self) -> None:
         self._loop.remove_reader(self._fd)
+        if self._pace is not None:
+            self._pace.close()
         if self._again is not None:
             self._again.cancel()
 
@@ -117,9 +121,17 @@ class Pty:
             self._loop.remove_reader(self._fd)
             self._again = self._loop.call_later(_NOBODY_S, self._watch)
             return
-        if answers := self._ear.hear(data, self._loop.time()):
-            with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: as on a real line
-                os.write(self._fd, answers)
+        if self._pace is not None:
+            self._pace.carry(data, self._hear, self._say)
+        elif answers := self._hear(data):
+            self._say(answers)
+
+    def _hear(self, data: bytes) -> bytes:
+        return self._ear.hear(data, self._loop.time())
+
+    def _say(self, answers: bytes) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: as on a real line
+            os.write(self._fd, answers)
 
 
 async def stop(server: asyncio.Server, connections: set[Connection]) -> None:

@@ -38,6 +38,7 @@ from pymodbus.pdu.register_message import (
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.raw import Write
 from firmware_bridge.simulate.modbus_stream import AnyCoilValue, Connection, Pty, stop
+from firmware_bridge.simulate.paced import Pace
 from firmware_bridge.wire import encode, orders
 from hub.clock import Clock
 from hub.reading import Value
@@ -68,13 +69,14 @@ class Units:
         host: str = "127.0.0.1",
         port: int = 0,
         fd: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """Speaks as the link does. `fd` stays the caller's."""
+        """Speaks as the link does. `fd` stays the caller's; with `pace` it takes a real line's time."""
         self._clock = clock
         self._gateway = isinstance(link, ModbusTcpLink)
         serial = FramerType.ASCII if isinstance(link, ModbusAsciiLink) else FramerType.RTU
         self._framer = FramerType.SOCKET if self._gateway else serial
-        self._host, self.port, self._fd = host, port, fd
+        self._host, self.port, self._fd, self._pace = host, port, fd, pace
         units = [_Unit(device.id, device.profile, device.options) for device in link.devices]
         self._by_id = {unit.id: unit for unit in units}
         self._by_number = {unit.number: unit for unit in units}
@@ -84,7 +86,7 @@ class Units:
     async def __aenter__(self) -> Self:
         """Serve."""
         if self._fd is not None:
-            self._open.callback(Pty(self.answer, self._framer, self._fd).close)
+            self._open.callback(Pty(self.answer, self._framer, self._fd, self._pace).close)
             return self
         connections: set[Connection] = set()
         loop = asyncio.get_running_loop()

@@ -22,7 +22,6 @@ from hub.lending import Scan, place
 from hub.settings import load_site
 from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, SiteLink
 
-LISTEN_S = 5.0  # at each speed; hold a chip at the reader meanwhile
 PATIENCE_S = 120.0  # between two signs of life of the hub that scans for us
 
 
@@ -71,7 +70,7 @@ def _here(reach: Reach, wanted: Scan) -> Iterator[Event]:
         case ModbusTcpLink() if reach.by_hand:
             return stepped(sweep.host_survey(link.host, link.port, where))
         case SerialPortLink():
-            return stepped(sweep.everywhere(link.port, LISTEN_S))
+            return stepped(sweep.everywhere(link.port, wanted.timeout or sweep.HEAR_S))
         case MqttBrokerLink():
             raise Refused(f"{link.id} is a broker: `zhian watch {link.id}` shows who speaks there")
     return stepped(_as_it_is(link, where))

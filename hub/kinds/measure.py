@@ -16,6 +16,7 @@ from hub.rule import Aggregate, Rule, ms
 from hub.truth import Series
 
 Bounds = tuple[float, float]
+SumOf = Callable[[float, int], float]
 _INF = math.inf
 
 
@@ -92,7 +93,7 @@ class Windowed:
         self._phase = zlib.crc32(series.watch.id.encode()) % self._window.edge(0)  # not all devices in one second
         self._last: float | str | None = None
         self._ts = self._rx = 0
-        self._sum_of: Callable[[float, int], float] = _nothing  # what is added up of a number that stood so many ms
+        self._sum_of: SumOf | None = None  # what is added up of a number that stood for so many ms
 
     def until(self, now: int) -> int | None:
         """Once a sixtieth, each device at its own moment."""
@@ -109,7 +110,7 @@ class Windowed:
         if isinstance(value, str):
             self._window.add(now, 0.0, since, self._text(value))
         else:
-            self._window.add(now, value, since, self._sum_of(value, since))
+            self._window.add(now, value, since, self._sum_of(value, since) if self._sum_of is not None else 0.0)
         self._last, self._ts, self._rx = value, item.ts, now
 
     def renew(self) -> None:
@@ -166,13 +167,9 @@ class Gathered(Windowed):
         """`rule.aggregate` says which."""
         super().__init__(rule, series)
         self._aggregate: Aggregate = rule.aggregate or "mean"
-        sums: dict[str, Callable[[float, int], float]] = {
-            "energy-mean": _energy,
-            "mean": _product,
-            "changes": self._change,
-            **dict.fromkeys(("min", "max", "spread"), _nothing),
-        }
-        self._sum_of = sums.get(self._aggregate, self._step)
+        sums: dict[str, SumOf] = {"energy-mean": _energy, "mean": _product, "changes": self._change}
+        if self._aggregate not in ("min", "max", "spread"):
+            self._sum_of = sums.get(self._aggregate, self._step)
 
     def bounds(self, now: int) -> Bounds | None:
         """See the module; LAeq is the level of the mean energy, never a mean of levels."""
@@ -251,10 +248,6 @@ class Count(Windowed):
         super().take_over(old)
         if isinstance(old, Count):
             self._began, self._blind = old._began, old._blind
-
-
-def _nothing(value: float, weight: int) -> float:
-    return 0.0
 
 
 def _energy(value: float, weight: int) -> float:

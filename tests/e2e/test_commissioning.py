@@ -265,6 +265,16 @@ def test_a_scan_with_speeds_finds_the_line_and_returns_it(running: Installation)
     wait_for(lambda: polled(running))
 
 
+def test_a_port_that_speaks_by_itself_is_lent_and_listened_to(running: Installation) -> None:
+    """A radar's port cannot be asked: without --speeds that is said; with it the radar is found, and goes on after."""
+    refused = call(running, "scan", "wire")
+    assert refused.returncode == 2
+    assert "`--speeds` has it lent" in refused.stderr
+    (found,) = [each for each in scanned(running, "wire", "--speeds") if each.get("guesses")]
+    assert "water/hlk-ld2410" in str(found["guesses"])
+    wait_for(lambda: running.output.read_text().rstrip().rpartition("wire is ")[2].startswith("up"))
+
+
 def test_watch_of_a_running_hub_shows_every_transport(running: Installation) -> None:
     """Without a link all cables are seen, decoded, with the bytes that crossed them."""
     with Watching(running) as watching:

@@ -10,6 +10,7 @@ import pytest
 
 from device_profiles.load import profiles
 from device_profiles.types import SerialLink, SerialProfile
+from firmware_bridge.links.ports import PortError, open_port
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Arrival, Frame, Publish, SendError, Trouble
 from firmware_bridge.simulate.tty import Tty
@@ -199,3 +200,20 @@ def test_simulated_port_never_replaces_a_real_one(tmp_path: Path) -> None:
     with Tty(tmp_path / "left") as tty:
         assert str(tty.path.readlink()).startswith("/dev/pts/")
     assert not tty.path.is_symlink()
+
+
+async def test_a_lent_port_is_down_for_that_reason_and_comes_back(tty: Tty, reader: SerialPort) -> None:
+    """While the port is lent another may open it, the link says why it is down, once, and afterwards it is up again."""
+    async with reader.lend("line lent for a scan"):
+        (change,) = await take(reader)
+        assert isinstance(change, LinkChange)
+        assert (change.state, change.detail) == (LinkState.DOWN, "line lent for a scan")
+        with pytest.raises(SendError, match="line lent for a scan"):
+            await reader.send("device-1", b"x")
+        with pytest.raises(PortError, match="line lent for a scan"):
+            async with reader.lend("another"):
+                pass
+        (await open_port(str(tty.path), baud=9600, parity="N", stop_bits=1)).close()
+    (change,) = await take(reader)
+    assert isinstance(change, LinkChange)
+    assert change.state is LinkState.UP

@@ -106,7 +106,12 @@ async def test_a_line_without_a_port_of_ours_is_heard_as_rtu() -> None:
         tap.answered(Request(1, 3, 0), Registers("holding", 0, 1, ANSWER[3:5]), 7, 0.02)
         told = await anext(heard)
 
+        write = Request(1, 6, 1, value=9)
+        tap.answered(write, Registers("holding", 1, 1, b""), 8, 0.02)
+        confirmed = await anext(heard)
+
     assert (told.asked, told.came) == (ASK, ANSWER)
+    assert (confirmed.asked, confirmed.came) == (write.rtu(), write.rtu())
 
 
 @pytest.mark.parametrize(

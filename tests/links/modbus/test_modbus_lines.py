@@ -62,6 +62,37 @@ def test_quarantine_lasts_until_quiet(wire: Wire) -> None:
 
 
 @by_wire
+def test_a_silent_unit_does_not_keep_the_others_waiting(wire: Wire) -> None:
+    """After a time-out another unit is asked at once, for a late answer would say whose it is; the same one is not."""
+    asked: list[float] = []
+    port = FakePort(lambda port, question: asked.append(port.now()))
+    line = wire.strict(port)
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    gave_up = port.now()
+    run(line.ask(QUESTIONS[5], TIMEOUT))
+    assert asked[1] == gave_up
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    assert asked[2] >= gave_up + wire.quiet
+
+
+@by_wire
+def test_a_late_answer_is_not_another_units(wire: Wire) -> None:
+    """It comes into the next unit's turn: that poll is lost, and no value is wrong."""
+    asked: list[bytes] = []
+
+    def fate(port: FakePort, question: bytes) -> None:
+        asked.append(question)
+        if len(asked) == 2:
+            port.come(0.01, wire.answer(QUESTIONS[0]))
+
+    line = wire.strict(FakePort(fate))
+    run(line.ask(QUESTIONS[0], TIMEOUT))
+    said = run(line.ask(QUESTIONS[5], TIMEOUT))
+    assert isinstance(said, Trouble)
+    assert said.kind is FaultKind.MISMATCH
+
+
+@by_wire
 def test_a_line_that_is_never_quiet(wire: Wire) -> None:
     """Another master's chatter is a fault in words; no question is put into it."""
     asked: list[bytes] = []

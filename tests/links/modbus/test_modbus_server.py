@@ -14,7 +14,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from device_profiles.types import RegisterField
-from firmware_bridge.links.modbus_lines import Line, SerialLine, TcpLine, ascii_, rtu
+from firmware_bridge.links.modbus_lines import Line, SerialLine, ascii_, rtu
+from firmware_bridge.links.modbus_tcp import open_modbus_tcp
 from firmware_bridge.links.ports import open_tcp
 from firmware_bridge.raw import Registers, Trouble
 from firmware_bridge.wire import registers
@@ -54,11 +55,14 @@ async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(server.shutdown)
         assert isinstance(server.transport, asyncio.Server)
-        port = await open_tcp("127.0.0.1", server.transport.sockets[0].getsockname()[1])
-        stack.callback(port.close)
+        number = server.transport.sockets[0].getsockname()[1]
         if request.param is FramerType.SOCKET:
-            yield TcpLine(port)
+            line = await open_modbus_tcp("127.0.0.1", number)
+            stack.callback(line.close)
+            yield line
         else:
+            port = await open_tcp("127.0.0.1", number)
+            stack.callback(port.close)
             framing = rtu(9600, "N", 1) if request.param is FramerType.RTU else ascii_(9600, "E", 1, 7)
             yield SerialLine(port, framing, quiet=1.0, undelivered=port.undelivered)
 
