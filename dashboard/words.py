@@ -10,6 +10,7 @@ from typing import Protocol
 from dashboard.i18n import gettext, lazy_gettext, say
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
+from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
 from hub.route import VOICE
 from hub.site import Device, Site
@@ -48,6 +49,8 @@ EVENTS = {
     "eased": lazy_gettext("Less bad again"),
     "chattering": lazy_gettext("Comes and goes: told no more until a minute is quiet"),
     "reminded": lazy_gettext("Reminded"),
+    "called": lazy_gettext("Called"),
+    "unreached": lazy_gettext("Nobody could be called"),
     "withdrawn": lazy_gettext("Withdrawn: its rule or its device is gone"),
     "rejected": lazy_gettext("Not possible"),
     "counted": lazy_gettext("Once more"),
@@ -122,6 +125,8 @@ ORDER_KINDS = {
     "reset": lazy_gettext("Reset"),
     "shelve": lazy_gettext("Mute"),
     "unshelve": lazy_gettext("End of the mute"),
+    "realarm": lazy_gettext("Raised again by the hub"),
+    "incident": lazy_gettext("Incident"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -184,6 +189,8 @@ class Words:
         if source.startswith(VOICE):
             name = source.removeprefix(VOICE)
             return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+        if source == HUB:
+            return Label(zh="本系统", en="this system")
         return self.zone(source)
 
     def command(self, device: str, command: str) -> Label:
