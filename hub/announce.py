@@ -13,10 +13,11 @@ import msgspec
 
 from device_profiles import vocabulary
 from firmware_bridge.raw import Link
-from hub import outbox
+from hub import digest, outbox
 from hub.budget import Budgets
 from hub.clock import Clock
 from hub.commit import Committer
+from hub.flood import Flood
 from hub.journal import SIREN, Journal
 from hub.outbox import Row, VoiceState
 from hub.own import SOURCE as HUB
@@ -79,15 +80,17 @@ class Announcer:
         clock: Clock,
         heard: News = _unheard,
         people: People = NOBODY,
+        flood: Callable[[], Flood] = Flood,
     ) -> None:
         """Every voice of the site, and the sirens of its zones."""
         self._committer, self._clock, self._heard, self._people = committer, clock, heard, people
+        self._flood = flood
         self._group: asyncio.TaskGroup | None = None
         self._speakers: dict[str, Speaker] = {}
         self._site = site
         self._common = Common(
             site=site.id, committer=committer, clock=clock, budgets=Budgets(), compose=self._compose,
-            test=self._test_words, person=people.person, changed=self._changed,
+            test=self._test_words, person=people.person, changed=self._changed, flood=flood,
         )  # fmt: skip
         self.renew(site, rules, links)
 
@@ -153,13 +156,12 @@ class Announcer:
         first = rows[0]
         if len(rows) == 1:
             return self._announcement(first)
-        titles = Label(zh=f"{len(rows)} 条通知合并为一条", en=f"{len(rows)} announcements in one")
         return Announcement(
             id=f"{self._site.id}-{first.flip}-digest-{rows[-1].id}", kind="digest", site=self._site.id, rule="",
-            title=titles,
+            title=digest.head(len(rows), flood=self._flood().covers(first.at)),
             severity=min(row.severity for row in rows), source="", zone="", occurrence=0, at=first.at, value=None,
             time=self._time(first.at), site_name=self._site.name, page=self._page(None),
-            items=tuple(self._item(row) for row in rows),
+            items=digest.lines(rows, self._item, self._title, self._source),
         )  # fmt: skip
 
     def _announcement(self, row: Row) -> Announcement:

@@ -17,6 +17,8 @@ from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
 from hub.duty_room import DutyRoom
+from hub.flood import RULE as FLOOD
+from hub.flood import told
 from hub.journal import Journal, connect, requested_orders
 from hub.numbering import Sequences
 from hub.outbox import let_go
@@ -48,7 +50,10 @@ class Field:
         self._clock = clock
         self._committer = Committer(journal)
         self._duty = DutyRoom(site, core, self._committer, self._take, journal.path.parent, clock)
-        self._announcer = Announcer(site, rules, self._committer, self._links, clock, self._heard, self._duty.callees)
+        self._flood = journal.flood(clock.now())
+        self._announcer = Announcer(
+            site, rules, self._committer, self._links, clock, self._heard, self._duty.callees, lambda: self._flood
+        )
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
         self._group: asyncio.TaskGroup
@@ -156,9 +161,18 @@ class Field:
         return outcome
 
     async def _take(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
+        self._heed_flood(outcome, self._clock.now())
         await self._committer.commit(outcome, deliveries, heartbeat)
         for order in outcome.dispatch:
             self._group.create_task(self._send(order), name=f"order {order.id}")
+
+    def _heed_flood(self, outcome: Outcome, now: int) -> None:
+        """That a flood of alarms begins, or is over, is written with the alarms that make it so."""
+        was, at = self._flood, told(outcome.flips)
+        self._flood = was.step(at, now)
+        if self._flood.on is not was.on:
+            why = f"{max(len(at), len(self._flood.recent))}" if self._flood.on else ""
+            outcome.add(self._core.know({FLOOD: why}, now))
 
     def _read(self, link_id: str, arrival: Arrival) -> Sequence[News]:
         read = self._decoders.get(arrival.device)

@@ -13,6 +13,8 @@ import msgspec
 
 from firmware_bridge.raw import Redelivery
 from hub import batches
+from hub.flood import KEY, Flood, recalled
+from hub.isa import FLOOD
 from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
@@ -118,6 +120,12 @@ class Journal:
             inner=self._all(Inner, "SELECT * FROM inner"),
         )
 
+    def flood(self, now: int) -> Flood:
+        """Whether there was a flood of alarms, from the last ones that were told and its own alarm."""
+        recent = self.db.execute(_LAST_TOLD, (KEY, FLOOD + 1)).fetchall()
+        alarm = self._all(Alarm, f"SELECT * FROM alarm WHERE key = '{KEY}'")  # noqa: S608  # our own name
+        return recalled([row[0] for row in reversed(recent)], alarm[0] if alarm else None, now)
+
     def sequences(self) -> list[Counted]:
         """How far each device has counted its messages."""
         return self._all(Counted, "SELECT * FROM sequence")
@@ -214,6 +222,9 @@ _WRITE_FAULTS = """
 INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail
+"""
+_LAST_TOLD = """
+SELECT at FROM flip WHERE event IN ('raised', 'reactivated', 'renotified') AND key <> ? ORDER BY seq DESC LIMIT ?
 """
 _WRITE_FLIPS = """
 INSERT INTO flip (seq, at, key, occurrence, event, before, after, actor, note, value)

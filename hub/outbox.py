@@ -46,14 +46,9 @@ FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
   LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
 WHERE b.id IN (SELECT value FROM json_each(:ids)) ORDER BY o.severity, b.id
 """
-_MARK = (
-    "UPDATE outbox SET status = ?, next_try = ?, detail = ?, done = ?"
-    " WHERE id = ? AND status = 'sending' AND attempts = ?"
-)
-_RELEASE = (
-    "UPDATE outbox SET status = 'pending', attempts = attempts - 1, next_try = ?, detail = ?"
-    " WHERE id = ? AND status = 'sending' AND attempts = ?"
-)
+_CLAIMED = "WHERE status = 'sending' AND attempts = ? AND id IN (SELECT value FROM json_each(?))"
+_MARK = f"UPDATE outbox SET status = ?, next_try = ?, detail = ?, done = ? {_CLAIMED}"  # noqa: S608  # our own words
+_RELEASE = f"UPDATE outbox SET status = 'pending', attempts = attempts - 1, next_try = ?, detail = ? {_CLAIMED}"  # noqa: S608
 _NOBODY = (
     "UPDATE outbox SET status = 'failed', detail = ?, done = ? WHERE status IN ('pending', 'sending') AND voice = ?"
 )
@@ -184,22 +179,21 @@ def mark(
 ) -> None:
     """What became of claimed rows, and how their voice does, in one transaction."""
     done = None if status == "pending" else next_try
-    marks = [(status, next_try, detail, done, row.id, row.attempts) for row in rows]
-    _together(journal, [(_MARK, each) for each in marks] + ([(_VOICE, _named(voice))] if voice is not None else []))
+    marks = _claimed(_MARK, (status, next_try, detail, done), rows)
+    _together(journal, marks + ([(_VOICE, _named(voice))] if voice is not None else []))
 
 
 def fold(journal: Journal, rows: Sequence[Row], status: str, now: int, detail: str, voice: VoiceState) -> None:
     """Many rows were said in one announcement: the first carries what became of it, the others point to it."""
     first, others = rows[0], rows[1:]
-    marks: list[tuple[str, object]] = [(_MARK, (status, now, detail, now, first.id, first.attempts))]
-    words = f"within announcement {first.id}"
-    marks += [(_MARK, ("folded", now, words, now, row.id, row.attempts)) for row in others]
-    _together(journal, [*marks, (_VOICE, _named(voice))])
+    said = _claimed(_MARK, (status, now, detail, now), [first])
+    within = _claimed(_MARK, ("folded", now, f"within announcement {first.id}", now), others)
+    _together(journal, [*said, *within, (_VOICE, _named(voice))])
 
 
 def release(journal: Journal, rows: Iterable[Row], now: int, why: str) -> None:
     """Give claimed rows back untried."""
-    _together(journal, [(_RELEASE, (now, why, row.id, row.attempts)) for row in rows])
+    _together(journal, _claimed(_RELEASE, (now, why), rows))
 
 
 def note_voice(journal: Journal, voice: VoiceState) -> None:
@@ -232,6 +226,14 @@ def end_voiceless(journal: Journal, voices: Collection[str], now: int) -> None:
     for (voice,) in left:
         if voice not in voices:
             journal.db.execute(_NOBODY, (f"the site has no voice {voice!r} any more", now, voice))
+
+
+def _claimed(sql: str, values: tuple[object, ...], rows: Iterable[Row]) -> list[tuple[str, object]]:
+    """The statement for these rows, as far as they are still ours; one a number of tries."""
+    tries: dict[int, list[int]] = {}
+    for row in rows:
+        tries.setdefault(row.attempts, []).append(row.id)
+    return [(sql, (*values, attempts, msgspec.json.encode(ids).decode())) for attempts, ids in tries.items()]
 
 
 def _named(voice: VoiceState) -> dict[str, object]:

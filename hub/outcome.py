@@ -174,6 +174,11 @@ class Outcome(msgspec.Struct, kw_only=True):
     sequences: list[Sequence] = []
     dispatch: list[Order] = []
 
+    def add(self, more: "Outcome") -> None:
+        """What came of it in the next step, to be written in the same transaction."""
+        for name in self.__struct_fields__:
+            getattr(self, name).extend(getattr(more, name))
+
 
 class Memory(msgspec.Struct, kw_only=True):
     """What the core remembers across a restart, as the journal gives it back."""

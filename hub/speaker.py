@@ -16,6 +16,8 @@ from hub import outbox
 from hub.budget import Budgets
 from hub.clock import Clock
 from hub.commit import Committer
+from hub.flood import Flood
+from hub.journal import SIREN
 from hub.outbox import FOLDABLE, LONGEST_MS, Claim, Row, VoiceState
 from hub.voices import Announcement, Person, Said, Voice, VoiceError, Why
 
@@ -28,7 +30,7 @@ PROBE_S = 3_600.0  # a failing channel with nothing to say is tried with a test 
 SHORT_MS = 2_000  # a budget that has room again so soon is waited for
 GIVE_UP_TRIES = 300  # about a day; counted, because the clock may be set meanwhile
 FAILING_TRIES = 3  # in a row, of an error that may pass by itself
-MOST_FOLDED = 500
+MOST_FOLDED, AT_A_TIME = 20_000, 2_000  # the journal is held up no longer than by so many
 FORGOTTEN = "the alarm was forgotten before it could be said"
 SEVERITIES = ("P1", "P2", "P3", "P4")
 
@@ -48,6 +50,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     test: Callable[[str], Announcement]
     person: Callable[[str, str], Person | None]
     changed: Changed
+    flood: Callable[[], Flood] = Flood
 
 
 class Speaker:
@@ -58,6 +61,7 @@ class Speaker:
         self._name, self._voice, self._common = name, voice, common
         self._wakes = {True: asyncio.Event(), False: asyncio.Event()}
         self._held: dict[str, int] = {}  # "person severity" -> until when its budget is spent
+        self._digested: dict[str, int] = {}  # person -> when a flood was last told
         self._quiet_until = 0  # the channel is locked: one try now and then
         self._tries = 0  # failed ones, in a row
         self._failing: int | None = None
@@ -133,7 +137,7 @@ class Speaker:
             return []
         what = Claim(voice=self._name, urgent=urgent, held=tuple(self._held))
         if row is not None:
-            what = Claim(voice=self._name, urgent=False, person=row.person, among=FOLDABLE, most=MOST_FOLDED)
+            what = Claim(voice=self._name, urgent=False, person=row.person, among=FOLDABLE, most=AT_A_TIME)
         return await self._common.committer.call(lambda journal: outbox.claim(journal, self._common.site, what, now))
 
     async def _say_all(self, rows: list[Row]) -> None:
@@ -142,12 +146,16 @@ class Speaker:
             if self._gone or self._quiet(now) or f"{row.person} {row.severity}" in self._held:
                 return await self._release([row, *rows], "waits for its channel")
             person = self._person(row)
+            flooded = row.foldable and self._name != SIREN and self._common.flood().covers(row.at)
+            if flooded and (pause := self._common.flood().pause(self._digested.get(row.person), now)):
+                self._hold(row, now + pause)
+                return await self._release([row, *rows], "waits for the digest of a flood of alarms")
             wait, left = self._budget(row, person, now)
             if wait > SHORT_MS:
                 self._hold(row, now + wait)
                 return await self._release([row, *rows], f"waits {wait // 1000} s for the channel's budget")
             await self._common.clock.sleep(wait / 1000)
-            if left is not None and row.foldable and _alike(row, rows) >= max(1, left):
+            if flooded or (left is not None and row.foldable and _alike(row, rows) >= max(1, left)):
                 rows = await self._fold(row, rows)
             else:
                 await self._say(row, person)
@@ -167,15 +175,17 @@ class Speaker:
         """One announcement for all that may share it; the rows that may not."""
         mine = [row, *(other for other in rows if other.foldable and other.person == row.person)]
         rest = [other for other in rows if other not in mine]
-        mine += await self._claim(urgent=False, row=row)  # foldable: they have a severity, so they are known
+        while len(mine) < MOST_FOLDED and (more := await self._claim(urgent=False, row=row)):
+            mine += more  # foldable: they have a severity, so they are known
         person = self._person(row)
         if row.person and person is None:
             await self._mark(mine, "failed", self._common.clock.now(), _stranger(row), None)
-        else:
-            await self._speak(mine, self._common.compose(mine), person)
+        elif await self._speak(mine, self._common.compose(mine), person):
+            self._digested[row.person] = self._common.clock.now()
         return rest
 
-    async def _speak(self, rows: Sequence[Row], announcement: Announcement, person: Person | None) -> None:
+    async def _speak(self, rows: Sequence[Row], announcement: Announcement, person: Person | None) -> bool:
+        """True when it was said."""
         self._spend(person)
         try:
             said = await self._voice.say(announcement, person)
@@ -192,6 +202,7 @@ class Speaker:
                 lambda journal: outbox.fold(journal, rows, status, now, said.detail, state)
             )
         await self._tell(state)
+        return self._tries == 0
 
     def _next(self, error: VoiceError, row: Row) -> tuple[str, float]:
         """Status and pause (s) of rows that could not be said."""
