@@ -161,14 +161,15 @@ class Field:
         return outcome
 
     async def _take(self, outcome: Outcome, deliveries: Sequence[Redelivery] = (), heartbeat: int = 0) -> None:
-        self._heed_flood(outcome, self._clock.now())
+        self._heed_flood(outcome)
         await self._committer.commit(outcome, deliveries, heartbeat)
         for order in outcome.dispatch:
             self._group.create_task(self._send(order), name=f"order {order.id}")
 
-    def _heed_flood(self, outcome: Outcome, now: int) -> None:
+    def _heed_flood(self, outcome: Outcome) -> None:
         """That a flood of alarms begins, or is over, is written with the alarms that make it so."""
         was, at = self._flood, told(outcome.flips)
+        now = at[-1] if at else self._clock.now()
         self._flood = was.step(at, now)
         if self._flood.on is not was.on:
             why = f"{max(len(at), len(self._flood.recent))}" if self._flood.on else ""

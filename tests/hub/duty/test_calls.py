@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +24,7 @@ from hub.roster import Roster
 from hub.site import Site
 from hub.speaker import GIVE_UP_TRIES
 from hub.voices import Announcement, Person, Said, Unlimited, VoiceError, Why
+from tests.hub.kill import Killed, Wire
 
 T0 = 1_767_610_800_000  # 2026-01-05 19:00 in Shanghai: p2 has the night
 KEY = b"k" * 32
@@ -31,45 +32,6 @@ CALLS = "FROM outbox JOIN flip ON seq = flip WHERE person <> ''"
 VOICES = frozenset({"phone", "robot"})
 EVERYBODY = [("phone", "1001"), ("phone", "1002"), ("robot", "@p1"), ("robot", "@p3")]
 T = TypeVar("T")
-
-
-class Killed(BaseException):
-    """The process died at this statement."""
-
-
-class Wire:
-    """A connection that is cut at its n-th statement, as a kill would: what was not committed is gone."""
-
-    def __init__(self, db: sqlite3.Connection, left: int | None) -> None:
-        """`left`: None = never cut."""
-        self.whole, self._left = db, left
-        self.count = 0
-
-    @property
-    def in_transaction(self) -> bool:
-        """A dead process rolls nothing back."""
-        return self._left is None and self.whole.in_transaction
-
-    def execute(self, sql: str, parameters: Iterable[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:  # Any: SQLite's
-        """One statement."""
-        self._tick()
-        return self.whole.execute(sql, parameters)  # type: ignore[arg-type]  # as sqlite3
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> sqlite3.Cursor:  # Any: SQLite's
-        """Many rows, one statement."""
-        self._tick()
-        return self.whole.executemany(sql, rows)
-
-    def close(self) -> None:
-        """Let go."""
-        self.whole.close()
-
-    def _tick(self) -> None:
-        self.count += 1
-        if self._left is not None:
-            self._left -= 1
-            if self._left < 0:
-                raise Killed
 
 
 class Still(Clock):
