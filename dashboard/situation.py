@@ -11,6 +11,7 @@ import msgspec
 
 from dashboard.journal_view import Happening, Told
 from dashboard.words import Words
+from hub.flood import KEY as FLOOD
 from hub.noise import NoiseLimits
 from hub.outcome import Health, Order
 from hub.reading import Label, Reading, Value
@@ -110,6 +111,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def unacked(self) -> int:
         """How many alarms nobody has acknowledged yet."""
         return sum(need.unacked for need in self.needs)
+
+    @property
+    def flood(self) -> bool:
+        """More alarms come than people can follow."""
+        return any(need.happening.key == FLOOD for need in self.needs)
 
     @property
     def all_well(self) -> bool:

@@ -19,6 +19,7 @@ from hub.core import Core
 from hub.duty_room import DutyRoom
 from hub.flood import RULE as FLOOD
 from hub.flood import told
+from hub.inspector import Inspector
 from hub.journal import Journal, connect, requested_orders
 from hub.numbering import Sequences
 from hub.outbox import let_go
@@ -50,6 +51,7 @@ class Field:
         self._clock = clock
         self._committer = Committer(journal)
         self._duty = DutyRoom(site, core, self._committer, self._take, journal.path.parent, clock)
+        self._inspector = Inspector(core, self._committer, self._take, journal.path.parent, clock)
         self._flood = journal.flood(clock.now())
         self._announcer = Announcer(
             site, rules, self._committer, self._links, clock, self._heard, self._duty.callees, lambda: self._flood
@@ -79,6 +81,7 @@ class Field:
                 self._group.create_task(self._announcer.run(), name="announce")
                 self._group.create_task(self._receipts.run(), name="receipts")
                 self._group.create_task(self._duty.run(), name="duty")
+                self._group.create_task(self._inspector.run(), name="inspector")
         finally:
             self._committer.close()
 

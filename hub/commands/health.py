@@ -9,6 +9,7 @@ import sys
 import click
 import msgspec
 
+from hub.flood import KEY as FLOOD
 from hub.isa import HOUR, Health, health, proposed_deadband
 from hub.query import journal_readings, standing, told
 
@@ -27,6 +28,7 @@ class Report(msgspec.Struct, frozen=True):
     """What `zhian alarms --health --json` prints."""
 
     health: Health
+    flood_since: int | None  # ms; None: there is none now
     remedies: list[Remedy]
 
 
@@ -34,7 +36,8 @@ def print_health(db: sqlite3.Connection, since: int, now: int, *, as_json: bool)
     """The figures since `since`, or since the journal began if that is later."""
     first = db.execute("SELECT min(raised) FROM occurrence").fetchone()[0]
     found = health(told(db, since), standing(db), max(since, min(first or now, now)), now)
-    report = Report(found, _remedies(db, found.chattering, now))
+    flood = db.execute("SELECT raised FROM alarm WHERE key = ? AND filter = 'on'", (FLOOD,)).fetchone()
+    report = Report(found, flood[0] if flood else None, _remedies(db, found.chattering, now))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
@@ -57,6 +60,9 @@ def _lines(report: Report) -> list[str]:
         f"  the ten loudest make {found.top_share:.0%} of all:",
         *(f"    {source.times:5}  {source.key}" for source in found.top),
     ]
+    if report.flood_since is not None:
+        minutes = (found.until - report.flood_since) / 60_000
+        lines.insert(0, f"A flood of alarms since {minutes:.0f} min: P3 and P4 are told in digests.")
     lines += [f"  stale: {key}" for key in found.stale]
     lines += [f"  chattering: {key}" for key in found.chattering]
     lines += [

@@ -1,0 +1,107 @@
+"""The hub looks at itself: the disk of its data folder, the machine's clock, and whether the office's shipper keeps up.
+
+What it finds are answers of `self` rules (hub/rules/hub.toml); words are numbers, for the page says the rest. A broker
+that is gone is `link-down` already.
+"""
+
+import ctypes
+import shutil
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from hub.clock import Clock
+from hub.commit import Committer
+from hub.core import Core
+from hub.outcome import Outcome
+
+LOOK_S = 10.0
+DISK_LOW, DISK_WELL = 10.0, 11.0  # per cent free, as rule disk-low has it for other computers
+LAG_MOST_S, LAG_WELL_S = 900.0, 300.0  # as rule store-behind
+STEP_S, STEP_TOLD_S = 2.0, 600.0  # a clock that was set by more is told for so long
+_TIME_ERROR, _TIMEX_BYTES = 5, 256  # adjtimex(2): the clock is not synchronised; struct timex has 208 bytes on Linux
+_BEHIND = "SELECT rx FROM batch WHERE last > (SELECT seq FROM cursor WHERE name = 'history') ORDER BY last LIMIT 1"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What one look found. None: it cannot be known here."""
+
+    free_percent: float
+    lag_s: float
+    wall_s: float
+    running_s: float  # by a clock that nobody sets
+    synchronised: bool | None
+
+
+class Verdicts:
+    """Looks one after the other, each with what stood before: a figure at its limit does not come and go."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._low = self._behind = False
+        self._offset: float | None = None
+        self._stepped: tuple[float, float] | None = None  # until when it is told, and by how much
+
+    def judge(self, found: Found) -> dict[str, str]:
+        """Id of a `self` rule -> why it is so, or empty."""
+        self._low = found.free_percent < (DISK_WELL if self._low else DISK_LOW)
+        self._behind = found.lag_s > (LAG_WELL_S if self._behind else LAG_MOST_S)
+        offset = found.wall_s - found.running_s
+        if self._offset is not None and abs(offset - self._offset) > STEP_S:
+            self._stepped = (found.running_s + STEP_TOLD_S, offset - self._offset)
+        self._offset = offset
+        stepped = self._stepped is not None and found.running_s < self._stepped[0]
+        return {
+            "hub-disk-low": f"{found.free_percent:.0f} %" if self._low else "",
+            "hub-store-behind": f"{LAG_MOST_S:.0f} s" if self._behind else "",
+            "hub-clock-stepped": f"{self._stepped[1]:+.0f} s" if self._stepped and stepped else "",
+            "hub-clock-free": "NTP" if found.synchronised is False else "",
+        }
+
+
+class Inspector:
+    """Looks once in a while. `take` writes what the core says."""
+
+    def __init__(
+        self, core: Core, committer: Committer, take: Callable[[Outcome], Awaitable[None]], data: Path, clock: Clock
+    ) -> None:
+        """`data`: the folder whose disk counts."""
+        self._core, self._committer, self._take, self._data, self._clock = core, committer, take, data, clock
+        self._verdicts = Verdicts()
+        self.told: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """One look; what is new becomes news of the core."""
+        now = self._clock.now()
+        lag = await self._committer.call(lambda journal: lag_s(journal.db, now))
+        disk = shutil.disk_usage(self._data)
+        free = 100.0 * disk.free / max(1, disk.used + disk.free)  # what root keeps for itself is not ours
+        found = self._verdicts.judge(Found(free, lag, now / 1000, time.monotonic() * self._clock.speed, synchronised()))
+        news = {rule: why for rule, why in found.items() if self.told.get(rule) != why}
+        if news:
+            self.told |= news
+            await self._take(self._core.know(news, now))
+
+
+def lag_s(db: sqlite3.Connection, now: int) -> float:
+    """Age in seconds of the oldest reading that the history has not taken; 0 where no history was ever kept."""
+    row = db.execute(_BEHIND).fetchone()
+    return max(0.0, (now - row[0]) / 1000) if row is not None else 0.0
+
+
+def synchronised() -> bool | None:
+    """Whether the kernel believes the clock to be (adjtimex(2)); None where it does not say."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return None
+    state: int = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # zeros: modes 0, which sets nothing
+    return None if state < 0 else state != _TIME_ERROR
