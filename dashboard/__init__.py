@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import acts, alarms, api, auth, devices, headers, health, i18n, now, permissions, words
+from dashboard import acts, alarm_health, alarms, api, auth, devices, headers, health, i18n, now, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -75,7 +75,7 @@ def create_app(
     CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, devices.bp, api.bp, health.bp):
+    for blueprint in (auth.bp, now.bp, alarms.bp, alarm_health.bp, acts.bp, devices.bp, api.bp, health.bp):
         app.register_blueprint(blueprint)
     _say_errors(app)
     _furnish(app)
