@@ -241,7 +241,7 @@ class Room:
         self.callees = Callees(self._site, KEY, self.clock)
         committer = cast("Committer", self)
         announcer = Announcer(self._site, {}, committer, {}, self.clock, people=self.callees)
-        self.speakers = [announcer.speaker(voice) for voice in sorted(VOICES)]
+        self.speakers = [announcer._speakers[voice] for voice in sorted(VOICES)]
         for speaker, voice in zip(self.speakers, sorted(VOICES), strict=True):
             speaker.renew(Mouth(voice, self))
 
