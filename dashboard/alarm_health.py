@@ -13,7 +13,7 @@ from dashboard.office import office
 from dashboard.permissions import Permission, allow
 from hub.isa import DAY
 from hub.isa_report import report
-from hub.journal import FILE, connect
+from hub.journal_file import FILE, connect
 
 bp = Blueprint("alarm_health", __name__, url_prefix="/alarms/health")
 SPANS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
