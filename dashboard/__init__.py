@@ -14,7 +14,21 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import acts, alarms, api, auth, briefing, devices, headers, health, i18n, now, permissions, words
+from dashboard import (
+    acts,
+    alarm_health,
+    alarms,
+    api,
+    auth,
+    briefing,
+    devices,
+    headers,
+    health,
+    i18n,
+    now,
+    permissions,
+    words,
+)
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -75,8 +89,8 @@ def create_app(
     csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, devices.bp, api.bp, health.bp, briefing.bp):
-        app.register_blueprint(blueprint)
+    for page in (auth, now, alarms, alarm_health, acts, devices, api, health, briefing):
+        app.register_blueprint(page.bp)
     csrf.exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)

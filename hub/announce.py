@@ -120,10 +120,6 @@ class Announcer:
                 self._committer.announced.clear()
                 self._wake()
 
-    def speaker(self, voice: str) -> Speaker:
-        """The one at work for this voice. KeyError when the site has no such voice."""
-        return self._speakers[voice]
-
     async def test(self, voice: str) -> VoiceState | None:
         """A live test message by this voice; how it does after it. None where the site has no such voice."""
         speaker = self._speakers.get(voice)

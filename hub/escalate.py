@@ -1,7 +1,7 @@
 """How an alarm that nobody acknowledges goes from one person to the next: a table, and a step that is pure.
 
-Instants are ms and come in as arguments. What is kept in rows and said to people is the business of hub.watch; who is
-on duty is hub.roster's.
+Instants are ms and come in as arguments. What is kept in rows and said to people is hub.callbook's business; who is on
+duty is hub.roster's.
 """
 
 from enum import StrEnum

@@ -58,7 +58,8 @@ UPDATE outbox SET status = 'dropped', done = ? WHERE status = 'pending' AND pers
   WHERE f.seq = outbox.flip AND e.state IN ('idle', 'acked'))
 """
 _OUTDO = """
-UPDATE outbox SET status = 'failed', done = :now, detail = coalesce(nullif(detail, ''), 'not said before the next call')
+UPDATE outbox SET status = CASE detail WHEN '' THEN 'dropped' ELSE 'failed' END, done = :now,
+  detail = CASE detail WHEN '' THEN 'the next call says it' ELSE detail END
 WHERE status = 'pending' AND person <> '' AND person = :person AND voice = :voice AND flip IN (
   SELECT g.seq FROM flip f JOIN flip g ON g.key = f.key AND g.occurrence = f.occurrence
   WHERE f.seq = :flip AND g.seq < f.seq)

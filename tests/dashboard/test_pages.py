@@ -86,6 +86,14 @@ def test_most_urgent_first(admin: "Browser", field: "Field") -> None:
     assert found == [top, old, young, seen, low]
 
 
+def test_a_flood_is_a_strip_on_every_page(admin: "Browser", field: "Field") -> None:
+    """While its alarm is open, and not before."""
+    field.all_well()
+    assert "Flood of alarms" not in admin.client.get("/devices").text
+    field.alarm("alarm-flood", "hub", value="31")
+    assert 'class="strip flood"' in admin.client.get("/devices").text
+
+
 def test_an_alarm_says_what_the_system_did(admin: "Browser", field: "Field") -> None:
     """The siren's order with its confirmation, and each voice with its fate, stand beside the alarm."""
     field.all_well()

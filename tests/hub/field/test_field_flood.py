@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from device_profiles.types import JsonField
 from firmware_bridge.raw import Arrival, Message
 from hub import flood
-from hub.journal import FILE
+from hub.isa_report import report
+from hub.journal import FILE, connect
 from hub.rules import Rule
 from hub.site import Device, Devices, Site
 from hub.site_voice import WebhookSpec
@@ -114,6 +115,8 @@ async def test_a_flood_is_told_once_and_in_one_digest(
     assert [body["rule"] or body["kind"] for _, body in office.told] == ["sos", "alarm-flood", "digest"]
     (digest,) = [body for _, body in office.told if body["kind"] == "digest"]
     assert "× 300" in str(digest["items"])
+    with contextlib.closing(connect(hub.path, read_only=True)) as db:
+        assert report(db, 0, hub.clock.now()).flood_since is not None
     assert hub.ask("SELECT state, value FROM alarm WHERE rule = 'alarm-flood'") == [("unacked", "301")]
 
 
