@@ -15,7 +15,8 @@ from hub.kinds.expression import compiled
 from hub.rule import MAX_SHELF_S, ZONED, Rule, Story, ms
 from hub.site import Device, Site, Strict, Zone
 
-__all__ = ["MAX_SHELF_S", "PACKS", "Rule", "Story", "all_rules", "covers", "load_pack", "load_rules", "ms"]
+__all__ = ["MAX_SHELF_S", "PACKS", "Rule", "Story", "all_rules", "covers", "load_pack", "load_rules", "ms", "numbered"]
+__all__ += ["plain_rules"]
 
 PACKS = Path(__file__).parent / "rules"
 
@@ -31,6 +32,11 @@ def load_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rul
 
 def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule, ...]:
     """As `load_rules`, with those that are switched off. A rule with numbers for some zones is there once for each."""
+    return numbered(plain_rules(site, path_of_site, packs), site.rules, site, path_of_site)
+
+
+def plain_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> dict[str, Rule]:
+    """The rules as their files have them, by id, before the site's numbers. Raises Refusal."""
     rules: dict[str, Rule] = {}
     for file in files(site, path_of_site, packs):
         for at, rule in enumerate(load_pack(file)):
@@ -38,12 +44,19 @@ def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule
                 raise Refusal(file, f"rule[{at}].id", "is taken by another rule", value=rule.id)
             rules[rule.id] = rule
     _check_yields(rules, {*rules, *_left_out(site, packs)}, packs)
+    return rules
+
+
+def numbered(
+    rules: Mapping[str, Rule], numbers: Mapping[str, Mapping[str, object]], site: Site, path_of_site: Path
+) -> tuple[Rule, ...]:
+    """The rules with these numbers, which are as in the `[rule]` tables of a site file. Raises Refusal."""
     changed: list[Rule] = []
-    for rule_id in site.rules:
+    for rule_id in numbers:
         if rule_id not in rules:
             raise Refusal(path_of_site, f"rule.{rule_id}", "there is no such rule", right=nearest(rule_id, rules))
     for rule in rules.values():
-        changed += _changed_by(rule, site.rules.get(rule.id, {}), site, path_of_site)
+        changed += _changed_by(rule, numbers.get(rule.id, {}), site, path_of_site)
     return tuple(changed)
 
 
