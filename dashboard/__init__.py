@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import acts, alarms, api, auth, devices, headers, health, i18n, now, permissions, words
+from dashboard import acts, alarms, api, auth, devices, headers, health, i18n, limits, mutes, now, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -75,7 +75,7 @@ def create_app(
     CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, devices.bp, api.bp, health.bp):
+    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, limits.bp, mutes.bp, devices.bp, api.bp, health.bp):
         app.register_blueprint(blueprint)
     _say_errors(app)
     _furnish(app)
@@ -134,6 +134,9 @@ def _furnish(app: Flask) -> None:
         roles=words.ROLES,
         faults_in_words=words.FAULTS,
         order_kinds=words.ORDER_KINDS,
+        limit_names=words.LIMITS,
+        limit_text=words.limit_text,
+        limit_unit=words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
@@ -147,6 +150,7 @@ def _furnish(app: Flask) -> None:
             "clock_now": office().clock.now(),
             "clock_speed": office().clock.speed,
             "signed": getattr(g, "signed", None),
+            "zone_mutes": mutes.banner(),
         }
 
 

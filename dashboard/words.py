@@ -97,7 +97,39 @@ REASONS = {
     "no-reason": lazy_gettext("it needs a reason"),
     "rejected": lazy_gettext("not possible"),
     "done": lazy_gettext("done"),
+    "no-such-rule": lazy_gettext("no such rule"),
+    "no-such-zone": lazy_gettext("no such zone"),
+    "no-such-limit": lazy_gettext("the rule has no such limit"),
+    "out-of-range": lazy_gettext("out of range, possible is"),
+    "does-not-fit": lazy_gettext("does not fit the rule's other limits"),
+    "p1-only-stricter": lazy_gettext(
+        "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
+    ),
+    "not-set": lazy_gettext("nothing was set there"),
 }
+LIMITS = {
+    "above": lazy_gettext("Upper limit"),
+    "below": lazy_gettext("Lower limit"),
+    "plus": lazy_gettext("On top of the limit"),
+    "deadband": lazy_gettext("Deadband"),
+    "hihi": lazy_gettext("Second upper limit"),
+    "lolo": lazy_gettext("Second lower limit"),
+    "on_delay": lazy_gettext("Must hold before it is raised"),
+    "off_delay": lazy_gettext("Must be over before it is cleared"),
+    "window": lazy_gettext("Window"),
+    "valid": lazy_gettext("Share of the window that must be seen"),
+    "hold": lazy_gettext("An event counts for"),
+    "within": lazy_gettext("Time allowed"),
+    "least": lazy_gettext("Devices that must agree"),
+    "use": lazy_gettext("Rule in use"),
+}
+_LIMIT_WORDS = {
+    "noise": lazy_gettext("by noise class and hour (GB 3096)"),
+    "boundary": lazy_gettext("by noise class and hour (GB 22337)"),
+    "on": lazy_gettext("on"),
+    "off": lazy_gettext("off"),
+}
+_SECONDS = {"on_delay", "off_delay", "window", "hold", "within"}
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
     "incomplete": lazy_gettext("broken off"),
@@ -122,6 +154,10 @@ ORDER_KINDS = {
     "reset": lazy_gettext("Reset"),
     "shelve": lazy_gettext("Mute"),
     "unshelve": lazy_gettext("End of the mute"),
+    "limit": lazy_gettext("Limit"),
+    "limit-clear": lazy_gettext("As in the site file"),
+    "mute": lazy_gettext("Mute"),
+    "unmute": lazy_gettext("End of the mute"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -287,6 +323,22 @@ def value_text(name: str, value: Value | None) -> str:
     """The value with its unit."""
     shown = figure(name, value)
     return f"{shown} {unit(name)}".strip() if value is not None and not isinstance(value, str) else shown
+
+
+def limit_unit(key: str, name: str) -> str:
+    """The unit of a rule's number; `name`: the quantity that the rule asks about."""
+    if key in _SECONDS:
+        return "s"
+    return unit(name) if key in ("above", "below", "plus", "deadband", "hihi", "lolo") else ""
+
+
+def limit_text(key: str, value: Value | None, name: str) -> str:
+    """A rule's number with its unit; a word of it in the reader's language."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return str(_LIMIT_WORDS.get(value, value))
+    return f"{value:.10g} {limit_unit(key, name)}".strip()
 
 
 def duration(ms: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hub.reading import Label
 
+WAITING = ("P3", "P4")
 # `b` is the outbox's row, `o` its occurrence, `f` its flip. An alarm that got worse meanwhile is not withheld any more.
 _MAY_WAIT = "b.person = '' AND b.voice <> 'siren' AND coalesce(o.severity, '') IN ('P3', 'P4')"
 WAITS = f"""({_MAY_WAIT} AND EXISTS (

@@ -47,7 +47,7 @@ class Sayso:
         if now >= order.expires:
             return Outcome(orders=[step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)])
         try:
-            if not order.text.strip():
+            if not order.text.strip() and order.kind != "unmute":
                 raise Wrong(OrderWord.NO_REASON)
             outcome = self.doers[order.kind](order, now)
         except Wrong as error:

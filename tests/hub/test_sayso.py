@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from hub.outcome import Order, OrderState, Outcome
 from hub.sayso import LONGEST_MUTE_S, Sayso, rules_in_force
@@ -27,8 +28,11 @@ class Manager:
     def says(self, kind: str, target: str, command: str = "", **more: object) -> str:
         """State and outcome of the order."""
         now = self.yard.now
-        order = Order(id=1, token="t", kind=kind, target=target, command=command, actor="lin", issued=now,
-                      expires=now + 1000, **{"text": "dance", **more})  # type: ignore[arg-type]  # fmt: skip
+        order = Order(
+            id=1, token="t", kind=kind, target=target, command=command, actor="lin", issued=now, expires=now + 1000,
+            text="dance",
+        )  # fmt: skip
+        order = replace(order, **more)
         outcome = self.yard.keep(self.sayso.take(order, now))
         self.rows.limits += outcome.limits
         self.rows.mutes += outcome.mutes
