@@ -135,6 +135,7 @@ def _furnish(app: Flask) -> None:
         faults_in_words=words.FAULTS,
         order_kinds=words.ORDER_KINDS,
         limit_names=words.LIMITS,
+        fit=words.fit,
         limit_text=words.limit_text,
         limit_unit=words.limit_unit,
         why_unwatched=words.UNWATCHED,

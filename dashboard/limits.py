@@ -15,7 +15,7 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
-from dashboard.words import limit_text, reason
+from dashboard.words import LIMITS, limit_text, reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, Order, OrderState
 from hub.rules import Rule, covers, plain_rules
@@ -81,7 +81,7 @@ def one(rule: str) -> str:
         rule=found,
         zone=zone,
         zones=_zones(found),
-        lines=[_line(book, rule, zone, key) for key in book.keys(rule)],
+        lines=[_line(book, rule, zone, key) for key in LIMITS if key in book.keys(rule) and _means(found, key)],
         waiting=[order for order in orders[:5] if order.state is not OrderState.DONE],
         history=history[: -HISTORY - 1 : -1],
         situation=gather(office()),
@@ -183,6 +183,11 @@ def _shown(book: Book, rule: Rule) -> dict[str, float | str]:
     keys = [key for key in ("above", "below", "on_delay") if key in book.keys(rule.id)]
     values = {key: book.origin(rule.id, "", key).value for key in keys}
     return {key: value for key, value in values.items() if value}
+
+
+def _means(rule: Rule, key: str) -> bool:
+    """A second limit means something where the rule says what is worse."""
+    return key not in ("hihi", "lolo") or bool(rule.worst)
 
 
 def _line(book: Book, rule: str, zone: str, key: str) -> Line:

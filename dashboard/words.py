@@ -364,12 +364,18 @@ def trouble(text: str) -> str:
     return f"{FAULTS[name]}{colon}{detail}" if name in FAULTS else text
 
 
+def fit(text: str) -> str:
+    """What the rule's other numbers demand ("hihi > 2"), the number by its name."""
+    key, _, rest = text.partition(" ")
+    return f"{LIMITS[key]} {rest}" if key in LIMITS and rest[:1] in "<>" else text
+
+
 def reason(text: str) -> str:
     """An order's outcome as the hub writes it ("link-down:unplugged"), its word in the reader's language."""
     word, _, detail = text.partition(":")
     if word not in REASONS:
         return text
-    return f"{REASONS[word]}: {trouble(note(detail))}" if detail else str(REASONS[word])
+    return f"{REASONS[word]}: {fit(trouble(note(detail)))}" if detail else str(REASONS[word])
 
 
 def outcome(order: Order, words: Words) -> str:

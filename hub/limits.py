@@ -124,7 +124,7 @@ class Book:
                 found = self._numbered([*kept, limit])
                 kept.append(limit)
             except Refusal as error:
-                self.unfit[limit.place] = f"{error.problem}; {error.right}" if error.right else error.problem
+                self.unfit[limit.place] = _demand(error)
         return found
 
     def _numbered(self, limits: Iterable[Limit]) -> tuple[Rule, ...]:
@@ -188,6 +188,14 @@ def _bounds(rule: Rule, key: str, file: Value) -> tuple[float, float]:
     if key in ("plus", "deadband", "least", "valid"):
         return (-1e6 if key == "plus" else 0.0), 1e6
     return 0.0, max(LONGEST_S, file if isinstance(file, float | int) else 0.0)
+
+
+def _demand(error: Refusal) -> str:
+    """What the rule's other numbers demand, as `hihi > 2` where it is one number; else in the door's words."""
+    for words, sign in (("more than ", ">"), ("less than ", "<")):
+        if error.right.startswith(words):
+            return f"{error.key.rpartition('.')[2]} {sign} {error.right.removeprefix(words)}"
+    return f"{error.problem}; {error.right}" if error.right else error.problem
 
 
 def _written(value: Value) -> object:

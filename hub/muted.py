@@ -34,7 +34,7 @@ def digest_title(count: int, zones: Sequence[Label]) -> Label:
     if not zones:
         return Label(zh=f"{count} 条通知合并为一条", en=f"{count} announcements in one")
     zh, en = "、".join(zone.zh for zone in zones), ", ".join(zone.en for zone in zones)
-    return Label(zh=f"{zh}静音结束：期间 {count} 条通知", en=f"{en}: the mute is over; {count} withheld meanwhile")
+    return Label(zh=f"{zh}静默结束：期间 {count} 条通知", en=f"{en}: the mute is over; {count} withheld meanwhile")
 
 
 def item_ends(times: int, last: str) -> tuple[Label, Label]:

@@ -167,7 +167,10 @@ def _changes(book: Book, rule: str, site: Site) -> list[str]:
             if origin.set is not None:
                 whose = f"set by {origin.set.actor}, {moment(origin.set.at, site.tz)}: {origin.set.reason}"
             found.append(f"{place} = {origin.value} ({whose})")
-    return found + [f"{place}: set, and not in force: {why}" for place, why in book.unfit.items() if place[0] == rule]
+    for (name, zone, key), why in book.unfit.items():
+        if name == rule:
+            found.append(f"{f'{zone}: ' if zone else ''}{key}: set, and not in force: {why}")
+    return found
 
 
 _GIVEN = click.core.ParameterSource.COMMANDLINE

@@ -77,7 +77,7 @@ def test_every_number_says_where_it_comes_from(plain: Mapping[str, Rule], site: 
         (limit("noise-limit", "on_delay", 90_000.0), "out-of-range:0..86400"),
         (limit("noise-limit", "on_delay", -1.0), "out-of-range:0..86400"),
         (limit("noise-limit", "above", "loud"), "does-not-fit:"),
-        (limit("water-level", "above", 2.5), "does-not-fit:is not over `above`; more than 2.5"),
+        (limit("water-level", "above", 2.5), "does-not-fit:hihi > 2.5"),
         (limit("noise-limit", "above", None), "not-set:"),
         (limit("sos", "use", "off"), "p1-only-stricter:use = on"),
         (limit("water-presence", "on_delay", 60.0), "p1-only-stricter:on_delay = 2.0"),
@@ -106,7 +106,7 @@ def test_what_does_not_fit_a_new_site_file_takes_no_other_along(plain: Mapping[s
     rows.append(limit("noise-limit", "above", 40.0, "old-zone"))
     book = Book(plain, replace(site, rules={"water-level": {"hihi": 1.8}}), rows)
     assert set(book.unfit) == {rows[1].place, rows[2].place, rows[3].place}
-    assert book.unfit[rows[1].place] == "is not over `above`; more than 1.9"
+    assert book.unfit[rows[1].place] == "hihi > 1.9"
     assert above(book, "lake") == 50
     assert book.origin("water-level", "", "above").where == "pack"
     assert len(book.rules) == len(Book(plain, site, []).rules)

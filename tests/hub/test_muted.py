@@ -163,7 +163,7 @@ async def test_one_digest_at_the_end(hub: Hub, caplog: pytest.LogCaptureFixture)
     lines = [record.getMessage() for record in caplog.records if record.name == "zhian.alarm"]
     assert len(lines) == 4
     assert "the mute is over; 2 withheld meanwhile" in lines[1]
-    assert "静音结束：期间 2 条通知" in lines[1]
+    assert "静默结束：期间 2 条通知" in lines[1]
     assert "×2, over since" in lines[2]
     assert "over" not in lines[3]
 
