@@ -75,6 +75,7 @@ def create_app(
     CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
+    limits.init(app, site)
     for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, limits.bp, mutes.bp, devices.bp, api.bp, health.bp):
         app.register_blueprint(blueprint)
     _say_errors(app)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 
 import msgspec
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from dashboard.auth import note
@@ -19,6 +19,7 @@ from dashboard.words import LIMITS, limit_text, reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, Order, OrderState
 from hub.rules import Rule, covers, plain_rules
+from hub.site import Site
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 EXPIRES_MS = 60_000
@@ -48,6 +49,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     watches: bool
     set: list[Limit]
     shown: dict[str, float | str]
+
+
+def init(app: Flask, site: Site) -> None:
+    """Read the rules. Raises Refusal."""
+    app.extensions[_PLAIN] = plain_rules(site, SITE)
 
 
 @bp.get("")
@@ -132,10 +138,8 @@ def change(rule: str, key: str) -> Response:
 
 
 def plain() -> Mapping[str, Rule]:
-    """The rules as their files have them; read once, for a reload starts another office."""
-    found: Mapping[str, Rule] | None = current_app.extensions.get(_PLAIN)
-    if found is None:
-        current_app.extensions[_PLAIN] = found = plain_rules(office().site, SITE)
+    """The rules as their files had them when this office started: a reload starts another."""
+    found: Mapping[str, Rule] = current_app.extensions[_PLAIN]
     return found
 
 

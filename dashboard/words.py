@@ -367,7 +367,9 @@ def trouble(text: str) -> str:
 def fit(text: str) -> str:
     """What the rule's other numbers demand ("hihi > 2"), the number by its name."""
     key, _, rest = text.partition(" ")
-    return f"{LIMITS[key]} {rest}" if key in LIMITS and rest[:1] in "<>" else text
+    if key not in LIMITS or rest[:1] not in ("<", ">"):
+        return text
+    return gettext("%(limit)s must be %(bound)s", limit=LIMITS[key], bound=rest)
 
 
 def reason(text: str) -> str:

@@ -4,10 +4,12 @@ Whether the person may is the dashboard's business (users, roles); whether it ca
 ends at once, in one transaction with what it changed. Nothing is opened here but the rules' own files.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
+from device_profiles.door import Refusal
 from hub.limits import SITE, Book, Wrong, parse_setting
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Limit, Mute, Order, Outcome
@@ -15,6 +17,7 @@ from hub.rule import Rule, ms
 from hub.rules import plain_rules
 from hub.site import Site
 
+LOG = logging.getLogger("zhian.limits")
 LONGEST_MUTE_S = 8 * 3600.0
 Rebind = Callable[[Site, tuple[Rule, ...], int], Outcome]
 
@@ -32,15 +35,24 @@ class Sayso:
         """As the journal has them, oldest first. `rebind` is the core's."""
         self._site, self._limits, self._rebind = site, list(limits), rebind
         self._mutes = {mute.zone: mute for mute in mutes}
+        self._plain: Mapping[str, Rule] = plain_rules(site, SITE)
         self._book: Book | None = None
         self.doers: dict[str, Callable[[Order, int], Outcome]] = {
             "limit": self._limit, "limit-clear": self._limit, "mute": self._mute, "unmute": self._unmute,
         }  # fmt: skip
 
     def renew(self, site: Site, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-        """Another site file: the rules in force by it. What was set and does not fit any more is out of force."""
+        """Another site file: the rules in force by it. What was set and does not fit any more is out of force.
+
+        `rules` are those of the files alone, which have just been read; they hold if the files are wrong by now.
+        """
         self._site, self._book = site, None
-        return self._known().rules if self._limits else rules
+        try:
+            self._plain = plain_rules(site, SITE)
+            return self._known().rules if self._limits else rules
+        except Refusal as error:
+            LOG.error("the rule files were changed while they were read, limits set here are out of force: %s", error)
+            return rules
 
     def take(self, order: Order, now: int) -> Outcome:
         """The ended order, and what it changed. `order.kind` is one of `doers`."""
@@ -50,6 +62,8 @@ class Sayso:
             if not order.text.strip() and order.kind != "unmute":
                 raise Wrong(OrderWord.NO_REASON)
             outcome = self.doers[order.kind](order, now)
+        except Refusal as error:
+            return Outcome(orders=[step_order(order, OrderEvent.REFUSE, now, OrderWord.UNFIT, str(error))])
         except Wrong as error:
             return Outcome(orders=[step_order(order, OrderEvent.REFUSE, now, error.word, error.detail)])
         outcome.orders.append(step_order(order, OrderEvent.FINISH, now, OrderWord.DONE))
@@ -91,7 +105,7 @@ class Sayso:
 
     def _known(self) -> Book:
         if self._book is None:
-            self._book = Book(plain_rules(self._site, SITE), self._site, self._limits)
+            self._book = Book(self._plain, self._site, self._limits)
         return self._book
 
 

@@ -100,7 +100,7 @@ def test_what_does_not_fit_any_more_is_said(manager: "Browser", field: "Field") 
     """It is not in force, and the page says so instead of showing it as the limit."""
     set_limit(field, rule="water-level", zone="", value=9.0)
     page = manager.client.get("/limits/water-level").text
-    assert "is not in force: Second upper limit &gt; 9" in page
+    assert "is not in force: Second upper limit must be &gt; 9" in page
     assert "1.5 m" in page
 
 

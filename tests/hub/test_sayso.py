@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from device_profiles.door import Refusal
+from hub import sayso
 from hub.outcome import Order, OrderState, Outcome
 from hub.sayso import LONGEST_MUTE_S, Sayso, rules_in_force
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.hub.conftest import Yard
 
 NOISE = "noise-limit/noise-1"
@@ -153,3 +157,18 @@ def test_a_p1_alarm_is_never_shelved_by_the_core(night: Yard) -> None:
     order = night.order("shelve", "water-presence/radar-1", text="quiet please", seconds=60.0, occurrence=1)
     assert (order.state, order.outcome) == (OrderState.REFUSED, "rejected:not-shelvable")
     assert night.state("water-presence/radar-1") == "unacked"
+
+
+def test_rule_files_that_were_spoilt_meanwhile_end_nothing(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Orders go by the files as they were at the start; a reload that meets wrong ones goes on without limits."""
+    yard = manager.yard
+
+    def spoilt(*_: object) -> None:
+        raise Refusal(tmp_path, "rule[0].kind", "not a kind")
+
+    monkeypatch.setattr(sayso, "plain_rules", spoilt)
+    assert manager.says("limit", "noise-limit", "above=80") == "done done"
+    assert manager.sayso.renew(yard.site, yard.rules) is yard.rules
+    assert manager.says("limit", "noise-limit", "above=70") == "done done"
