@@ -14,7 +14,24 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import acts, alarms, api, auth, devices, headers, health, i18n, limits, mutes, now, permissions, words
+from dashboard import (
+    acts,
+    alarm_health,
+    alarms,
+    api,
+    auth,
+    briefing,
+    devices,
+    headers,
+    health,
+    i18n,
+    limit_words,
+    limits,
+    mutes,
+    now,
+    permissions,
+    words,
+)
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -72,12 +89,12 @@ def create_app(
         secure=secure_cookies,
     )
     i18n.init(app, secure=secure_cookies)
-    CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
+    csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    limits.init(app, site)
-    for blueprint in (auth.bp, now.bp, alarms.bp, acts.bp, limits.bp, mutes.bp, devices.bp, api.bp, health.bp):
-        app.register_blueprint(blueprint)
+    for page in (auth, now, alarms, alarm_health, acts, limits, mutes, devices, api, health, briefing):
+        app.register_blueprint(page.bp)
+    csrf.exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)
     return app
@@ -116,7 +133,8 @@ def _in_words(code: int) -> str:
 
 
 def _furnish(app: Flask) -> None:
-    """What every template may use."""
+    """What every template may use, and the rules that some show."""
+    limits.init(app)
     for function in (
         words.quantity,
         words.unit,
@@ -135,10 +153,10 @@ def _furnish(app: Flask) -> None:
         roles=words.ROLES,
         faults_in_words=words.FAULTS,
         order_kinds=words.ORDER_KINDS,
-        limit_names=words.LIMITS,
-        fit=words.fit,
-        limit_text=words.limit_text,
-        limit_unit=words.limit_unit,
+        limit_names=limit_words.LIMITS,
+        fit=limit_words.fit,
+        limit_text=limit_words.limit_text,
+        limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order

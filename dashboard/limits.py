@@ -13,13 +13,13 @@ from werkzeug.wrappers import Response
 from dashboard.auth import note
 from dashboard.gather import gather
 from dashboard.i18n import gettext
-from dashboard.office import me, office
+from dashboard.limit_words import LIMITS, limit_text
+from dashboard.office import EXTENSION, me, office
 from dashboard.permissions import Permission, allow
-from dashboard.words import LIMITS, limit_text, reason
+from dashboard.words import reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, Order, OrderState
 from hub.rules import Rule, covers, plain_rules
-from hub.site import Site
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 EXPIRES_MS = 60_000
@@ -51,9 +51,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     shown: dict[str, float | str]
 
 
-def init(app: Flask, site: Site) -> None:
-    """Read the rules. Raises Refusal."""
-    app.extensions[_PLAIN] = plain_rules(site, SITE)
+def init(app: Flask) -> None:
+    """Read the rules of the office's site. Raises Refusal."""
+    app.extensions[_PLAIN] = plain_rules(app.extensions[EXTENSION].site, SITE)
 
 
 @bp.get("")

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from dashboard.i18n import gettext, lazy_gettext, say
+from dashboard.limit_words import fit
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
+from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
 from hub.route import VOICE
 from hub.site import Device, Site
@@ -48,6 +50,8 @@ EVENTS = {
     "eased": lazy_gettext("Less bad again"),
     "chattering": lazy_gettext("Comes and goes: told no more until a minute is quiet"),
     "reminded": lazy_gettext("Reminded"),
+    "called": lazy_gettext("Called"),
+    "unreached": lazy_gettext("Nobody could be called"),
     "withdrawn": lazy_gettext("Withdrawn: its rule or its device is gone"),
     "rejected": lazy_gettext("Not possible"),
     "counted": lazy_gettext("Once more"),
@@ -107,29 +111,6 @@ REASONS = {
     ),
     "not-set": lazy_gettext("nothing was set there"),
 }
-LIMITS = {
-    "above": lazy_gettext("Upper limit"),
-    "below": lazy_gettext("Lower limit"),
-    "plus": lazy_gettext("On top of the limit"),
-    "deadband": lazy_gettext("Deadband"),
-    "hihi": lazy_gettext("Second upper limit"),
-    "lolo": lazy_gettext("Second lower limit"),
-    "on_delay": lazy_gettext("Must hold before it is raised"),
-    "off_delay": lazy_gettext("Must be over before it is cleared"),
-    "window": lazy_gettext("Window"),
-    "valid": lazy_gettext("Share of the window that must be seen"),
-    "hold": lazy_gettext("An event counts for"),
-    "within": lazy_gettext("Time allowed"),
-    "least": lazy_gettext("Devices that must agree"),
-    "use": lazy_gettext("Rule in use"),
-}
-_LIMIT_WORDS = {
-    "noise": lazy_gettext("by noise class and hour (GB 3096)"),
-    "boundary": lazy_gettext("by noise class and hour (GB 22337)"),
-    "on": lazy_gettext("on"),
-    "off": lazy_gettext("off"),
-}
-_SECONDS = {"on_delay", "off_delay", "window", "hold", "within"}
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
     "incomplete": lazy_gettext("broken off"),
@@ -154,6 +135,8 @@ ORDER_KINDS = {
     "reset": lazy_gettext("Reset"),
     "shelve": lazy_gettext("Mute"),
     "unshelve": lazy_gettext("End of the mute"),
+    "realarm": lazy_gettext("Raised again by the hub"),
+    "incident": lazy_gettext("Incident"),
     "limit": lazy_gettext("Limit"),
     "limit-clear": lazy_gettext("As in the site file"),
     "mute": lazy_gettext("Mute"),
@@ -220,6 +203,8 @@ class Words:
         if source.startswith(VOICE):
             name = source.removeprefix(VOICE)
             return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+        if source == HUB:
+            return Label(zh="本系统", en="this system")
         return self.zone(source)
 
     def command(self, device: str, command: str) -> Label:
@@ -325,22 +310,6 @@ def value_text(name: str, value: Value | None) -> str:
     return f"{shown} {unit(name)}".strip() if value is not None and not isinstance(value, str) else shown
 
 
-def limit_unit(key: str, name: str) -> str:
-    """The unit of a rule's number; `name`: the quantity that the rule asks about."""
-    if key in _SECONDS:
-        return "s"
-    return unit(name) if key in ("above", "below", "plus", "deadband", "hihi", "lolo") else ""
-
-
-def limit_text(key: str, value: Value | None, name: str) -> str:
-    """A rule's number with its unit; a word of it in the reader's language."""
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return str(_LIMIT_WORDS.get(value, value))
-    return f"{value:.10g} {limit_unit(key, name)}".strip()
-
-
 def duration(ms: int) -> str:
     """How long, in the two largest words: 3 min 12 s."""
     seconds = max(0, ms) // 1000
@@ -362,14 +331,6 @@ def trouble(text: str) -> str:
     """A fault as the hub writes it ("no-answer: 3 tries"), its name in the reader's language."""
     name, colon, detail = text.partition(": ")
     return f"{FAULTS[name]}{colon}{detail}" if name in FAULTS else text
-
-
-def fit(text: str) -> str:
-    """What the rule's other numbers demand ("hihi > 2"), the number by its name."""
-    key, _, rest = text.partition(" ")
-    if key not in LIMITS or rest[:1] not in ("<", ">"):
-        return text
-    return gettext("%(limit)s must be %(bound)s", limit=LIMITS[key], bound=rest)
 
 
 def reason(text: str) -> str:

@@ -40,6 +40,9 @@ COMMANDS = {
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
     "bench": "hub.commands.bench",
+    "calendar": "hub.commands.calendar",
+    "duty": "hub.commands.duty",
+    "incidents": "hub.commands.incidents",
 }
 
 

@@ -7,6 +7,7 @@ being said when the hub died is said again (twice is better than never).
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +20,7 @@ from hub.commit import Committer
 from hub.journal import SIREN, Journal
 from hub.muted import digest_title, item_ends
 from hub.outbox import Row, VoiceState
+from hub.own import SOURCE as HUB
 from hub.reading import Label, LinkChange, LinkState, Value
 from hub.route import VOICE
 from hub.rules import Rule
@@ -40,12 +42,34 @@ _NONE = Label(zh="", en="")
 News = Callable[[LinkChange], Awaitable[None]]
 
 
+class People(Protocol):
+    """Who is told in person: looked up at each announcement, for addresses are never stored."""
+
+    def person(self, person: str, voice: str) -> Person | None:
+        """With the address for this voice; None: nobody of this id, or not by this voice."""
+
+    def link(self, row: Row) -> str:
+        """Where this person reads about it, and acknowledges; empty: like everybody."""
+
+
+class _Nobody:
+    def person(self, person: str, voice: str) -> Person | None:
+        """Nobody is known."""
+
+    def link(self, row: Row) -> str:
+        """None."""
+        return ""
+
+
+NOBODY: People = _Nobody()
+
+
 async def _unheard(_: LinkChange) -> None:
     """For callers that have no core."""
 
 
 class Announcer:
-    """The site's voices. `heard` takes what is new about a voice; `people` finds who is told in person."""
+    """The site's voices. `heard` takes what is new about a voice; `people` knows who is told in person."""
 
     def __init__(
         self,
@@ -55,16 +79,16 @@ class Announcer:
         links: Mapping[str, Link],
         clock: Clock,
         heard: News = _unheard,
-        people: Callable[[str], Person | None] = lambda _: None,
+        people: People = NOBODY,
     ) -> None:
         """Every voice of the site, and the sirens of its zones."""
-        self._committer, self._clock, self._heard = committer, clock, heard
+        self._committer, self._clock, self._heard, self._people = committer, clock, heard, people
         self._group: asyncio.TaskGroup | None = None
         self._speakers: dict[str, Speaker] = {}
         self._site = site
         self._common = Common(
             site=site.id, committer=committer, clock=clock, budgets=Budgets(), compose=self._compose,
-            test=self._test_words, person=people, changed=self._changed,
+            test=self._test_words, person=people.person, changed=self._changed,
         )  # fmt: skip
         self.renew(site, rules, links)
 
@@ -93,19 +117,6 @@ class Announcer:
                 await self._committer.announced.wait()
                 self._committer.announced.clear()
                 self._wake()
-
-    async def tell(self, flip: int, person: str, voices: Sequence[str], note: Label, kind: str = "raised") -> None:
-        """Have these voices say a flip of an occurrence to one person, durably; the same again changes nothing.
-
-        `note` is why that person is told. Who `person` is, is looked up when it is said. Returns when it is in the
-        journal; what became of it stands in the outbox. A caller with a transaction of its own uses `outbox.put`.
-        """
-        now = self._clock.now()
-        for voice in voices:
-            await self._committer.call(
-                lambda journal: outbox.put(journal.db, flip, voice, now, kind=kind, person=person, note=note)  # noqa: B023
-            )
-        self._wake()
 
     async def test(self, voice: str) -> VoiceState | None:
         """A live test message by this voice; how it does after it. None where the site has no such voice."""
@@ -152,8 +163,10 @@ class Announcer:
     def _announcement(self, row: Row) -> Announcement:
         word = vocabulary.find(row.quantity) if row.quantity else None
         rule = self._rules.get(row.rule)  # None: a rule that is gone, whose last word is still to be said
+        person = self._people.person(row.person, row.voice) if row.person else None
+        to = (person.mail or person.phone) if person else ""
         return Announcement(
-            id=f"{self._site.id}-{row.flip}-{row.kind}",
+            id="-".join(part for part in (self._site.id, str(row.flip), row.kind, row.person) if part),
             kind=row.kind,
             site=self._site.id,
             rule=row.rule,
@@ -175,7 +188,8 @@ class Announcer:
             done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
             response=rule.response if rule else None,
             note=msgspec.json.decode(row.note, type=Label) if row.note else None,
-            page=self._page(row.number),
+            to=to,
+            page=(self._people.link(row) if row.person else "") or self._page(row.number),
         )
 
     def _test_words(self, voice: str) -> Announcement:
@@ -201,6 +215,8 @@ class Announcer:
     def _source(self, source: str) -> Label:
         if source in self._devices:
             return self._devices[source].name
+        if source == HUB:
+            return Label(zh="本系统", en="this system")
         if source.startswith(VOICE):
             name = source.removeprefix(VOICE)
             return Label(zh=f"通知渠道 {name}", en=f"voice {name}")

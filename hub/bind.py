@@ -6,6 +6,7 @@ Pure: built from the site and the rules; `hub.core` runs it.
 from collections.abc import Callable, Iterator
 
 from device_profiles import vocabulary
+from hub.days import Days
 from hub.debounce import Debounce
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch, VoiceWatch
@@ -13,6 +14,7 @@ from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
+from hub.own import SOURCE, Own
 from hub.reading import Kind, Reading
 from hub.route import VOICE
 from hub.rule import KEEPERS, ZONED, Rule
@@ -69,9 +71,21 @@ class Channel:
 class Bound:
     """Everything that the core looks things up in. `lists` are live: rules see a change at once."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], now: int, old: "Bound | None" = None) -> None:
-        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows."""
+    def __init__(
+        self,
+        site: Site,
+        rules: tuple[Rule, ...],
+        now: int,
+        old: "Bound | None" = None,
+        days: Days | None = None,
+    ) -> None:
+        """All watches as they are at the start `now` (ms); after a reload, with all that `old` knows.
+
+        `days`: the calendar that hours lean on.
+        """
         self.site = site
+        self.days: Days = old.days if old is not None else days or Days()
+        self.own: dict[str, Instance] = {}  # what the hub knows of itself, by rule
         self._former = Former(site, now, old)
         self.links: dict[str, LinkWatch] = {link.id: self._former.link(link) for link in site.links}
         for name in (VOICE + voice.id for voice in site.voices):
@@ -91,7 +105,7 @@ class Bound:
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
         self.listening: dict[str, list[Instance]] = {}  # device -> the alarms that orders to it matter to
         self._zones = site.zones_by_id()
-        self._make = Maker(site, self.lists, now)
+        self._make = Maker(site, self.lists, now, self.days)
         for device in self.profiles.values():
             self._add_channels(device)
         for device in self.profiles.values():
@@ -99,10 +113,7 @@ class Bound:
         for zone in site.zones:
             self._add_zone(zone, [rule for rule in rules if rule.kind in ZONED])
         for rule in rules:
-            if rule.kind == "link-down":
-                for watch in self.links.values():
-                    if isinstance(watch, VoiceWatch) == ("voice" in rule.applies):
-                        self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+            self._add_deviceless(rule)
         for was in old.instances.values() if old is not None else ():
             self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
         self._former = Former(site, now)  # nothing is handed over after the start
@@ -123,6 +134,12 @@ class Bound:
         if instance.key not in self.instances:
             family.members[value] = instance = self._add(instance, source)
         return instance
+
+    def learn(self, rule: str, why: str) -> None:
+        """What the hub has found out about itself; the alarm is to be evaluated after that."""
+        question = self.own[rule].question
+        if isinstance(question, Own):
+            question.learn(why)
 
     def series(self, device: str, quantity: str) -> Series | None:
         """The last fresh reading of this quantity."""
@@ -191,6 +208,15 @@ class Bound:
         if rule.kind in ("discrepancy", "sequence"):
             self.listening.setdefault(device.id, []).append(instance)
 
+    def _add_deviceless(self, rule: Rule) -> None:
+        """The rules that watch links and voices, or the hub itself."""
+        if rule.kind == "link-down":
+            for watch in self.links.values():
+                if isinstance(watch, VoiceWatch) == ("voice" in rule.applies):
+                    self._add(Instance(rule, watch.id, LinkDown(watch)), watch.id)
+        if rule.kind == "self":
+            self.own[rule.id] = self._add(Instance(rule, SOURCE, Own()), SOURCE)
+
     def _feed(self, channel: Channel, instance: Instance) -> None:
         if instance.rule.kind in KEEPERS:
             channel.keepers.append(instance)
@@ -241,7 +267,7 @@ class Bound:
         """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""
         instance = self._former.instance(instance, self._zones.get(instance.zone), instance.zone)
         self.instances[instance.key] = instance
-        self.of_source[source].append(instance)
+        self.of_source.setdefault(source, []).append(instance)
         return instance
 
 

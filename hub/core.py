@@ -4,19 +4,19 @@ Pure: `now` (ms since 1970) is an argument, nothing is opened, nothing waits. Wh
 an alarm does in hub.alarm and hub.gate; here stands only what touches what.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from hub.alarm import FilterState, Truth
 from hub.bind import Bound, Channel
+from hub.clerk import carry_out
+from hub.days import Calendar, Days
 from hub.desk import Desk, after_stop
 from hub.due import Due
 from hub.health import OK, WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.instance import Instance
-from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Alarm, Entry, Flip, Memory, Occurrence, Order, OrderState, Outcome
-from hub.people import ALARM_ORDERS, do
+from hub.outcome import Alarm, Flip, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
 from hub.recalled import withdrawn
 from hub.rule import ms
@@ -32,9 +32,11 @@ _OFF, _FALSE = FilterState.OFF, Truth.FALSE  # an enum's own look-up costs as mu
 class Core:
     """One site's deciding state. Every method returns what changed, to be written before anything else happens."""
 
-    def __init__(self, site: Site, rules: tuple[Rule, ...], memory: Memory, now: int) -> None:
+    def __init__(
+        self, site: Site, rules: tuple[Rule, ...], memory: Memory, now: int, calendar: Calendar | None = None
+    ) -> None:
         """Take up what the journal remembers. `begin` gives what the stop left to be settled."""
-        self._bound = Bound(site, rules, now)
+        self._bound = Bound(site, rules, now, days=Days(calendar))
         self._desk = Desk(self._bound.profiles, self._bound.links)
         self._now = now
         self._out = Outcome()
@@ -75,6 +77,23 @@ class Core:
         self._out.orders += self._desk.tick(now)
         self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
+
+    def know(self, own: Mapping[str, str], now: int) -> Outcome:
+        """What the hub has found out about itself: id of a `self` rule -> why it is so, or "" when it is not."""
+        now = self._clock(now)
+        for rule in sorted(self._bound.own.keys() & own.keys()):
+            self._bound.learn(rule, own[rule])
+            self._evaluate(self._bound.own[rule], now)
+        return self._finish(now)
+
+    def exchange(self, calendar: Calendar, now: int) -> Outcome:
+        """From now on days are of the kind that this calendar says."""
+        self._bound.days.calendar = calendar
+        for channel in self._bound.channels.values():
+            channel.series.calm_until = 0  # the hours that calmed it may be other ones
+        for instance in self._bound.instances.values():
+            self._due_alarms.set(instance, now)
+        return self.tick(now)
 
     def order(self, order: Order, now: int) -> Outcome:
         """What somebody wants done. An order that is known here, or has ended, changes nothing."""
@@ -237,7 +256,7 @@ class Core:
             instance.series.calm_until = 0
         self._flipped(instance, instance.evaluate(now), now)
 
-    def _flipped(self, instance: Instance, flips: list[Flip], now: int) -> None:
+    def _flipped(self, instance: Instance, flips: Sequence[Flip], now: int) -> None:
         self._out.flips += flips
         if instance.changed:
             self._changed[instance] = None
@@ -248,29 +267,16 @@ class Core:
     # --- orders ---------------------------------------------------------------------------------------------------
 
     def _take(self, order: Order, now: int) -> None:
-        doers: dict[str, Callable[[Order, int], Order]] = {
-            "command": self._desk.take,
-            "list-add": self._list,
-            "list-remove": self._list,
-            **dict.fromkeys(ALARM_ORDERS, self._on_alarm),
-        }
-        doer = doers.get(order.kind)
-        if doer is None:
-            done = step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind)
+        done = carry_out(order, self._bound, self._desk, now)
+        if done.instance is not None:
+            self._flipped(done.instance, done.flips, now)
+        self._out.entries += done.entries
+        for instance in done.stirred:
+            self._evaluate(instance, now)
+        if done.order.state is OrderState.REQUESTED:
+            self._out.dispatch.append(done.order)
         else:
-            done = doer(order, now)
-        if done.state is OrderState.REQUESTED:
-            self._out.dispatch.append(done)
-        else:
-            self._out.orders.append(done)
-
-    def _on_alarm(self, order: Order, now: int) -> Order:
-        instance = self._bound.instances.get(order.target)
-        if instance is None:
-            return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_ALARM, order.target)
-        done, flips = do(order, instance, now)
-        self._flipped(instance, flips, now)
-        return done
+            self._out.orders.append(done.order)
 
     def _listen(self, order: Order, now: int) -> None:
         """An order has left: it is the cause of what comes, or the promise of it."""
@@ -279,19 +285,6 @@ class Core:
             if instance.question.ordered(command.confirm, ms(command.within), now):
                 self._inner[instance] = None
             self._evaluate(instance, now)
-
-    def _list(self, order: Order, now: int) -> Order:
-        """`text` is the entry, and after the first blank what is to be noted with it."""
-        entry, _, note = order.text.strip().partition(" ")
-        if not entry:
-            return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_REASON)
-        present = order.kind == "list-add"
-        self._out.entries.append(Entry(list=order.target, id=entry, note=note.strip(), present=present))
-        entries = self._bound.lists.setdefault(order.target, set())
-        (entries.add if present else entries.discard)(entry)
-        for instance in self._bound.looking_in(order.target):
-            self._evaluate(instance, now)
-        return step_order(order, OrderEvent.FINISH, now, OrderWord.DONE)
 
     # --- start, time and the end of a step ------------------------------------------------------------------------
 

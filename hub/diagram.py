@@ -1,4 +1,4 @@
-"""Draws the state machines from their tables, as Mermaid, into docs/alarms.md: `python -m hub.diagram`.
+"""Draws the state machines from their tables, as Mermaid, into the pages of docs/: `python -m hub.diagram`.
 
 Between `<!-- drawn: NAME -->` and `<!-- end -->` the page is generated; a test keeps it as the tables are.
 """
@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hub.alarm import FILTER, OPERATOR, SHELF, FilterCell, OperatorCell, OperatorState, Shelf, Truth
+from hub.escalate import TABLE as ESCALATION
+from hub.escalate import RunState, Take
+from hub.incident import ENDED, State
+from hub.incident import TABLE as INCIDENT
 from hub.noise import LIMITS_DB
 from hub.order import OPEN, ORDER
 from hub.outcome import OrderState
 from hub.rules import load_pack
 
-PAGE = Path(__file__).parent.parent / "docs" / "alarms.md"
+PAGES = tuple(Path(__file__).parent.parent / "docs" / name for name in ("alarms.md", "duty.md"))
 _MARKED = re.compile(r"(<!-- drawn: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -70,6 +74,25 @@ def noise_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def escalation_diagram() -> str:
+    """Who is called next; that the last step leads to exhausted is the step's own doing."""
+    moves = [
+        (was.value, cell.next.value, f"{event.value}{f', {cell.take.value}' if cell.take is not Take.NOTHING else ''}")
+        for (was, event), cell in ESCALATION.items()
+        if cell.next is not was or cell.take is not Take.NOTHING
+    ]
+    last = (RunState.CALLING.value, RunState.EXHAUSTED.value, "due, the last step of the last round")
+    return _mermaid(RunState.IDLE.value, [*moves, last])
+
+
+def incident_diagram() -> str:
+    """An incident's way, without what only adds to its log."""
+    moves = [
+        (was.value, cell.next.value, event.value) for (was, event), cell in INCIDENT.items() if cell.next is not was
+    ]
+    return _mermaid(State.NEW.value, [*moves, *((state.value, "[*]", "") for state in State if state in ENDED)])
+
+
 DRAWN: dict[str, Callable[[], str]] = {
     "filter": filter_diagram,
     "operator": operator_diagram,
@@ -77,6 +100,8 @@ DRAWN: dict[str, Callable[[], str]] = {
     "order": order_diagram,
     "rules": rule_table,
     "noise": noise_table,
+    "escalation": escalation_diagram,
+    "incident": incident_diagram,
 }
 
 
@@ -86,8 +111,9 @@ def drawn(page: str) -> str:
 
 
 def main() -> None:
-    """Bring the page up to date."""
-    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Bring the pages up to date."""
+    for page in PAGES:
+        page.write_text(drawn(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _filter_arrows(state: str, truth: Truth, cell: FilterCell) -> list[tuple[str, str, str]]:

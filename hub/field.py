@@ -12,11 +12,14 @@ from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.serials import Numbered
 from hub.announce import Announcer
+from hub.casebook import ORDER as INCIDENT
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
+from hub.duty_room import DutyRoom
 from hub.journal import Journal, connect, requested_orders
 from hub.numbering import Sequences
+from hub.outbox import let_go
 from hub.outcome import Order, Outcome
 from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
@@ -45,7 +48,8 @@ class Field:
         self._decoders = _decoders(self._devices)
         self._clock = clock
         self._committer = Committer(journal)
-        self._announcer = Announcer(site, rules, self._committer, self._links, clock, self._heard)
+        self._duty = DutyRoom(site, core, self._committer, self._take, journal.path.parent, clock)
+        self._announcer = Announcer(site, rules, self._committer, self._links, clock, self._heard, self._duty.callees)
         self._sayso = Sayso(site, journal.limits(), journal.mutes(), core.rebind)
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
@@ -71,11 +75,13 @@ class Field:
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
                 self._group.create_task(self._receipts.run(), name="receipts")
+                self._group.create_task(self._duty.run(), name="duty")
         finally:
             self._committer.close()
 
     async def _settle(self) -> None:
-        """What the stop left open (orders under way, rules and devices that are gone) is settled first."""
+        """What the stop left open (orders under way, announcements, rules and devices that are gone) comes first."""
+        await self._committer.call(let_go)
         await self._take(self._core.begin(self._clock.now()))
 
     async def rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
@@ -103,6 +109,7 @@ class Field:
         self._journal.attend(site)
         self._receipts.renew(site, self._links)
         self._announcer.renew(site, {rule.id: rule for rule in rules}, self._links)
+        self._duty.renew(site)
         for new in fresh:
             self._begin(new)
         await self._take(outcome)
@@ -181,6 +188,8 @@ class Field:
             while True:
                 for order in requested_orders(reader, last):
                     last = order.id
+                    if order.kind == INCIDENT:
+                        continue  # the duty room's business
                     if order.kind == TEST_VOICE:
                         self._group.create_task(self._test_voice(order), name=f"order {order.id}")
                     elif order.kind in self._sayso.doers:

@@ -13,6 +13,7 @@ import msgspec
 
 from firmware_bridge.raw import Redelivery
 from hub import batches
+from hub.journal_file import FILE, connect
 from hub.latest import Latest, recall
 from hub.outcome import Alarm, Entry, Flip, Health, Inner, Limit, Memory, Mute, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
@@ -21,7 +22,10 @@ from hub.route import speakers
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
 
-FILE = "journal.sqlite"
+__all__ = [
+    "FILE", "SIREN", "Journal", "JournalError", "connect", "put_order", "quarantine", "requested_orders",
+]  # fmt: skip
+
 SCHEMA = Path(__file__).with_name("schema.sql")
 VERSION = "2"
 QUARANTINE_BYTES = 4096
@@ -31,17 +35,6 @@ KEPT_DELIVERIES = 8192  # commits; a broker has at most a Receive Maximum of a s
 
 class JournalError(Exception):
     """The journal cannot be used as it is; the text names the file and the remedy."""
-
-
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection with the journal's settings. Autocommit: transactions are written out."""
-    uri = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
-    db.row_factory = sqlite3.Row
-    if not read_only:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-    return db
 
 
 class Journal:

@@ -43,6 +43,7 @@ SELECT b.id, b.flip, b.voice, b.person, b.note, b.kind, b.attempts, b.next_try A
   coalesce(o.source, '') AS source, coalesce(o.zone, '') AS zone, coalesce(o.quantity, '') AS quantity, o."limit",
   o.raised, coalesce(f.occurrence, 0) AS occurrence,
   (SELECT r.state FROM orders r WHERE r.token = 'siren/' || :site || '-' || b.flip || '-' || b.kind) AS siren,
+  (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run,
   {WITHHELD} AS withheld, {LATER} AS later, {AGAIN} AS again, {LAST} AS last
 FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
   LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
@@ -59,6 +60,18 @@ _RELEASE = (
 _NOBODY = (
     "UPDATE outbox SET status = 'failed', detail = ?, done = ? WHERE status IN ('pending', 'sending') AND voice = ?"
 )
+_DROP = """
+UPDATE outbox SET status = 'dropped', done = ? WHERE status = 'pending' AND person <> '' AND flip IN (
+  SELECT f.seq FROM flip f JOIN escalation e ON e.key = f.key AND e.occurrence = f.occurrence
+  WHERE f.seq = outbox.flip AND e.state IN ('idle', 'acked'))
+"""
+_OUTDO = """
+UPDATE outbox SET status = CASE detail WHEN '' THEN 'dropped' ELSE 'failed' END, done = :now,
+  detail = CASE detail WHEN '' THEN 'the next call says it' ELSE detail END
+WHERE status = 'pending' AND person <> '' AND person = :person AND voice = :voice AND flip IN (
+  SELECT g.seq FROM flip f JOIN flip g ON g.key = f.key AND g.occurrence = f.occurrence
+  WHERE f.seq = :flip AND g.seq < f.seq)
+"""
 _VOICE = """
 INSERT INTO voice (id, tried, succeeded, failing, detail, tested, passed)
 VALUES (:id, :tried, :succeeded, :failing, :detail, :tested, :passed)
@@ -69,7 +82,10 @@ ON CONFLICT (id) DO UPDATE SET tried = excluded.tried, succeeded = coalesce(excl
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed row, with what its flip and occurrence say. `number` None: the alarm was forgotten meanwhile."""
+    """A claimed row, with what its flip and occurrence say. `number` None: the alarm was forgotten meanwhile.
+
+    `run`: which escalation of the occurrence is under way; None: there was never one.
+    """
 
     id: int
     flip: int
@@ -91,10 +107,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     raised: int | None
     occurrence: int
     siren: str | None
-    withheld: bool  # by a mute of its zone that is over now
-    later: tuple[int, ...]  # the rows of its occurrence that were withheld after it, and are said with it
-    again: int  # how many of these say "raised"
-    last: str  # the kind of the last of them, or its own
+    run: int | None
+    withheld: bool = False  # by a mute of its zone that is over now
+    later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
+    again: int = 0  # how many of these say "raised"
+    last: str = ""  # the kind of the last of them, or its own
 
     @property
     def foldable(self) -> bool:
@@ -133,6 +150,21 @@ def put(db: sqlite3.Connection, flip: int, voice: str, now: int, *, kind: str = 
         "INSERT OR IGNORE INTO outbox (flip, voice, kind, next_try, person, note) VALUES (?, ?, ?, ?, ?, ?)",
         (flip, voice, kind, now, person, words),
     )
+
+
+def drop(db: sqlite3.Connection, now: int) -> None:
+    """Nobody is called any more for what somebody has seen, or what is over. What is being said is said to its end."""
+    db.execute(_DROP, (now,))
+
+
+def outdo(db: sqlite3.Connection, flip: int, voice: str, person: str, now: int) -> None:
+    """An older call of this occurrence that still waits gives way to that of `flip`: one is enough."""
+    db.execute(_OUTDO, {"flip": flip, "voice": voice, "person": person, "now": now})
+
+
+def let_go(journal: Journal) -> None:
+    """At the start: only one field process runs on a journal, so what was being said is said by nobody now."""
+    journal.db.execute("UPDATE outbox SET status = 'pending', next_try = 0 WHERE status = 'sending'")
 
 
 def claim(journal: Journal, site: str, what: Claim, now: int) -> list[Row]:

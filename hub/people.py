@@ -1,4 +1,4 @@
-"""What people do to an alarm: acknowledge, reset, comment, shelve and unshelve, as orders.
+"""What is done to an alarm by orders: people acknowledge, reset, comment, shelve, unshelve; the hub itself realarms.
 
 Pure. Whether the person may is the dashboard's business (users, roles); whether the alarm can take it is decided here.
 """
@@ -27,6 +27,11 @@ def _acknowledge(order: Order, instance: Instance, now: int) -> Done:
 def _reset(order: Order, instance: Instance, now: int) -> Done:
     """Let go of a latched alarm, again of the occurrence that the person saw."""
     return _operate(order, instance, now, OperatorEvent.RESET)
+
+
+def _realarm(order: Order, instance: Instance, now: int) -> Done:
+    """Nobody has dealt with what was acknowledged: say it again. Only the hub itself orders that."""
+    return _operate(order, instance, now, OperatorEvent.REALARM)
 
 
 def _operate(order: Order, instance: Instance, now: int, event: OperatorEvent) -> Done:
@@ -71,5 +76,6 @@ _DOERS: dict[str, Callable[[Order, Instance, int], Done]] = {
     "comment": _comment,
     "shelve": _shelve,
     "unshelve": _unshelve,
+    "realarm": _realarm,
 }
 ALARM_ORDERS = frozenset(_DOERS)

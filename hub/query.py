@@ -13,7 +13,7 @@ from device_profiles import vocabulary
 from device_profiles.door import Refusal
 from hub import batches
 from hub.isa import Standing, Told
-from hub.journal import FILE, connect
+from hub.journal_file import FILE, connect
 from hub.rows import hidden, to_struct
 
 _ALARMS = """

@@ -128,6 +128,9 @@ DELETE FROM quarantine WHERE seq IN (
 """
 _ENDED = "SELECT key, occurrence FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?"
 _OLD_ALARMS = (
+    f"DELETE FROM escalation WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
+    f"DELETE FROM incident_log WHERE incident IN (SELECT id FROM incident WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
+    f"DELETE FROM incident WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
     f"DELETE FROM outbox WHERE flip IN (SELECT seq FROM flip WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
     f"DELETE FROM flip WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608  # our own text
     "DELETE FROM alarm WHERE quantity IN (?, ?) AND state = 'normal' AND last < ?",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from device_profiles.door import Refusal, nearest
 from hub.site import Site
-from hub.site_voice import LogSpec, Voice
+from hub.site_voice import CallSpec, LogSpec, SmsSpec, Voice
 
 VOICE = "voice:"  # before a voice's id, where it is the source of an alarm; no id of a link or device has a colon
 
@@ -18,7 +18,8 @@ def speakers(voices: Sequence[Voice], *, announce: str, severity: str, rule: str
     others = [voice for voice in voices if source != VOICE + voice.id]
     takers = [voice.id for voice in others if _takes(voice, announce, severity, rule, zone)]
     if source.startswith(VOICE) and not any(not isinstance(voice, LogSpec) for voice in others if voice.id in takers):
-        return [voice.id for voice in others if announce == "raised" or voice.cleared == "told"]
+        reaching = [voice for voice in others if not isinstance(voice, SmsSpec | CallSpec) or voice.to]
+        return [voice.id for voice in reaching if announce == "raised" or voice.cleared == "told"]
     return takers
 
 
@@ -31,6 +32,8 @@ def check_routes(site: Site, rules: Collection[str], path: Path) -> None:
 
 
 def _takes(voice: Voice, announce: str, severity: str, rule: str, zone: str) -> bool:
+    if isinstance(voice, SmsSpec | CallSpec) and not voice.to:
+        return False  # it has no number of its own: it is for those whom the roster calls
     if severity not in voice.severities or (announce == "cleared" and voice.cleared == "not-told"):
         return False
     return (not voice.zones or zone in voice.zones) and (not voice.rules or rule in voice.rules)

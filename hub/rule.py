@@ -27,6 +27,7 @@ RuleKind: TypeAlias = Literal[
     "discrepancy",
     "no-data",
     "link-down",
+    "self",
     "vote",
     "balance",
     "sequence",

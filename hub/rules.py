@@ -89,8 +89,8 @@ def _checked(file: Path, _content: bytes) -> tuple[Rule, ...]:
 
 
 def covers(rule: Rule, device: Device, zone: Zone | None) -> bool:
-    """True when the rule watches this device (of this zone). Rules of links watch no device."""
-    if rule.kind == "link-down" or not _in_zone(rule, device.zone):
+    """True when the rule watches this device (of this zone). Rules of links and of the hub itself watch no device."""
+    if rule.kind in ("link-down", "self") or not _in_zone(rule, device.zone):
         return False
     if rule.applies and device.profile.id.partition("/")[0] not in rule.applies:
         return False

@@ -99,7 +99,7 @@ CREATE TABLE IF NOT EXISTS flip (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   at INTEGER NOT NULL,
   key TEXT NOT NULL, occurrence INTEGER NOT NULL,
-  event TEXT NOT NULL,                  -- raised, cleared, acked, reactivated, withdrawn, closed, comment, rejected, order ...
+  event TEXT NOT NULL,                  -- raised, cleared, acked, reactivated, withdrawn, closed, comment, rejected, called ...
   before TEXT NOT NULL, after TEXT NOT NULL,
   actor TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', value
 );
@@ -107,7 +107,7 @@ CREATE INDEX IF NOT EXISTS flip_of ON flip (key, occurrence);
 
 -- What still has to be said, and what became of it. person: '' = whoever the voice reaches, else one person on duty.
 -- status: pending | sending | accepted | unconfirmed (went out, nothing tells what came of it) | folded (said within
--- another announcement) | failed
+-- another announcement) | failed | dropped (a call that nobody needs any more)
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   flip INTEGER NOT NULL, voice TEXT NOT NULL, kind TEXT NOT NULL,   -- kind: raised | cleared
@@ -119,6 +119,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_due ON outbox (status, next_try);
 CREATE INDEX IF NOT EXISTS outbox_of ON outbox (voice, status);
+CREATE INDEX IF NOT EXISTS outbox_called ON outbox (status, person) WHERE person <> '';
 
 -- How each voice does: its last try, last success and last live test. failing: since when nothing gets through.
 CREATE TABLE IF NOT EXISTS voice (
@@ -151,6 +152,33 @@ CREATE TABLE IF NOT EXISTS entry (list TEXT NOT NULL, id TEXT NOT NULL, note TEX
 
 -- How far each reader behind the journal has come (history, district ...).
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Duty: who is called for an alarm that nobody has acknowledged (hub/escalate.py). policy: JSON, as it was at the start.
+CREATE INDEX IF NOT EXISTS alarm_standing ON alarm (state) WHERE state <> 'normal';
+CREATE TABLE IF NOT EXISTS escalation (
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL, severity TEXT NOT NULL, policy TEXT NOT NULL,
+  state TEXT NOT NULL,                  -- idle | calling | exhausted | acked
+  run INTEGER NOT NULL, turn INTEGER NOT NULL, step INTEGER NOT NULL, round INTEGER NOT NULL,
+  due_at INTEGER,                       -- NULL: no timer
+  PRIMARY KEY (key, occurrence)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS escalation_running ON escalation (state) WHERE state <> 'idle';
+
+-- Incidents (hub/incident.py): at most one open an alarm.
+CREATE TABLE IF NOT EXISTS incident (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL, occurrence INTEGER NOT NULL, severity TEXT NOT NULL,
+  opened INTEGER NOT NULL, state TEXT NOT NULL, since INTEGER NOT NULL,
+  supervision INTEGER NOT NULL DEFAULT 0, assignee TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '',
+  due_at INTEGER, activations INTEGER NOT NULL DEFAULT 1, over INTEGER NOT NULL DEFAULT 0, follows INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS incident_open ON incident (key) WHERE state NOT IN ('archived', 'void');
+CREATE TABLE IF NOT EXISTS incident_log (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL,
+  actor TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS incident_log_of ON incident_log (incident);
 
 -- Limits of rules as people set them while the hub runs: the newest row of a rule, zone and key counts, the others are its
 -- history. zone: '' = all zones; value, before: a number or a word; value NULL = taken back, as in the site file again.

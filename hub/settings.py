@@ -14,10 +14,12 @@ from device_profiles import load
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
+from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
-from hub.settings_voice import check_voice, read_voices
+from hub.settings_voice import check_voice, is_address, read_voices
 from hub.site import (
     DEVICE_KIND,
+    DayHours,
     Device,
     Devices,
     History,
@@ -33,12 +35,12 @@ from hub.site import (
     SiteLink,
     Strict,
     Voice,
+    Windows,
     Zone,
 )
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LISTEN = re.compile(r"[^\s:]+:([1-9]\d{0,4})")
-_SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
 
 T = TypeVar("T", Zone, Voice)
@@ -88,7 +90,7 @@ def load_site(path: Path) -> Site:
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
-        page=file.site.page.rstrip("/"),
+        page=_page(file.site.page, path),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
         rules=file.rule,
@@ -103,15 +105,14 @@ def load_site(path: Path) -> Site:
     return site
 
 
-def parse_span(span: str) -> tuple[int, int]:
-    """`"22:00-06:00"` as minutes of the day: start inclusive, end exclusive, over midnight if end <= start."""
-    match = _SPAN.fullmatch(span)
-    if match is None:
-        raise ValueError(span)
-    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if first >= 24 * 60 or last > 24 * 60:
-        raise ValueError(span)
-    return first, last
+def check_hours(hours: Windows | DayHours, path: Path, key: str) -> None:
+    """Refuse hours that are none; a table by kind of day that is empty on every day says nothing."""
+    if not isinstance(hours, DayHours):
+        _check_windows(hours, path, key)
+        return
+    given = {name: spans for name in DayHours.__struct_fields__ if (spans := getattr(hours, name)) is not None}
+    if not sum(_check_windows(spans, path, f"{key}.{name}") for name, spans in given.items()):
+        raise Refusal(path, key, "has no hours on any day", right="leave it out, or write hours")
 
 
 def _numbers_as_class(table: dict[str, object]) -> None:
@@ -197,6 +198,12 @@ def _channel_names(wanted: _DeviceTable, profile: Profile, path: Path, key: str)
     return wanted.names
 
 
+def _page(address: str, path: Path) -> str:
+    if address and not is_address(address):
+        raise Refusal(path, "site.page", "is no address", value=address, right='as "https://zhian.example.org"')
+    return address.rstrip("/")
+
+
 def _check_names(site: Site, path: Path) -> None:
     seen: dict[str, str] = {}
     for link_at, link in enumerate(site.links):
@@ -255,8 +262,7 @@ def _check_zones(site: Site, path: Path) -> None:
     devices = site.devices()
     for at, zone in enumerate(site.zones):
         _identifier(zone.id, path, f"zone[{at}].id")
-        if zone.closed:
-            _span(zone.closed, path, f"zone[{at}].closed")
+        check_hours(zone.closed, path, f"zone[{at}].closed")
         if zone.siren is None:
             continue
         key = f"zone[{at}].siren"
@@ -308,6 +314,14 @@ def _identifier(text: str, path: Path, key: str) -> str:
             right="lower case letters, digits and single hyphens, as gate-north",
         )
     return text
+
+
+def _check_windows(spans: Windows, path: Path, key: str) -> int:
+    """How many spans there are, each checked."""
+    found = [spans] if isinstance(spans, str) and spans else list(spans)
+    for at, span in enumerate(found):
+        _span(span, path, key if isinstance(spans, str) else f"{key}[{at}]")
+    return len(found)
 
 
 def _span(text: str, path: Path, key: str) -> str:

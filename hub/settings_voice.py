@@ -30,6 +30,7 @@ from hub.site_voice import (
 
 BLANKS = ("site", "severity", "kind", "title", "zone", "source", "time", "value", "what")
 """What may stand in a template's parameters, in braces; hub.voices.text fills them."""
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _PHONE = re.compile(r"\+?\d{5,15}")
 _WANTED: dict[str, str] = {
     "webhook_file": 'the path of a file (mode 0600) with the robot\'s address, as "/etc/zhian/robot.url"',
@@ -63,7 +64,7 @@ def check_voice(voice: Voice, key: str, site: Site, path: Path) -> None:
     for zone in voice.zones:
         if zone not in (known := site.zones_by_id()):
             raise Refusal(path, f"{key}.zones", "no such zone", value=zone, right=nearest(zone, known))
-    if isinstance(voice, _Web) and voice.proxy and not _is_address(voice.proxy, ("http",)):
+    if isinstance(voice, _Web) and voice.proxy and not is_address(voice.proxy, ("http",)):
         raise Refusal(path, f"{key}.proxy", "not a proxy", value=voice.proxy, right='as "http://10.0.0.1:3128"')
     checker = _CHECKS.get(type(voice))
     if checker is not None:
@@ -103,7 +104,7 @@ def _may_lack(voice: Voice, name: str) -> bool:
 def _check_webhook(voice: WebhookSpec, key: str, site: Site, path: Path) -> None:
     if voice.url and voice.url_file:
         raise Refusal(path, f"{key}.url_file", "the address is given twice", right="write `url` or `url_file`")
-    if not voice.url_file and not _is_address(voice.url, ("http", "https")):
+    if not voice.url_file and not is_address(voice.url, ("http", "https")):
         right = 'as "https://example.org/alarm"'
         raise Refusal(path, f"{key}.url", "a webhook needs an address", value=voice.url, right=right)
 
@@ -115,10 +116,20 @@ def _check_mqtt(voice: MqttSpec, key: str, site: Site, path: Path) -> None:
     _check_blanks(voice.topic, ("site", "rule", "source"), f"{key}.topic", path)
 
 
+def check_address(voice: Voice, address: str, path: Path, key: str) -> None:
+    """One person's address for this voice. Raises Refusal."""
+    if not address.strip():
+        raise Refusal(path, key, "is empty", right="an address, or leave it out")
+    if isinstance(voice, MailSpec) and not _MAIL.fullmatch(address):
+        raise Refusal(path, key, "not a mail address", value=address, right='as "guard@example.org"')
+    if isinstance(voice, SmsSpec | CallSpec) and not _PHONE.fullmatch(address):
+        raise Refusal(path, key, "not a telephone number", value=address, right='as "13800138000"')
+
+
 def _check_mail(voice: MailSpec, key: str, site: Site, path: Path) -> None:
     for name, addresses in (("sender", (voice.sender,)), ("to", voice.to)):
         for address in addresses:
-            if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+            if not _MAIL.fullmatch(address):
                 right = 'as "alarm@example.org"'
                 raise Refusal(path, f"{key}.{name}", "not a mail address", value=address, right=right)
     if bool(voice.username) != bool(voice.password_file):
@@ -132,7 +143,7 @@ def _check_aliyun(voice: SmsSpec | CallSpec, key: str, site: Site, path: Path) -
             raise Refusal(path, f"{key}.to", "not a telephone number", value=number, right='as "13800138000"')
     for name, text in voice.parameters.items():
         _check_blanks(text, BLANKS, f"{key}.parameters.{name}", path)
-    if not _is_address(voice.endpoint, ("http", "https")):
+    if not is_address(voice.endpoint, ("http", "https")):
         raise Refusal(path, f"{key}.endpoint", "not an address", value=voice.endpoint, right="leave it out")
 
 
@@ -171,7 +182,8 @@ def _check_blanks(text: str, blanks: Sequence[str], key: str, path: Path) -> Non
         raise Refusal(path, key, "has a blank that cannot be filled", value=text, right=right)
 
 
-def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
+def is_address(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """True for an address of one of the schemes, with a host."""
     try:
         parts = urlsplit(url)
         return url.isascii() and parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0

@@ -15,6 +15,18 @@ from hub.site_voice import Voice as Voice
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
 
 
+Windows: TypeAlias = str | tuple[str, ...]  # one span of hours, several, or none (the empty text)
+
+
+class DayHours(Strict, frozen=True, kw_only=True):
+    """Hours by the kind of the day. Left out: `holiday` is as `weekend`, `adjusted` (a worked weekend) as `workday`."""
+
+    workday: Windows
+    weekend: Windows
+    holiday: Windows | None = None
+    adjusted: Windows | None = None
+
+
 class Siren(Strict, frozen=True, kw_only=True):
     """Which device sounds for a zone, by which command, for how long (the device itself ends it)."""
 
@@ -33,7 +45,7 @@ class Zone(Strict, frozen=True, kw_only=True):
     name: Label
     at: tuple[float, float] = (0.5, 0.5)
     noise_class: NoiseClass | None = None
-    closed: str = ""
+    closed: str | DayHours = ""
     siren: Siren | None = None
 
 

@@ -37,7 +37,8 @@ Changed = Callable[[str, bool, str], Awaitable[None]]
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
-    """What all speakers of a site share. `changed` is told a voice's id, whether it works, and its last words."""
+    """What all speakers of a site share. `person` is asked for a person's id and a voice's; `changed` is told a voice's
+    id, whether it works, and its last words."""
 
     site: str
     committer: Committer
@@ -45,7 +46,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     budgets: Budgets
     compose: Compose
     test: Callable[[str], Announcement]
-    person: Callable[[str], Person | None]
+    person: Callable[[str, str], Person | None]
     changed: Changed
 
 
@@ -110,11 +111,15 @@ class Speaker:
 
     # --- rows -----------------------------------------------------------------------------------------------------
 
+    async def once(self, urgent: bool) -> None:
+        """Say what is due now."""
+        while not self._gone and (rows := await self._claim(urgent)):
+            await self._say_all(rows)
+
     async def _lane(self, urgent: bool) -> None:
         wake = self._wakes[urgent]
         while not self._gone:
-            while not self._gone and (rows := await self._claim(urgent)):
-                await self._say_all(rows)
+            await self.once(urgent)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await wake.wait()
@@ -217,7 +222,7 @@ class Speaker:
         return now < self._quiet_until <= now + LONGEST_MS
 
     def _person(self, row: Row) -> Person | None:
-        return self._common.person(row.person) if row.person else None
+        return self._common.person(row.person, self._name) if row.person else None
 
     def _spend(self, person: Person | None) -> None:
         limits = self._voice.limits
@@ -248,7 +253,7 @@ class Speaker:
             since = self._common.clock.now() - int(longest * 1000)
             spent = await self._common.committer.call(lambda journal: outbox.said_since(journal, self._name, since))
             for at, person in spent:
-                keys = self._voice.keys(self._common.person(person) if person else None)
+                keys = self._voice.keys(self._common.person(person, self._name) if person else None)
                 self._common.budgets.spend(keys, at, self._voice.limits)
 
     async def _probe(self) -> None:

@@ -4,6 +4,7 @@ For tests and for whoever writes a rule. The devices are made from the story; no
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
@@ -70,9 +71,8 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
     for step in range(max(len(track) for track in tracks.values())):
         second = round(step * story.every)
         now = start + round(step * story.every * 1000)
-        news = [_news(rule, where, track[step], now) for where, track in tracks.items() if step < len(track)]
-        if said := [item for item in news if item is not None]:
-            journal.write(core.accept(said, now))
+        said = {where: track[step] for where, track in tracks.items() if step < len(track)}
+        journal.write(_say(core, rule, said, now))
         for moment in range(now, now + max(round(story.every * 1000), 1), TICK):
             journal.write(core.tick(moment))
         if str(second) in story.acts:
@@ -178,6 +178,15 @@ def _start(story: Story) -> int:
 def _memory(story: Story, rule: Rule) -> Memory:
     table = [{"list": rule.unless_in or rule.only_in, "id": entry} for entry in story.listed]
     return msgspec.convert({"entries": table}, Memory)
+
+
+def _say(core: Core, rule: Rule, said: Mapping[tuple[str, str], str | None], now: int) -> Outcome:
+    """The core hears what the devices say; of a `self` rule, whether it is so (1) or not (0)."""
+    if rule.kind == "self":
+        so = next(iter(said.values()), None)
+        return core.know({rule.id: "so" if so == "1" else ""} if so is not None else {}, now)
+    news = (_news(rule, where, value, now) for where, value in said.items())
+    return core.accept([item for item in news if item is not None], now)
 
 
 def _news(rule: Rule, where: tuple[str, str], value: str | None, now: int) -> News | None:

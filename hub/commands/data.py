@@ -89,7 +89,7 @@ class OrderLine(msgspec.Struct, frozen=True):
 @JSON
 def order_command(device: str, command: str, seconds: float | None, reason: str, data: Path, as_json: bool) -> None:
     """Have DEVICE carry out COMMAND, and say what became of it. Exit 0 only when the device confirmed it."""
-    order = new_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=reason)
+    order = make_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=reason)
     with open_journal(data) as db:
         _require_device(db, device, data)
     row = put_and_wait(data, order)
@@ -115,7 +115,7 @@ def dog_command() -> None:
 def dog_add(chip: str, note: str, data: Path) -> None:
     """Register CHIP, in any of its four spellings."""
     number = _chip(chip)
-    row = put_and_wait(data, new_order("list-add", "dogs", LIST_EXPIRES_MS, text=f"{number} {note}"))
+    row = put_and_wait(data, make_order("list-add", "dogs", LIST_EXPIRES_MS, text=f"{number} {note}"))
     click.echo(f"{number}: {row['state']} {row['outcome']}")
 
 
@@ -125,7 +125,7 @@ def dog_add(chip: str, note: str, data: Path) -> None:
 def dog_remove(chip: str, data: Path) -> None:
     """Take CHIP out of the register."""
     number = _chip(chip)
-    row = put_and_wait(data, new_order("list-remove", "dogs", LIST_EXPIRES_MS, text=number))
+    row = put_and_wait(data, make_order("list-remove", "dogs", LIST_EXPIRES_MS, text=number))
     click.echo(f"{number}: {row['state']} {row['outcome']}")
 
 
@@ -202,10 +202,10 @@ def _chip(text: str) -> str:
     return number
 
 
-def new_order(
+def make_order(
     kind: str, target: str, lasts_ms: int, *, command: str = "", seconds: float | None = None, text: str = ""
 ) -> Order:
-    """An order of whoever sits at the command line."""
+    """An order of whoever runs the command."""
     now = Clock.from_environment().now()
     return Order(
         id=0,

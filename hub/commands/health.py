@@ -1,6 +1,6 @@
 """`zhian alarms --health`: the figures of ISA-18.2 for a data folder, and what would calm an alarm that chatters.
 
-The figures are made in hub.isa; nothing is decided here.
+The figures are made in hub.isa and hub.isa_report; nothing is decided here.
 """
 
 import sqlite3
@@ -9,36 +9,17 @@ import sys
 import click
 import msgspec
 
-from hub.isa import HOUR, Health, health, proposed_deadband
-from hub.query import journal_readings, standing, told
-
-MOST_READINGS = 3600  # of the last hour: enough to know a sensor's noise
-
-
-class Remedy(msgspec.Struct, frozen=True):
-    """A deadband that the last hour's readings of a chattering alarm's sensor would ask for."""
-
-    key: str
-    quantity: str
-    deadband: float
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What `zhian alarms --health --json` prints."""
-
-    health: Health
-    remedies: list[Remedy]
+from hub.isa import HOUR
+from hub.isa_report import Report, report
 
 
 def print_health(db: sqlite3.Connection, since: int, now: int, *, as_json: bool) -> None:
     """The figures since `since`, or since the journal began if that is later."""
-    first = db.execute("SELECT min(raised) FROM occurrence").fetchone()[0]
-    found = health(told(db, since), standing(db), max(since, min(first or now, now)), now)
-    report = Report(found, _remedies(db, found.chattering, now))
+    found = report(db, since, now)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
-        click.echo("\n".join(_lines(report)))
+        click.echo("\n".join(_lines(found)))
 
 
 def _lines(report: Report) -> list[str]:
@@ -64,17 +45,3 @@ def _lines(report: Report) -> list[str]:
         for each in report.remedies
     ]
     return lines
-
-
-def _remedies(db: sqlite3.Connection, chattering: list[str], now: int) -> list[Remedy]:
-    found = []
-    for key in chattering:
-        row = db.execute("SELECT source, quantity FROM occurrence WHERE key = ? LIMIT 1", (key,)).fetchone()
-        readings = journal_readings(db, row["source"], now - HOUR)
-        values = [
-            line.value for line in readings if line.quantity == row["quantity"] and not isinstance(line.value, str)
-        ]
-        deadband = proposed_deadband(values[-MOST_READINGS:])
-        if deadband is not None:
-            found.append(Remedy(key, row["quantity"], deadband))
-    return found

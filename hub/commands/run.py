@@ -26,6 +26,7 @@ from hub.clock import Clock
 from hub.commands.options import DATA, SITE
 from hub.control import Control, Handler
 from hub.core import Core
+from hub.days import calendar_or_seed
 from hub.field import Field
 from hub.journal import FILE, Journal
 from hub.lending import Lending
@@ -139,7 +140,8 @@ def field_command(site: Path, data: Path) -> None:
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     site, rules = read_accepted(site_path, data)
     journal = Journal(data / FILE, site)
-    core = Core(site, rules_in_force(site, rules, journal.limits()), journal.memory(), clock.now())
+    limited = rules_in_force(site, rules, journal.limits())
+    core = Core(site, limited, journal.memory(), clock.now(), calendar_or_seed(data))
     gc.freeze()  # what stands for years need not be looked through again and again
     links = [open_link(site, link, data, clock) for link in site.links]
     field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)

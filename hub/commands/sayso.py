@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from hub.clock import Clock
-from hub.commands.data import LIST_EXPIRES_MS, new_order, put_and_wait
+from hub.commands.data import LIST_EXPIRES_MS, make_order, put_and_wait
 from hub.commands.options import DATA, JSON, Span, print_lines
 from hub.limits import current
 from hub.outcome import Limit, Mute, OrderState
@@ -127,7 +127,7 @@ def moment(at: int, tz: ZoneInfo | None = None) -> str:
 
 
 def _put(kind: str, target: str, data: Path, *, command: str = "", seconds: float | None = None, text: str) -> None:
-    order = new_order(kind, target, LIST_EXPIRES_MS, command=command, seconds=seconds, text=text)
+    order = make_order(kind, target, LIST_EXPIRES_MS, command=command, seconds=seconds, text=text)
     row = put_and_wait(data, order)
     click.echo(" ".join(part for part in (kind, target, command, row["state"], row["outcome"]) if part))
     if row["state"] != OrderState.DONE:

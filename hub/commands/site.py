@@ -16,6 +16,7 @@ from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.modbus import Request, read_rtu
 from firmware_bridge.wire.plan import plan
 from hub.clock import Clock
+from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
 from hub.commands.plan import crowded
 from hub.reading import Fault, FaultKind, Reading
@@ -31,8 +32,9 @@ _PASSING = re.compile(r"/dev/tty(USB|ACM)\d+")  # numbered in the order of plugg
 
 @click.command("check")
 @SITE
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Judge this data folder's roster, too.")
 @JSON
-def check_command(site: Path, as_json: bool) -> None:
+def check_command(site: Path, data: Path | None, as_json: bool) -> None:
     """Judge a site file: keys, profiles, unit ids, zones, rules, ports, load of lines. Exit 2 names what is wrong."""
     checked = load_site(site)
     rules = load_rules(checked, site)
@@ -44,6 +46,8 @@ def check_command(site: Path, as_json: bool) -> None:
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site) + _silenced(checked, site)
+    if data is not None:
+        warnings += duty_warnings(data, checked)
     counts = {
         "links": len(checked.links),
         "devices": len(checked.devices()),

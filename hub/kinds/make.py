@@ -6,6 +6,7 @@ Nothing is asked here.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hub.days import Days
 from hub.health import DeviceWatch
 from hub.kinds.condition import Condition, Local
 from hub.kinds.discrepancy import Discrepancy
@@ -30,9 +31,9 @@ class Place(NamedTuple):
 class Maker:
     """Knows the site's hours and lists."""
 
-    def __init__(self, site: Site, lists: dict[str, set[str]], now: int) -> None:
-        """`lists` are live."""
-        self._site, self._lists, self._now = site, lists, now
+    def __init__(self, site: Site, lists: dict[str, set[str]], now: int, days: Days) -> None:
+        """`lists` are live, and so is the calendar in `days`, which hours by the kind of the day lean on."""
+        self._site, self._lists, self._now, self._days = site, lists, now, days
         self._night = Hours(site.night, site.tz)
         self._hours: dict[str, Hours] = {}
 
@@ -108,7 +109,7 @@ class Maker:
     def _closed(self, zone: Zone | None) -> Hours | None:
         if zone is None or not zone.closed:
             return None
-        return self._hours.setdefault(zone.id, Hours(zone.closed, self._site.tz))
+        return self._hours.setdefault(zone.id, Hours(zone.closed, self._site.tz, self._days))
 
 
 def _confirmed(device: Device) -> list[str]:

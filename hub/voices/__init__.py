@@ -40,7 +40,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     done: tuple[Label, ...] = ()  # what the system did by itself
     response: Label | None = None  # what a person is to do
     note: Label | None = None  # why this person is told
-    page: str = ""
+    to: str = ""  # the address of the one person who is told, for this voice; empty: whoever listens
+    page: str = ""  # where people read about it; a person who is called acknowledges there
     items: tuple[Label, ...] = ()
 
 

@@ -129,9 +129,8 @@ def test_alarm_reaches_the_page(
     """What a simulated device says on its cable is an alarm on the page, which nobody had to reload."""
     page = open_page(court)
 
+    wait_for(lambda: court.alarms().get(f"{rule}/{device}") == "unacked", 60)
     expect(page.locator("main"), transport).to_contain_text(name, timeout=60_000)
-
-    assert court.alarms()[f"{rule}/{device}"] == "unacked"
     latest = court.lines("readings", device)[-1]
     assert latest["device"] == device
     assert latest["quality"] == "good"

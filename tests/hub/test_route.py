@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from device_profiles.door import Refusal
 from hub.route import check_routes, speakers
 from hub.site import Site
-from hub.site_voice import LogSpec, Voice, WecomSpec
+from hub.site_voice import CallSpec, LogSpec, SmsSpec, Voice, WecomSpec
 
 
 def told(*voices: Voice, announce: str = "raised", severity: str = "P2", rule: str = "gate-held", zone: str = "lake",
@@ -50,6 +50,14 @@ def test_a_failing_voice_is_told_by_another() -> None:
     assert told(*voices, source="voice:sms", **about) == ["group", "log"]
     assert told(*voices, source="voice:group", **about) == ["sms", "log"]
     assert told(voices[0], source="voice:group", **about) == []
+
+
+def test_a_voice_without_a_number_of_its_own_tells_nobody_by_itself() -> None:
+    """Text messages and calls without `to` are for those whom the roster calls: no row waits for nobody."""
+    sms = SmsSpec(id="sms")
+    assert told(wecom("group"), sms, CallSpec(id="call")) == ["group"]
+    assert told(replace(sms, to=("13800138000",))) == ["sms"]
+    assert told(wecom("group"), sms, source="voice:group", rule="voice-failing", zone="") == []
 
 
 def test_a_voice_that_waits_for_no_rule_is_refused(site: Site) -> None:

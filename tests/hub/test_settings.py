@@ -6,7 +6,8 @@ import pytest
 
 from device_profiles.door import Refusal
 from device_profiles.types import ModbusLink, MqttLink
-from hub.settings import load_site, parse_span
+from hub.schedule import Window, parse_span
+from hub.settings import load_site
 
 GOOD = """
 [site]
@@ -84,10 +85,15 @@ def test_a_good_file_becomes_typed_structs(tmp_path: Path) -> None:
 NOISE = 'profile = "noise/generic-rs485"'
 MISTAKES = [
     ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Shangai"', "site.timezone", "Asia/Shangai", "IANA"),
+    ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Shanghai"\npage = "zhian"', "site.page", "zhian", "https://"),
     ('timezone = "Asia/Shanghai"', 'timezon = "Asia/Shanghai"', "site.timezon", "", "timezone"),
     ('id = "garden"', 'id = "Garden North"', "site.id", "Garden North", "lower case"),
     ("noise_class = 1", 'noise_class = "5"', "site.noise_class", "5", ""),
     ('closed = "20:00-06:00"', 'closed = "20-6"', "zone[0].closed", "20-6", "22:00-06:00"),
+    ('closed = "20:00-06:00"', 'closed = { workday = "20:00-06:00" }', "zone[0].closed", "", "weekend"),
+    ('closed = "20:00-06:00"', 'closed = { workday = "", weekend = [] }', "zone[0].closed", "", "leave it out"),
+    ('closed = "20:00-06:00"', 'closed = { workday = ["20-6"], weekend = "" }', "zone[0].closed.workday", "20-6", ""),
+    ('closed = "20:00-06:00"', 'closed = { workday = "", weekends = "" }', "zone[0].closed", "", 'mean "weekend"'),
     ('kind = "modbus-rtu"', 'kind = "modbus-rtx"', "link[0].kind", "modbus-rtx", 'did you mean "modbus-rtu"'),
     ("baud = 4800", 'baud = "4800"', "link[0].baud", "4800", ""),
     ("baud = 4800", "bauds = 4800", "link[0].bauds", "", 'did you mean "baud"'),
@@ -129,7 +135,7 @@ def test_a_mistake_is_named(tmp_path: Path, right: str, wrong: str, key: str, va
 )
 def test_spans(span: str, minutes: tuple[int, int]) -> None:
     """A span is two times of the day in minutes."""
-    assert parse_span(span) == minutes
+    assert parse_span(span) == Window(*minutes)
 
 
 @pytest.mark.parametrize("span", ["", "22-06", "25:00-06:00", "22:60-06:00", "24:00-06:00", "22:00-24:30"])

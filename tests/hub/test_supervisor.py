@@ -164,6 +164,7 @@ class Foreground:
             log = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
             os.execv(command[0], command)
 
     def close(self) -> None:

@@ -306,6 +306,24 @@ async def test_tls_verifies_the_broker(
     await session.send("", Publish("garden/alarm", b"on", retain=True))
 
 
+async def test_tls_shows_the_hubs_own_certificate(
+    mosquitto: Mosquitto, open_session: Opener, read: type[Reader], tmp_path: Path
+) -> None:
+    """A broker that asks for a client certificate lets in the one it trusts, and nobody without."""
+    (broker, broker_key), (ours, our_key) = certificate(tmp_path, "broker"), certificate(tmp_path, "hub")
+    mosquitto.stop()
+    mosquitto.settings += [f"certfile {broker}", f"keyfile {broker_key}", f"cafile {ours}", "require_certificate true"]
+    mosquitto.start()
+    url = mosquitto.url.replace("mqtt:", "mqtts:")
+    bare = await open_session(url, link=MqttBrokerLink(id="mqtt", ca_file=str(broker)))
+    assert (await read.state(bare, LinkState.DOWN)).detail.startswith("127.0.0.1")
+    await bare.__aexit__()
+    link = MqttBrokerLink(id="mqtt", ca_file=str(broker), certificate_file=str(ours), key_file=str(our_key))
+    session = await open_session(url, link=link)
+    await read.state(session, LinkState.UP)
+    await session.send("", Publish("garden/alarm", b"on", retain=True))
+
+
 async def test_session_lives_in_uvloop_too(mosquitto: Mosquitto) -> None:
     """The hub runs in uvloop, whose transports are not asyncio's own: connect, hear, acknowledge, heal."""
 

@@ -94,7 +94,7 @@ class Hub:
         self.people = {"li": Person(id="li", name="李"), "wang": Person(id="wang", name="王")}
         common = Common(
             site="test", committer=self.committer, clock=clock, budgets=Budgets(), compose=compose, test=live,
-            person=self.people.get, changed=self._changed,
+            person=lambda person, _: self.people.get(person), changed=self._changed,
         )  # fmt: skip
         self.speaker = Speaker("v", mouth, common)
         self._tasks: list[asyncio.Task[None]] = []
