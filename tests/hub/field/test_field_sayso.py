@@ -9,6 +9,7 @@ from hub.journal import connect, put_order
 from hub.outcome import Order
 
 if TYPE_CHECKING:
+    from hub.site import Site
     from tests.hub.field.conftest import Hub
 
 
@@ -40,3 +41,13 @@ async def test_what_was_set_survives_the_process(hub: Hub) -> None:
         await again.until(lambda: not again.ask("SELECT 1 FROM orders WHERE state = 'requested'"))
     assert again.ask("SELECT value, before FROM rule_limit ORDER BY id") == [(45.0, 60.0), (None, 45.0)]
     assert again.ask("SELECT zone, ended_by, ended < until FROM mute") == [("lake", "lin", 1)]
+
+
+async def test_a_reload_keeps_what_was_set(hub: Hub, site: Site) -> None:
+    """A gate may stand open for a minute by the files, and not at all since somebody said so: also after a reload."""
+    async with hub.running():
+        put(hub, "a", "limit", "gate-held/square", "on_delay=0")
+        await hub.until(lambda: hub.ask("SELECT 1 FROM rule_limit"))
+        await hub.rebind(site, hub.mqtt, hub.port)
+        hub.mqtt.up(hub.gate(value="open"))
+        await hub.until(lambda: hub.ask("SELECT 1 FROM alarm WHERE rule = 'gate-held' AND state = 'unacked'"))
