@@ -18,6 +18,7 @@ from hub.budget import Budgets
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.journal import SIREN, Journal
+from hub.muted import digest_title, item_ends
 from hub.outbox import Row, VoiceState
 from hub.own import SOURCE as HUB
 from hub.reading import Label, LinkChange, LinkState, Value
@@ -147,9 +148,10 @@ class Announcer:
     def _compose(self, rows: Sequence[Row]) -> Announcement:
         """One row as it is, or many as a digest."""
         first = rows[0]
-        if len(rows) == 1:
+        if len(rows) == 1 and not first.withheld:
             return self._announcement(first)
-        titles = Label(zh=f"{len(rows)} 条通知合并为一条", en=f"{len(rows)} announcements in one")
+        muted = dict.fromkeys(row.zone for row in rows if row.withheld and row.zone in self._zones)
+        titles = digest_title(len(rows), [self._zones[zone].name for zone in muted])
         return Announcement(
             id=f"{self._site.id}-{first.flip}-digest-{rows[-1].id}", kind="digest", site=self._site.id, rule="",
             title=titles,
@@ -200,10 +202,10 @@ class Announcer:
 
     def _item(self, row: Row) -> Label:
         title, source, when = self._title(row), self._source(row.source), self._time(row.at)[-8:-3]
-        over = Label(zh="解除 ", en="cleared ") if row.kind == "cleared" else _NONE
+        over, more = item_ends(row.again + (row.kind != "cleared"), row.last)
         return Label(
-            zh=f"{when} {row.severity} {over.zh}{title.zh} · {source.zh}",
-            en=f"{when} {row.severity} {over.en}{title.en} · {source.en}",
+            zh=f"{when} {row.severity} {over.zh}{title.zh} · {source.zh}{more.zh}",
+            en=f"{when} {row.severity} {over.en}{title.en} · {source.en}{more.en}",
         )
 
     def _title(self, row: Row) -> Label:

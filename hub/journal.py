@@ -15,7 +15,7 @@ from firmware_bridge.raw import Redelivery
 from hub import batches
 from hub.journal_file import FILE, connect
 from hub.latest import Latest, recall
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Health, Inner, Limit, Memory, Mute, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.route import speakers
@@ -115,6 +115,14 @@ class Journal:
         """How far each device has counted its messages."""
         return self._all(Counted, "SELECT * FROM sequence")
 
+    def limits(self) -> list[Limit]:
+        """Every limit that was ever set while the hub ran, oldest first."""
+        return self._all(Limit, "SELECT * FROM rule_limit ORDER BY id")
+
+    def mutes(self) -> list[Mute]:
+        """Every mute of a zone, oldest first."""
+        return self._all(Mute, "SELECT * FROM mute ORDER BY at")
+
     def _known(self) -> dict[tuple[str, str], Reading]:
         readings = [to_reading(row) for row in self.db.execute("SELECT * FROM latest")]
         return {(reading.device, reading.quantity): reading for reading in readings} | recall(self.db)
@@ -138,6 +146,8 @@ class Journal:
         self._put("alarm", outcome.alarms)
         self._put("inner", outcome.inner)
         self._put("sequence", outcome.sequences)
+        self._put("rule_limit", outcome.limits)
+        self._put("mute", outcome.mutes)
         self._write_occurrences(outcome.occurrences)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)
