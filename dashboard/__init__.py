@@ -25,6 +25,9 @@ from dashboard import (
     headers,
     health,
     i18n,
+    limit_words,
+    limits,
+    mutes,
     now,
     permissions,
     words,
@@ -89,7 +92,7 @@ def create_app(
     csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    for page in (auth, now, alarms, alarm_health, acts, devices, api, health, briefing):
+    for page in (auth, now, alarms, alarm_health, acts, limits, mutes, devices, api, health, briefing):
         app.register_blueprint(page.bp)
     csrf.exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
@@ -130,7 +133,8 @@ def _in_words(code: int) -> str:
 
 
 def _furnish(app: Flask) -> None:
-    """What every template may use."""
+    """What every template may use, and the rules that some show."""
+    limits.init(app)
     for function in (
         words.quantity,
         words.unit,
@@ -149,6 +153,10 @@ def _furnish(app: Flask) -> None:
         roles=words.ROLES,
         faults_in_words=words.FAULTS,
         order_kinds=words.ORDER_KINDS,
+        limit_names=limit_words.LIMITS,
+        fit=limit_words.fit,
+        limit_text=limit_words.limit_text,
+        limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
@@ -162,6 +170,7 @@ def _furnish(app: Flask) -> None:
             "clock_now": office().clock.now(),
             "clock_speed": office().clock.speed,
             "signed": getattr(g, "signed", None),
+            "zone_mutes": mutes.banner(),
         }
 
 

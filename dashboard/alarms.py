@@ -7,6 +7,7 @@ from flask import Blueprint, abort, render_template, request
 
 from dashboard.gather import gather, sirens
 from dashboard.journal_view import Happening
+from dashboard.limits import known, origin_of
 from dashboard.office import office
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
@@ -66,7 +67,7 @@ def one(number: int) -> str:
     """One occurrence: what happened, what was done, and by whom."""
     happening = find(number)
     view = office().view
-    told = view.told(happening.key, happening.occurrence)
+    told, situation = view.told(happening.key, happening.occurrence), gather(office())
     mine = [order for order in view.orders_about(happening.key) if order.occurrence == happening.occurrence]
     return render_template(
         "alarm.html",
@@ -75,7 +76,9 @@ def one(number: int) -> str:
         response=office().words.response(happening.rule),
         timeline=view.words(happening.key, happening.occurrence),
         told=told,
-        deeds=deeds(office().site, office().words, happening, told, sirens(office(), told)),
+        deeds=deeds(office().site, office().words, happening, told, sirens(office(), told), situation.mutes),
+        origin=origin_of(happening.rule, happening.zone) if happening.limit is not None else None,
+        tunable=known(happening.rule),
         waiting=[order for order in reversed(mine) if order.state is not OrderState.DONE],
         before=view.happenings("o.key = ? AND o.id < ?", (happening.key, happening.id), limit=5),
         is_device=happening.source in office().site.devices(),
@@ -83,7 +86,7 @@ def one(number: int) -> str:
         resettable=happening.state == "latched-acked"
         or (happening.state == "acked" and office().words.settles(happening.rule)),
         mutable=MAX_SHELF_S.get(happening.severity, 0) > 0,
-        situation=gather(office()),
+        situation=situation,
     )
 
 

@@ -22,6 +22,7 @@ def gather(office: Office) -> Situation:
         told=told,
         sirens=sirens(office, [one for some in told.values() for one in some]),
         acks=_acks(office, happenings),
+        mutes=office.view.mutes(now),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
 

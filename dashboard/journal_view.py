@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from hub import batches
-from hub.outcome import Health, Occurrence, Order
+from hub.outcome import Health, Limit, Mute, Occurrence, Order
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
 
@@ -169,6 +169,19 @@ class JournalView:
         marks = ", ".join("?" * len(kinds))
         sql = f"SELECT * FROM (SELECT * FROM orders ORDER BY id DESC LIMIT 500) WHERE issued >= ? AND kind IN ({marks}) ORDER BY id"  # noqa: E501, S608  # fmt: skip
         return [to_struct(Order, row) for row in self.rows(sql, (since, *kinds))]
+
+    def limits(self) -> list[Limit]:
+        """Every limit that was set while the hub ran, oldest first."""
+        return [to_struct(Limit, row) for row in self.rows("SELECT * FROM rule_limit ORDER BY id")]
+
+    def mutes(self, now: int) -> list[Mute]:
+        """The mutes of zones that hold now."""
+        rows = self.rows("SELECT * FROM mute WHERE until > ? ORDER BY at", (now,))
+        return [mute for mute in (to_struct(Mute, row) for row in rows) if mute.holds(now)]
+
+    def mutes_before(self, limit: int) -> list[Mute]:
+        """The newest mutes, newest first, whether they hold or not."""
+        return [to_struct(Mute, row) for row in self.rows("SELECT * FROM mute ORDER BY at DESC LIMIT ?", (limit,))]
 
     def not_in_history(
         self, device: str, quantity: str, since: int, *, everything: bool = False

@@ -24,6 +24,7 @@ class Permission(StrEnum):
     SEE = "see"
     ACKNOWLEDGE = "acknowledge"  # acknowledge and comment
     COMMAND = "command"  # move gates, switch relays
+    MANAGE = "manage"  # limits of rules, mutes of zones
     ADMINISTER = "administer"  # users, the audit trail
 
 
@@ -31,6 +32,7 @@ NEEDS = {
     Permission.SEE: Role.VIEWER,
     Permission.ACKNOWLEDGE: Role.GUARD,
     Permission.COMMAND: Role.MANAGER,
+    Permission.MANAGE: Role.MANAGER,
     Permission.ADMINISTER: Role.ADMIN,
 }
 

@@ -12,8 +12,9 @@ import msgspec
 from dashboard.journal_view import Happening, Told
 from dashboard.words import Words
 from hub.flood import KEY as FLOOD
+from hub.muted import WAITING
 from hub.noise import NoiseLimits
-from hub.outcome import Health, Order
+from hub.outcome import Health, Mute, Order
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 
@@ -40,6 +41,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     name: Label
     order: Order | None = None
     told: Told | None = None
+    withheld: bool = False  # by a mute of its zone, until that is over
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     figures: list[KeyValue]
     devices_ok: int
     devices: int
+    mutes: list[Mute] = []
 
     @property
     def unacked(self) -> int:
@@ -120,7 +123,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def all_well(self) -> bool:
         """True when everything is watched and nothing needs anybody. The page may say so only then."""
-        return self.hub_fresh and not (self.needs or self.muted or self.unwatched or self.links_down)
+        return self.hub_fresh and not (self.needs or self.muted or self.unwatched or self.links_down or self.mutes)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +136,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     told: Mapping[int, list[Told]]  # by happening
     sirens: Mapping[str, Order]  # by token
     acks: Mapping[tuple[str, int | None], Order]  # not yet taken, by alarm key and occurrence
+    mutes: list[Mute] = []
 
 
 def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1.0) -> Situation:
@@ -156,6 +160,7 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
         figures=list(_figures(site, facts, now)),
         devices_ok=sum(why_unwatched(device, facts.health) is None for device in site.devices().values()),
         devices=len(site.devices()),
+        mutes=facts.mutes,
     )
 
 
@@ -207,7 +212,7 @@ def _need(site: Site, words: Words, facts: Facts, happening: Happening) -> Need:
         place=words.zone(happening.zone) if happening.zone else words.source(happening.source),
         source=words.source(happening.source),
         response=words.response(happening.rule),
-        deeds=deeds(site, words, happening, facts.told.get(happening.id, []), facts.sirens),
+        deeds=deeds(site, words, happening, facts.told.get(happening.id, []), facts.sirens, facts.mutes),
         pending=facts.acks.get((happening.key, happening.occurrence)),
     )
 
@@ -218,15 +223,22 @@ def siren_token(site: Site, told: Told) -> str:
 
 
 def deeds(
-    site: Site, words: Words, happening: Happening, told: Iterable[Told], sirens: Mapping[str, Order]
+    site: Site,
+    words: Words,
+    happening: Happening,
+    told: Iterable[Told],
+    sirens: Mapping[str, Order],
+    mutes: Iterable[Mute] = (),
 ) -> list[Deed]:
     """What the system did for people to hear of it, first things first."""
     found = []
+    waits = happening.severity in WAITING and any(mute.zone == happening.zone for mute in mutes)
     for one in told:
         if one.kind != "raised":
             continue
         if one.voice != "siren":
-            found.append(Deed(kind="voice", name=Label(zh=one.voice, en=one.voice), told=one))
+            withheld = waits and one.status == "pending" and not one.person
+            found.append(Deed(kind="voice", name=Label(zh=one.voice, en=one.voice), told=one, withheld=withheld))
             continue
         order = sirens.get(siren_token(site, one))
         zone = site.zones_by_id().get(happening.zone)

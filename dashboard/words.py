@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from dashboard.i18n import gettext, lazy_gettext, say
+from dashboard.limit_words import fit
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
 from hub.own import SOURCE as HUB
@@ -100,6 +101,15 @@ REASONS = {
     "no-reason": lazy_gettext("it needs a reason"),
     "rejected": lazy_gettext("not possible"),
     "done": lazy_gettext("done"),
+    "no-such-rule": lazy_gettext("no such rule"),
+    "no-such-zone": lazy_gettext("no such zone"),
+    "no-such-limit": lazy_gettext("the rule has no such limit"),
+    "out-of-range": lazy_gettext("out of range, possible is"),
+    "does-not-fit": lazy_gettext("does not fit the rule's other limits"),
+    "p1-only-stricter": lazy_gettext(
+        "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
+    ),
+    "not-set": lazy_gettext("nothing was set there"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -127,6 +137,10 @@ ORDER_KINDS = {
     "unshelve": lazy_gettext("End of the mute"),
     "realarm": lazy_gettext("Raised again by the hub"),
     "incident": lazy_gettext("Incident"),
+    "limit": lazy_gettext("Limit"),
+    "limit-clear": lazy_gettext("As in the site file"),
+    "mute": lazy_gettext("Mute"),
+    "unmute": lazy_gettext("End of the mute"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -324,7 +338,7 @@ def reason(text: str) -> str:
     word, _, detail = text.partition(":")
     if word not in REASONS:
         return text
-    return f"{REASONS[word]}: {trouble(note(detail))}" if detail else str(REASONS[word])
+    return f"{REASONS[word]}: {fit(trouble(note(detail)))}" if detail else str(REASONS[word])
 
 
 def outcome(order: Order, words: Words) -> str:

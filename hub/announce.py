@@ -19,6 +19,7 @@ from hub.clock import Clock
 from hub.commit import Committer
 from hub.flood import Flood
 from hub.journal import SIREN, Journal
+from hub.muted import digest_title, item_ends
 from hub.outbox import Row, VoiceState
 from hub.own import SOURCE as HUB
 from hub.reading import Label, LinkChange, LinkState, Value
@@ -150,11 +151,13 @@ class Announcer:
     def _compose(self, rows: Sequence[Row]) -> Announcement:
         """One row as it is, or many as a digest."""
         first = rows[0]
-        if len(rows) == 1:
+        if len(rows) == 1 and not first.withheld:
             return self._announcement(first)
+        muted = dict.fromkeys(row.zone for row in rows if row.withheld and row.zone in self._zones)
+        title = digest_title(len(rows), [self._zones[zone].name for zone in muted])
         return Announcement(
             id=f"{self._site.id}-{first.flip}-digest-{rows[-1].id}", kind="digest", site=self._site.id, rule="",
-            title=digest.head(len(rows), flood=self._flood().covers(first.at)),
+            title=title if muted else digest.head(len(rows), flood=self._flood().covers(first.at)),
             severity=min(row.severity for row in rows), source="", zone="", occurrence=0, at=first.at, value=None,
             time=self._time(first.at), site_name=self._site.name, page=self._page(None),
             items=digest.lines(rows, self._item, self._title, self._source),
@@ -202,10 +205,10 @@ class Announcer:
 
     def _item(self, row: Row) -> Label:
         title, source, when = self._title(row), self._source(row.source), self._time(row.at)[-8:-3]
-        over = Label(zh="解除 ", en="cleared ") if row.kind == "cleared" else _NONE
+        over, more = item_ends(row.again + (row.kind != "cleared"), row.last)
         return Label(
-            zh=f"{when} {row.severity} {over.zh}{title.zh} · {source.zh}",
-            en=f"{when} {row.severity} {over.en}{title.en} · {source.en}",
+            zh=f"{when} {row.severity} {over.zh}{title.zh} · {source.zh}{more.zh}",
+            en=f"{when} {row.severity} {over.en}{title.en} · {source.en}{more.en}",
         )
 
     def _title(self, row: Row) -> Label:

@@ -27,6 +27,7 @@ from hub.outcome import Order, Outcome
 from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
 from hub.rules import Rule
+from hub.sayso import Sayso
 from hub.site import Device, Site
 from hub.trial import TEST_VOICE, ended, too_late
 
@@ -56,6 +57,7 @@ class Field:
         self._announcer = Announcer(
             site, rules, self._committer, self._links, clock, self._heard, self._duty.callees, lambda: self._flood
         )
+        self._sayso = Sayso(site, journal.limits(), journal.mutes(), core.rebind)
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
         self._group: asyncio.TaskGroup
@@ -105,6 +107,7 @@ class Field:
         await self._close([link for name, link in self._links.items() if links.get(name) is not link])
         fresh = [link for name, link in links.items() if name not in self._links]
         # From here to the first await nobody else runs: a list of news is read by the old file or by the new one.
+        rules = self._sayso.renew(site, rules)
         outcome = self._core.rebind(site, rules, self._clock.now())
         for link in site.links:
             if link.id in self._links:
@@ -207,6 +210,8 @@ class Field:
                         continue  # the duty room's business
                     if order.kind == TEST_VOICE:
                         self._group.create_task(self._test_voice(order), name=f"order {order.id}")
+                    elif order.kind in self._sayso.doers:
+                        await self._take(self._sayso.take(order, self._clock.now()))
                     else:
                         await self._take(self._core.order(order, self._clock.now()))
                 await asyncio.sleep(INBOX_S)

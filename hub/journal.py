@@ -17,7 +17,7 @@ from hub.flood import KEY, Flood, recalled
 from hub.isa import FLOOD
 from hub.journal_file import FILE, connect
 from hub.latest import Latest, recall
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Health, Inner, Limit, Memory, Mute, Occurrence, Order, OrderState, Outcome
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.route import speakers
@@ -123,6 +123,14 @@ class Journal:
         """How far each device has counted its messages."""
         return self._all(Counted, "SELECT * FROM sequence")
 
+    def limits(self) -> list[Limit]:
+        """Every limit that was ever set while the hub ran, oldest first."""
+        return self._all(Limit, "SELECT * FROM rule_limit ORDER BY id")
+
+    def mutes(self) -> list[Mute]:
+        """Every mute of a zone, oldest first."""
+        return self._all(Mute, "SELECT * FROM mute ORDER BY at")
+
     def _known(self) -> dict[tuple[str, str], Reading]:
         readings = [to_reading(row) for row in self.db.execute("SELECT * FROM latest")]
         return {(reading.device, reading.quantity): reading for reading in readings} | recall(self.db)
@@ -146,6 +154,8 @@ class Journal:
         self._put("alarm", outcome.alarms)
         self._put("inner", outcome.inner)
         self._put("sequence", outcome.sequences)
+        self._put("rule_limit", outcome.limits)
+        self._put("mute", outcome.mutes)
         self._put("occurrence", outcome.occurrences, verb="INSERT", conflict=_OCCURRED)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)

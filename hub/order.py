@@ -36,6 +36,13 @@ class OrderWord(StrEnum):
     OVER = "occurrence-over"  # the ack speaks of another occurrence than the present one
     NO_REASON = "no-reason"  # a shelf without a reason, a comment or a list entry without a text
     REJECTED = "rejected"  # a word of hub.alarm.Rejected
+    NO_RULE = "no-such-rule"  # the rule, or why this zone has none of it
+    NO_ZONE = "no-such-zone"  # the zone
+    NO_LIMIT = "no-such-limit"  # the key, and those that the rule has
+    OUT_OF_LIMITS = "out-of-range"  # "0..100"
+    UNFIT = "does-not-fit"  # what the rule's other numbers demand
+    ONLY_STRICTER = "p1-only-stricter"  # what the site file has
+    NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute that is none is ended
     DONE = "done"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from hub.journal import Journal
+from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
 from hub.reading import Label, Value
 from hub.rows import to_struct
 
@@ -18,7 +19,7 @@ LONGEST_MS = 3_600_000  # no pause between two tries is longer
 AT_ONCE = 20
 FOLDABLE = ("P3", "P4")
 
-_CLAIM = """
+_CLAIM = f"""
 UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until WHERE id IN (
   SELECT b.id FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
     LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
@@ -26,6 +27,7 @@ UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until
     AND (coalesce(o.severity, '') = 'P1') = :urgent
     AND (:among IS NULL OR (b.person = :person AND o.severity IN (SELECT value FROM json_each(:among))))
     AND b.person || ' ' || coalesce(o.severity, '') NOT IN (SELECT value FROM json_each(:held))
+    AND NOT {WAITS}
     -- a try further ahead than any pause was noted by a clock that has been set back since
     AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
     -- of one occurrence, "cleared" never overtakes a "raised" that is still to be said; CROSS JOIN: by the flip's index
@@ -34,20 +36,21 @@ UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until
       WHERE g.key = f.key AND g.occurrence = f.occurrence AND e.id < b.id AND e.status IN ('pending', 'sending'))
   ORDER BY o.severity, b.id LIMIT :most)
 RETURNING id
-"""
-_FULL = """
+"""  # noqa: S608  # our own words
+_FULL = f"""
 SELECT b.id, b.flip, b.voice, b.person, b.note, b.kind, b.attempts, b.next_try AS until,
   coalesce(o.severity, '') AS severity, coalesce(f.at, 0) AS at, f.value, o.id AS number, coalesce(o.rule, '') AS rule,
   coalesce(o.source, '') AS source, coalesce(o.zone, '') AS zone, coalesce(o.quantity, '') AS quantity, o."limit",
   o.raised, coalesce(f.occurrence, 0) AS occurrence,
   (SELECT r.state FROM orders r WHERE r.token = 'siren/' || :site || '-' || b.flip || '-' || b.kind) AS siren,
-  (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run
+  (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run,
+  {WITHHELD} AS withheld, {LATER} AS later, {AGAIN} AS again, {LAST} AS last
 FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
   LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
 WHERE b.id IN (SELECT value FROM json_each(:ids)) ORDER BY o.severity, b.id
-"""
+"""  # noqa: S608  # our own words
 _CLAIMED = "WHERE status = 'sending' AND attempts = ? AND id IN (SELECT value FROM json_each(?))"
-_MARK = f"UPDATE outbox SET status = ?, next_try = ?, detail = ?, done = ? {_CLAIMED}"  # noqa: S608  # our own words
+_MARK = f"UPDATE outbox SET status = ?, next_try = ?, detail = ?, done = ? {_CLAIMED}"  # noqa: S608
 _RELEASE = f"UPDATE outbox SET status = 'pending', attempts = attempts - 1, next_try = ?, detail = ? {_CLAIMED}"  # noqa: S608
 _NOBODY = (
     "UPDATE outbox SET status = 'failed', detail = ?, done = ? WHERE status IN ('pending', 'sending') AND voice = ?"
@@ -100,6 +103,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     occurrence: int
     siren: str | None
     run: int | None
+    withheld: bool = False  # by a mute of its zone that is over now
+    later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
+    again: int = 0  # how many of these say "raised"
+    last: str = ""  # the kind of the last of them, or its own
 
     @property
     def foldable(self) -> bool:
@@ -187,9 +194,10 @@ def mark(
 def fold(journal: Journal, rows: Sequence[Row], status: str, now: int, detail: str, voice: VoiceState) -> None:
     """Many rows were said in one announcement: the first carries what became of it, the others point to it."""
     first, others = rows[0], rows[1:]
-    said = _claimed(_MARK, (status, now, detail, now), [first])
-    within = _claimed(_MARK, ("folded", now, f"within announcement {first.id}", now), others)
-    _together(journal, [*said, *within, (_VOICE, _named(voice))])
+    words = f"within announcement {first.id}"
+    marks = _claimed(_MARK, (status, now, detail, now), [first]) + _claimed(_MARK, ("folded", now, words, now), others)
+    marks += [(FOLD_LATER, (words, now, msgspec.json.encode(row.later).decode())) for row in rows if row.later]
+    _together(journal, [*marks, (_VOICE, _named(voice))])
 
 
 def release(journal: Journal, rows: Iterable[Row], now: int, why: str) -> None:

@@ -159,6 +159,40 @@ class Sequence(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
 
 
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of a rule (in one zone, or in all) as somebody set it while the hub ran. `value` None: taken back."""
+
+    rule: str
+    zone: str
+    key: str
+    value: float | str | None
+    before: float | str | None
+    actor: str
+    reason: str
+    at: int
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What it sets: the newest row of a place is the one that counts."""
+        return self.rule, self.zone, self.key
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True):
+    """A zone whose P3 and P4 announcements are withheld from `at` until `until`; `ended`: somebody ended it before."""
+
+    zone: str
+    at: int
+    until: int
+    actor: str
+    reason: str
+    ended: int | None = None
+    ended_by: str = ""
+
+    def holds(self, now: int) -> bool:
+        """False for one that a clock which was set back has put into the future: better told twice than not at all."""
+        return self.ended is None and self.at <= now < self.until
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
@@ -172,6 +206,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     entries: list[Entry] = []
     inner: list[Inner] = []
     sequences: list[Sequence] = []
+    limits: list[Limit] = []
+    mutes: list[Mute] = []
     dispatch: list[Order] = []
 
     def add(self, more: "Outcome") -> None:

@@ -8,7 +8,7 @@ import msgspec
 from hub.reading import Quality, Reading
 
 T = TypeVar("T", bound=msgspec.Struct)
-_JSON = {"suppressed"}
+_JSON = {"suppressed", "later"}
 
 
 def to_struct(kind: type[T], row: sqlite3.Row) -> T:

@@ -4,6 +4,7 @@ A rule is data (hub.rule). What it makes of readings stands in hub.truth and hub
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ from hub.kinds.expression import compiled
 from hub.rule import MAX_SHELF_S, ZONED, Rule, Story, ms
 from hub.site import Device, Site, Strict, Zone
 
-__all__ = ["MAX_SHELF_S", "PACKS", "Rule", "Story", "all_rules", "covers", "load_pack", "load_rules", "ms"]
+__all__ = ["MAX_SHELF_S", "PACKS", "Rule", "Story", "all_rules", "covers", "load_pack", "load_rules", "ms", "numbered"]
+__all__ += ["plain_rules"]
 
 PACKS = Path(__file__).parent / "rules"
 
@@ -31,6 +33,11 @@ def load_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rul
 
 def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule, ...]:
     """As `load_rules`, with those that are switched off. A rule with numbers for some zones is there once for each."""
+    return numbered(plain_rules(site, path_of_site, packs), site.rules, site, path_of_site)
+
+
+def plain_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> dict[str, Rule]:
+    """The rules as their files have them, by id, before the site's numbers. Raises Refusal."""
     rules: dict[str, Rule] = {}
     for file in files(site, path_of_site, packs):
         for at, rule in enumerate(load_pack(file)):
@@ -38,12 +45,19 @@ def all_rules(site: Site, path_of_site: Path, packs: Path = PACKS) -> tuple[Rule
                 raise Refusal(file, f"rule[{at}].id", "is taken by another rule", value=rule.id)
             rules[rule.id] = rule
     _check_yields(rules, {*rules, *_left_out(site, packs)}, packs)
+    return rules
+
+
+def numbered(
+    rules: Mapping[str, Rule], numbers: Mapping[str, Mapping[str, object]], site: Site, path_of_site: Path
+) -> tuple[Rule, ...]:
+    """The rules with these numbers, which are as in the `[rule]` tables of a site file. Raises Refusal."""
     changed: list[Rule] = []
-    for rule_id in site.rules:
+    for rule_id in numbers:
         if rule_id not in rules:
             raise Refusal(path_of_site, f"rule.{rule_id}", "there is no such rule", right=nearest(rule_id, rules))
     for rule in rules.values():
-        changed += _changed_by(rule, site.rules.get(rule.id, {}), site, path_of_site)
+        changed += _changed_by(rule, numbers.get(rule.id, {}), site, path_of_site)
     return tuple(changed)
 
 
@@ -62,10 +76,16 @@ def files(site: Site, path_of_site: Path, packs: Path = PACKS) -> list[Path]:
 
 def load_pack(file: Path) -> list[Rule]:
     """The rules of one file, each checked for itself."""
+    return list(_checked(file, file.read_bytes() if file.is_file() else b""))
+
+
+@lru_cache(maxsize=64)
+def _checked(file: Path, _content: bytes) -> tuple[Rule, ...]:
+    """Once for each content of a file: to check all packs takes a seventh of a second."""
     rules = parse(_Pack, read_toml(file), file=file).rule
     for at, rule in enumerate(rules):
         check(rule, file, f"rule[{at}]")
-    return rules
+    return tuple(rules)
 
 
 def covers(rule: Rule, device: Device, zone: Zone | None) -> bool:

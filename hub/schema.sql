@@ -129,12 +129,13 @@ CREATE TABLE IF NOT EXISTS voice (
   tested INTEGER, passed INTEGER        -- passed: 1 when the last live test was accepted
 ) WITHOUT ROWID;
 
--- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice
+-- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice |
+-- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
   kind TEXT NOT NULL,
-  target TEXT NOT NULL,                 -- device id; alarm key; list name
+  target TEXT NOT NULL,                 -- device id; alarm key; list name; rule; zone
   command TEXT NOT NULL DEFAULT '', seconds REAL,
   occurrence INTEGER,                   -- ack and comment carry the occurrence they speak of
   text TEXT NOT NULL DEFAULT '',        -- reason, comment, or list entry
@@ -178,3 +179,20 @@ CREATE TABLE IF NOT EXISTS incident_log (
   actor TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS incident_log_of ON incident_log (incident);
+
+-- Limits of rules as people set them while the hub runs: the newest row of a rule, zone and key counts, the others are its
+-- history. zone: '' = all zones; value, before: a number or a word; value NULL = taken back, as in the site file again.
+CREATE TABLE IF NOT EXISTS rule_limit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  rule TEXT NOT NULL, zone TEXT NOT NULL, key TEXT NOT NULL, value, before,
+  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rule_limit_of ON rule_limit (rule, zone, key, id);
+
+-- Zones whose P3 and P4 announcements are withheld for a while. A row holds while at <= now < until and ended is NULL.
+CREATE TABLE IF NOT EXISTS mute (
+  zone TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
+  actor TEXT NOT NULL, reason TEXT NOT NULL,
+  ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (zone, at)
+) WITHOUT ROWID;

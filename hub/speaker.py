@@ -155,7 +155,7 @@ class Speaker:
                 self._hold(row, now + wait)
                 return await self._release([row, *rows], f"waits {wait // 1000} s for the channel's budget")
             await self._common.clock.sleep(wait / 1000)
-            if flooded or (left is not None and row.foldable and _alike(row, rows) >= max(1, left)):
+            if flooded or row.withheld or (left is not None and row.foldable and _alike(row, rows) >= max(1, left)):
                 rows = await self._fold(row, rows)
             else:
                 await self._say(row, person)

@@ -147,7 +147,7 @@
       const { now, what } = JSON.parse(event.data);
       hear(now);
       const wanted = ["hub", ...[...document.querySelectorAll("[data-live]")].flatMap((e) => e.dataset.live.split(" "))];
-      if (document.getElementById("strips")) wanted.push("alarms", "health");
+      if (document.getElementById("strips")) wanted.push("alarms", "health", "orders");
       if (what.some((one) => wanted.includes(one))) refresh();
     });
     source.addEventListener("values", (event) => {

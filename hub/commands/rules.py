@@ -1,19 +1,27 @@
 """`zhian rules test` and `zhian rules list`: do the rules do what their stories say, and what watches what on a site.
 
-They open no cable and no data folder.
+They open no cable; the list looks into the data folder for limits that were set while the hub ran.
 """
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from hub.alarm import OperatorState
 from hub.bind import Bound
 from hub.clock import Clock
-from hub.commands.options import JSON, SITE, print_lines
-from hub.rules import PACKS, Rule, all_rules, files, load_pack
+from hub.commands.options import DATA, JSON, SITE, print_lines
+from hub.commands.sayso import moment
+from hub.journal import FILE, connect
+from hub.limits import Book
+from hub.outcome import Limit
+from hub.rows import to_struct
+from hub.rules import PACKS, Rule, files, load_pack, plain_rules
 from hub.settings import load_site
 from hub.site import Site
 from hub.story import Verdict, tell
@@ -76,15 +84,22 @@ class RuleLine(msgspec.Struct, frozen=True):
     en: str
     watches: list[str]
     limits: dict[str, float]
+    changed: list[str] = []  # numbers that are not as the rule comes: whose word they are
 
 
 @rules_command.command("list")
 @SITE
+@DATA
 @JSON
-def list_command(site: Path, as_json: bool) -> None:
-    """Print which rule watches which device (link, zone) of SITE, with the limit where it has one."""
+def list_command(site: Path, data: Path, as_json: bool) -> None:
+    """Print which rule watches which device (link, zone) of SITE, with its limits and where changed ones come from.
+
+    What was set while the hub ran is read from the data folder, where there is a journal of this site.
+    """
     checked = load_site(site)
-    lines = _lines(checked, all_rules(checked, site))
+    book = Book(plain_rules(checked, site), checked, _limits(checked, data))
+    changed = {rule.id: _changes(book, rule.id, checked) for rule in book.everything}
+    lines = [replace(line, changed=changed[line.rule]) for line in _lines(checked, book.everything)]
     if as_json:
         print_lines(lines, as_json=True)
         return
@@ -92,6 +107,8 @@ def list_command(site: Path, as_json: bool) -> None:
         shown = [f"{name} ({line.limits[name]:g})" if name in line.limits else name for name in line.watches]
         watches = ", ".join(shown) or ("off" if line.use == "off" else "nothing here")
         click.echo(f"{line.rule:20} {line.severity}  {line.zh} / {line.en}\n{'':24}{watches}")
+        for words in line.changed:
+            click.echo(f"{'':24}{words}")
 
 
 def picture(verdict: Verdict) -> str:
@@ -123,6 +140,37 @@ def _files(site: Path) -> list[Path]:
     if not site.exists() and click.get_current_context().get_parameter_source("site") is not _GIVEN:
         return sorted(PACKS.glob("*.toml"))
     return files(load_site(site), site)
+
+
+def _limits(site: Site, data: Path) -> list[Limit]:
+    """What was set while the hub of this site ran; nothing where there is no journal, or another site's."""
+    if not (data / FILE).exists():
+        return []
+    with closing(connect(data / FILE, read_only=True)) as db:
+        try:
+            mine = db.execute("SELECT 1 FROM meta WHERE key = 'site' AND value = ?", (site.id,)).fetchone()
+            rows = db.execute("SELECT * FROM rule_limit ORDER BY id").fetchall() if mine else []
+        except sqlite3.OperationalError:  # of a version that had no such table
+            return []
+        return [to_struct(Limit, row) for row in rows]
+
+
+def _changes(book: Book, rule: str, site: Site) -> list[str]:
+    """Each number that the site file or somebody at the page has changed, and whose word counts."""
+    found = []
+    for zone in ("", *site.zones_by_id()):
+        for key in book.keys(rule):
+            origin, place = book.origin(rule, zone, key), f"{zone}: {key}" if zone else key
+            if origin.where == "pack" or (zone and origin == book.origin(rule, "", key)):
+                continue
+            whose = "site file"
+            if origin.set is not None:
+                whose = f"set by {origin.set.actor}, {moment(origin.set.at, site.tz)}: {origin.set.reason}"
+            found.append(f"{place} = {origin.value} ({whose})")
+    for (name, zone, key), why in book.unfit.items():
+        if name == rule:
+            found.append(f"{f'{zone}: ' if zone else ''}{key}: set, and not in force: {why}")
+    return found
 
 
 _GIVEN = click.core.ParameterSource.COMMANDLINE

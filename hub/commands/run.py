@@ -32,6 +32,7 @@ from hub.journal import FILE, Journal
 from hub.lending import Lending
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
+from hub.sayso import rules_in_force
 from hub.settings import load_site
 from hub.site import (
     Device,
@@ -139,7 +140,8 @@ def field_command(site: Path, data: Path) -> None:
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     site, rules = read_accepted(site_path, data)
     journal = Journal(data / FILE, site)
-    core = Core(site, rules, journal.memory(), clock.now(), calendar_or_seed(data))
+    limited = rules_in_force(site, rules, journal.limits())
+    core = Core(site, limited, journal.memory(), clock.now(), calendar_or_seed(data))
     gc.freeze()  # what stands for years need not be looked through again and again
     links = [open_link(site, link, data, clock) for link in site.links]
     field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)

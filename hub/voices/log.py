@@ -24,4 +24,6 @@ class LogVoice(Unlimited):
             announcement.zone or "-",
             announcement.value,
         )
+        for item in announcement.items:  # of a digest: the log is a record, each alarm has its line
+            LOG.info("%s / %s", item.zh, item.en)
         return Said("written")

@@ -134,6 +134,37 @@ def test_an_order_is_two_steps_and_shows_its_outcome(page: "Page", field: "Field
     page.wait_for_selector("#orders >> text=confirmed by the device at 16:53:21")
 
 
+def test_a_limit_is_changed_from_its_alarm(page: "Page", field: "Field", running: "Running") -> None:
+    """From the alarm to its number, old beside new, with a reason; the page then tells by itself that it holds."""
+    number = field.alarm("noise-limit", "noise-square", severity="P3", quantity="laeq", value=72.0, limit=65.0)
+    page.goto(f"{running.url}/alarms/{number}")
+    page.click("a:has-text('Change this limit')")
+    page.click("#key-above a:has-text('Change')")
+    assert "by noise class and hour (GB 3096)" in page.inner_text(".old-new")
+    page.fill("#value", "75")
+    page.click("button:has-text('Change it')")
+    assert field.orders() == []  # the browser asks for the reason
+    page.fill("#text", "drums until ten")
+    page.click("button:has-text('Change it')")
+    page.wait_for_selector("#limit-now >> text=waiting for the hub since 16:53:20")
+    (order,) = field.orders()
+    assert (order["target"], order["command"]) == ("noise-limit/square", "above=75")
+    row = {"rule": "noise-limit", "zone": "square", "key": "above", "before": "noise", "at": NOW}
+    field.put("rule_limit", **row, value=75.0, actor="manager", reason="drums until ten")
+    field.db.execute("UPDATE orders SET state = 'done', ended = ?", (NOW,))
+    page.wait_for_selector("#key-above:has-text('75 dB') >> text=set here by manager")
+
+
+def test_a_mute_appears_on_open_pages(page: "Page", field: "Field", running: "Running") -> None:
+    """Whoever looks at another page sees it within a moment, and "all watched" goes."""
+    page.goto(f"{running.url}/devices")
+    page.wait_for_selector("#live-word:has-text('live')")
+    field.put("mute", zone="square", at=NOW - 1, until=NOW + 600_000, actor="lin", reason="a wedding")
+    field.order("mute", "square", state="done")
+    page.wait_for_selector("#strips >> text=is muted until")
+    assert "All watched" not in page.inner_text("#strips")
+
+
 def test_a_lost_stream_is_said(
     page: "Page", field: "Field", running: "Running", complaints: list[str], clock: "StillClock"
 ) -> None:
@@ -163,13 +194,19 @@ def test_the_phone_never_scrolls_sideways(page: "Page", field: "Field", running:
     number = field.alarm("water-presence", "radar-lake", severity="P1", quantity="presence", value="present")
     field.alarm("noise-limit", "noise-east", severity="P3", quantity="laeq", value=52.1, limit=45.0)
     field.health("noise-garage", "silent")
+    for number_of, zone in enumerate(("square", "lake")):
+        field.put(
+            "mute", zone=zone, at=NOW - 1, until=NOW + 600_000, actor="lin", reason="works " * (1 + 8 * number_of)
+        )
+    field.put("rule_limit", rule="noise-limit", zone="square", key="above", value=58.0, actor="lin", reason="w", at=NOW)
     for device in field.site.devices().values():
         for quantity in device.profile.reading:
             field.read(device.id, quantity, 1.0 if quantity in ("laeq", "water_level", "battery") else "open")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # a TypedDict of the same shape
     paths = ["/", "/alarms", f"/alarms/{number}", f"/alarms/{number + 1}/mute", "/devices", "/devices/gate-east"]
+    paths += ["/limits", "/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square", "/mutes"]
     for path in [*paths, "/devices/yard-relay", "/devices/noise-east", "/devices/gate-east/do/open", "/account"]:
-        page.goto(f"{running.url}{path}?lang={lang}")
+        page.goto(f"{running.url}{path}{'&' if '?' in path else '?'}lang={lang}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
         small = page.evaluate(
             "[...document.querySelectorAll('main *, header *')].filter(e => e.checkVisibility() && !e.closest('svg')"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
+VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {"auth.login", "auth.sign_in", "files.static", "files.icon", "health.healthz", "health.metrics"}
 SIGNED = {"briefing.page", "briefing.ack", "briefing.accept"}  # the signature in the address is login and form token
@@ -62,6 +63,9 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "acts.mute",
         "acts.unmute",
         "devices.do",
+        "limits.change",
+        "mutes.mute",
+        "mutes.end",
     }
 
 
