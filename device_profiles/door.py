@@ -24,7 +24,8 @@ class Refusal(Exception):
         self.file, self.key, self.problem, self.value, self.right = str(file), key, problem, value, right
         shown = "" if value is None else f" = {str(value) if isinstance(value, Path) else value!r}"
         hint = f"; {right}" if right else ""
-        super().__init__(f"{self.file}: {key or 'file'}{shown}: {problem}{hint}")
+        where = self.file if self.file.startswith("--") else f"{self.file}: {key or 'file'}"  # an option of a command
+        super().__init__(f"{where}{shown}: {problem}{hint}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:  # Any: TOML has no narrower type before it is parsed
