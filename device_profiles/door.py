@@ -4,6 +4,7 @@ Nothing behind the door ever sees a dict. Profiles, the vocabulary, site files a
 """
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -21,21 +22,40 @@ class Refusal(Exception):
     def __init__(self, file: str | Path, key: str, problem: str, *, value: object = None, right: str = "") -> None:
         """`key` is the path inside the file, as `link[0].device[1].unit`."""
         self.file, self.key, self.problem, self.value, self.right = str(file), key, problem, value, right
-        shown = "" if value is None else f" = {value!r}"
+        shown = "" if value is None else f" = {str(value) if isinstance(value, Path) else value!r}"
         hint = f"; {right}" if right else ""
-        super().__init__(f"{self.file}: {key or 'file'}{shown}: {problem}{hint}")
+        where = self.file if self.file.startswith("--") else f"{self.file}: {key or 'file'}"  # an option of a command
+        super().__init__(f"{where}{shown}: {problem}{hint}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:  # Any: TOML has no narrower type before it is parsed
-    """The file's tables, or a Refusal that names the line."""
+    """The file's tables, or a Refusal that names the line. Every number in it is finite."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin a file with a mark
     except FileNotFoundError:
         raise Refusal(path, "", "there is no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        right = "save it as UTF-8 in the editor"
+        raise Refusal(path, "", f"not valid TOML: its characters are not UTF-8 (line {line})", right=right) from None
+    except (ValueError, RecursionError) as error:  # TOML's own errors are ValueErrors, as that of an endless number
         raise Refusal(path, "", f"not valid TOML: {error}") from None
     except OSError as error:
         raise Refusal(path, "", f"cannot be read: {error.strerror}") from None
+    _refuse_endless(table, "", path)
+    return table
+
+
+def _refuse_endless(here: object, key: str, path: Path) -> None:
+    """No time, limit or place is infinite: it would switch off without a word what it is the number of."""
+    if isinstance(here, float) and not math.isfinite(here):
+        raise Refusal(path, key, "is no number to reckon with", value=here, right="a finite number")
+    if isinstance(here, dict):
+        for name, value in here.items():
+            _refuse_endless(value, f"{key}.{name}" if key else name, path)
+    elif isinstance(here, list):
+        for at, value in enumerate(here):
+            _refuse_endless(value, f"{key}[{at}]", path)
 
 
 def parse(kind: type[T], table: object, *, file: str | Path, key: str = "") -> T:
@@ -71,7 +91,24 @@ def _refusal(kind: type, table: object, file: str | Path, key: str, message: str
         words = _fields_at(kind, path)
         full = f"{where}.{field}" if where else field
         return Refusal(file, full, "there is no such key", right=nearest(field, words) if words else "")
-    return Refusal(file, where, problem, value=_value_at(table, path))
+    return Refusal(file, where, problem, value=_value_at(table, path), right=_choices(kind, path))
+
+
+def _choices(kind: type, path: str) -> str:
+    """What may stand at the path, where the types know all of it."""
+    info = _info_at(kind, path)
+    options = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    found: list[object] = []
+    for option in options:
+        if isinstance(option, msgspec.inspect.LiteralType):
+            found += option.values
+        elif isinstance(option, msgspec.inspect.EnumType):
+            found += [member.value for member in option.cls]
+    return (
+        "right would be " + ", ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in found)
+        if found
+        else ""
+    )
 
 
 def _with_keys(kind: type, table: object, path: str) -> str:

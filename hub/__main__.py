@@ -46,6 +46,9 @@ COMMANDS = {
 }
 
 
+LASTING = ("run", "field", "office", "demo", "simulate")  # their logs are read by those who mend the program
+
+
 class Commands(click.Group):
     """Finds commands by COMMANDS."""
 
@@ -79,6 +82,12 @@ def main() -> None:
         sys.exit(2)
     except JournalError as error:
         click.echo(f"zhian: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if sys.argv[1:2] and sys.argv[1] in LASTING:
+            raise
+        what = f"{error.filename}: " if error.filename else ""
+        click.echo(f"zhian: {what}{error.strerror or error}", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

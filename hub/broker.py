@@ -22,14 +22,14 @@ import msgspec
 
 from device_profiles.door import Refusal, parse, read_toml
 from device_profiles.types import MqttLink
+from hub.settings_link import HUB as HUB
+from hub.settings_link import TOPIC
 from hub.site import MqttBrokerLink, Site
 
-HUB = "zhian-hub"
 MOST_CONNECTIONS = 10_000
-_TOPIC = re.compile(r"[^\s+#$\x00-\x1f\x7f]([^+#\x00-\x1f\x7f]*[^\s+#\x00-\x1f\x7f])?")
 _FORMS = {
     "passwords": re.compile(r"[a-z0-9-]+:\$7\$\d+\$[\w+/=]+\$[\w+/=]+"),
-    "access": re.compile(r"user [a-z0-9-]+|topic (read|write) " + _TOPIC.pattern + r"|topic readwrite #"),
+    "access": re.compile(r"user [a-z0-9-]+|topic (read|write) " + TOPIC.pattern + r"|topic readwrite #"),
 }
 ITERATIONS = 101  # what mosquitto_passwd of Debian 12 writes; the passwords are random, so stretching adds nothing
 
@@ -181,7 +181,7 @@ def _access(site: str, device: str, options: MqttLink) -> list[str]:
     lines = [f"user {device}"]
     for key, may in (("topic", "write"), ("alive", "write"), ("orders", "read")):
         topic = getattr(options, key).format(site=site, device=device)
-        if topic and not _TOPIC.fullmatch(topic):
+        if topic and not TOPIC.fullmatch(topic):
             right = 'one topic of its own, without + # $ or blanks at its ends, as "{site}/{device}/up"'
             raise Refusal(f"device {device}", key, "is no topic for one device", value=topic, right=right)
         lines += [f"topic {may} {topic}"] if topic else []

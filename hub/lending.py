@@ -23,7 +23,7 @@ from firmware_bridge.links.tap import Heard, Tap, for_a_while, listen
 from firmware_bridge.raw import Link, Registers
 from firmware_bridge.wire.modbus import READ_FUNCTION, Request
 from hub.control import Handler, Refused, Said
-from hub.site import ModbusRtuLink, SerialPortLink, Site, SiteLink
+from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site, SiteLink
 
 LENT = "line lent for a scan"
 BURST, MOST_A_SECOND = 50, 500  # lines to a watcher: telling more would cost the alarm path its time
@@ -108,6 +108,8 @@ class Lending:
                 tried = sweep.settings(sweep.Setting(link.baud, link.parity, link.stop_bits))
                 where = msgspec.structs.replace(where, timeout=wanted.timeout)
                 events = _on_loan(self._bus(wanted.link), sweep.speeds(link.port, tried, where))
+            elif isinstance(link, ModbusAsciiLink):
+                raise Refused(f"{link.id} speaks ASCII: only RTU lines are tried at other speeds; leave --speeds out")
             else:
                 raise Refused(f"{link.id} is no serial line: a network has no speeds; leave --speeds out")
             async with contextlib.aclosing(events) as going:

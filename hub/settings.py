@@ -16,7 +16,8 @@ from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
 from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
-from hub.settings_voice import check_voice, is_address, read_voices
+from hub.settings_link import check_device, check_link
+from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
 from hub.site import (
     DEVICE_KIND,
     DayHours,
@@ -39,8 +40,8 @@ from hub.site import (
     Zone,
 )
 
+MOST_ID = 64  # topics, client ids and file names are made from it
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LISTEN = re.compile(r"[^\s:]+:([1-9]\d{0,4})")
 
 
 T = TypeVar("T", Zone, Voice)
@@ -126,7 +127,7 @@ def _numbers_as_class(table: dict[str, object]) -> None:
 def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path) -> SiteLink:
     rest = {name: value for name, value in entry.items() if name != "device"}
     kind = rest.get("kind")
-    if kind not in DEVICE_KIND:
+    if not isinstance(kind, str) or kind not in DEVICE_KIND:
         raise Refusal(path, f"{key}.kind", "not a kind of link", value=kind, right=nearest(str(kind), DEVICE_KIND))
     if "devices" in rest:
         raise Refusal(path, f"{key}.devices", "there is no such key", right='did you mean "device"?')
@@ -134,9 +135,7 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
     devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
-    if isinstance(link, MqttBrokerLink) and not _LISTEN.fullmatch(link.listen):
-        right = 'an address and a port, as "127.0.0.1:1883"'
-        raise Refusal(path, f"{key}.listen", "nobody can listen there", value=link.listen, right=right)
+    check_link(link, key, path)
     if isinstance(link, SerialPortLink):
         check_serial_line(devices, path, f"{key}.device")
     return msgspec.structs.replace(link, devices=devices)
@@ -223,7 +222,13 @@ def _check_names(site: Site, path: Path) -> None:
 
 def _check_lines(site: Site, path: Path) -> None:
     ports: dict[str, str] = {}
+    brokers: list[str] = []
     for at, link in enumerate(site.links):
+        if isinstance(link, MqttBrokerLink) and not link.url:
+            brokers.append(link.id)
+        if len(brokers) > 1:
+            right = f"put its devices on {brokers[0]}, or give it the `url` of another broker"
+            raise Refusal(path, f"link[{at}]", "zhian runs one broker only", value=brokers.pop(), right=right)
         port = getattr(link, "port", None)
         if isinstance(link, ModbusTcpLink | ModbusRtuOverTcpLink):
             port = f"{link.host}:{link.port}"
@@ -239,6 +244,7 @@ def _check_lines(site: Site, path: Path) -> None:
             ports[port] = link.id
         units: dict[int, str] = {}
         for index, device in enumerate(link.devices):
+            check_device(device, site.id, f"link[{at}].device[{index}]", path)
             if not isinstance(device.options, ModbusLink):
                 continue
             unit = device.options.unit
@@ -262,6 +268,9 @@ def _check_zones(site: Site, path: Path) -> None:
     devices = site.devices()
     for at, zone in enumerate(site.zones):
         _identifier(zone.id, path, f"zone[{at}].id")
+        if not all(0 <= place <= 1 for place in zone.at):
+            right = "from 0 to 1, from the left and from the top"
+            raise Refusal(path, f"zone[{at}].at", "is not on the plan", value=list(zone.at), right=right)
         check_hours(zone.closed, path, f"zone[{at}].closed")
         if zone.siren is None:
             continue
@@ -283,6 +292,7 @@ def _check_zones(site: Site, path: Path) -> None:
                 value=zone.siren.command,
                 right=nearest(zone.siren.command, commands),
             )
+        check_seconds(zone.siren.seconds, commands[zone.siren.command].seconds, f"{key}.seconds", path)
 
 
 def _check_voices(site: Site, path: Path) -> None:
@@ -305,14 +315,9 @@ def _unique(entries: list[T], path: Path, key: str) -> dict[str, T]:
 
 
 def _identifier(text: str, path: Path, key: str) -> str:
-    if not _ID.fullmatch(text):
-        raise Refusal(
-            path,
-            key,
-            "not an id",
-            value=text,
-            right="lower case letters, digits and single hyphens, as gate-north",
-        )
+    if not _ID.fullmatch(text) or len(text) > MOST_ID:
+        right = f"lower case letters, digits and single hyphens, {MOST_ID} characters at most, as gate-north"
+        raise Refusal(path, key, "not an id", value=text[: MOST_ID + 1], right=right)
     return text
 
 

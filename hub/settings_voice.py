@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal, nearest, parse
+from device_profiles.types import Duration
 from hub.secret import SecretError, read_secret
+from hub.settings_link import is_host
 from hub.site import MqttBrokerLink, Site
 from hub.site_voice import (
     KINDS,
@@ -69,6 +71,13 @@ def check_voice(voice: Voice, key: str, site: Site, path: Path) -> None:
     checker = _CHECKS.get(type(voice))
     if checker is not None:
         checker(voice, key, site, path)
+
+
+def check_seconds(seconds: float | None, span: Duration | None, key: str, path: Path) -> None:
+    """An order with other seconds than its command takes would be refused, at the first alarm. Raises Refusal."""
+    if seconds is not None and (span is None or not span.min <= seconds <= span.max):
+        right = f"{span.min:g} to {span.max:g}" if span else "leave it out: the command takes no seconds"
+        raise Refusal(path, key, "is not what the command takes", value=seconds, right=right)
 
 
 def check_secrets(site: Site, path: Path) -> None:
@@ -132,6 +141,8 @@ def _check_mail(voice: MailSpec, key: str, site: Site, path: Path) -> None:
             if not _MAIL.fullmatch(address):
                 right = 'as "alarm@example.org"'
                 raise Refusal(path, f"{key}.{name}", "not a mail address", value=address, right=right)
+    if not is_host(voice.host):
+        raise Refusal(path, f"{key}.host", "is no address", value=voice.host, right='as "smtp.example.org"')
     if bool(voice.username) != bool(voice.password_file):
         lacking = "password_file" if voice.username else "username"
         raise Refusal(path, f"{key}.{lacking}", "a login is a username and a password_file", right="give both, or none")
@@ -156,10 +167,7 @@ def _check_device(voice: DeviceSpec, key: str, site: Site, path: Path) -> None:
     if voice.command not in commands:
         problem, right = f"{voice.device} has no such command", nearest(voice.command, commands)
         raise Refusal(path, f"{key}.command", problem, value=voice.command, right=right)
-    span = commands[voice.command].seconds
-    if voice.seconds is not None and (span is None or not span.min <= voice.seconds <= span.max):
-        right = f"{span.min:g} to {span.max:g}" if span else "leave it out: the command takes no seconds"
-        raise Refusal(path, f"{key}.seconds", "is not what the command takes", value=voice.seconds, right=right)
+    check_seconds(voice.seconds, commands[voice.command].seconds, f"{key}.seconds", path)
 
 
 _CHECKS: dict[type, Callable[..., None]] = {
@@ -186,6 +194,13 @@ def is_address(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
     """True for an address of one of the schemes, with a host."""
     try:
         parts = urlsplit(url)
-        return url.isascii() and parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        return (
+            url.isascii()
+            and url.isprintable()
+            and " " not in url
+            and parts.scheme in schemes
+            and is_host(parts.hostname or "")
+            and (parts.port or 1) > 0
+        )
     except ValueError:
         return False

@@ -86,7 +86,7 @@ async def open_port(
             if parity != "N":
                 _check_parity(tty.fileno())
             stack.pop_all()  # it stays open
-    except (serial.SerialException, termios.error, ValueError, OSError) as error:
+    except (serial.SerialException, termios.error, ValueError, OverflowError, OSError) as error:
         raise PortError(f"{path}: {_open_words(error)}") from error
     return _Tty(path, tty, on_lost)
 
@@ -110,6 +110,8 @@ async def connect(make: Callable[[], P], host: str, port: int, timeout: float) -
         raise PortError(f"{name}: no answer within {timeout:g} s (powered? network cable? address?)") from None
     except OSError as error:
         raise PortError(f"{name}: {tcp_words(error)}") from error
+    except (ValueError, OverflowError) as error:  # no resolver can be asked for this name, nobody listens at this port
+        raise PortError(f"{name}: is no address ({error})") from error
     _watch_peer(transport.get_extra_info("socket"))
     return protocol
 

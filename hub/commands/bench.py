@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from hub.bench.conditions import Bench, conditions
-from hub.commands.options import JSON
+from hub.commands.options import JSON, Finite
 
 # A bench's file is imported when it is named, so that one does not need what another measures.
 BENCHES = {
@@ -42,9 +42,7 @@ def _command(name: str) -> click.Command:
     bench = cast("Bench", module)
 
     @click.command(name, help=(module.__doc__ or "").partition("\n")[0])
-    @click.option(
-        "--seconds", default=bench.SECONDS, show_default=True, type=click.FloatRange(1.0, 3600.0), help="How long."
-    )
+    @click.option("--seconds", default=bench.SECONDS, show_default=True, type=Finite(1.0, 3600.0), help="How long.")
     @click.option("--seed", default=1, show_default=True, help="Of everything random.")
     @JSON
     def command(seconds: float, seed: int, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.survey import Ask
 from hub.control import NotRunning, Refused, Said, ask
 from hub.settings import load_site
+from hub.settings_link import is_host
 from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def reaches(command: F) -> F:
     def gathered(**given: Any) -> Any:  # Any: click's own
         fields = {name: given.pop(name) for name in Reach.__struct_fields__ if name not in ("link", "host")}
         reach = Reach(link="", host=_host(given.pop("host")), **fields)
-        with _spoken():
+        with _spoken(by_hand=reach.by_hand):
             return command(reach=reach, **given)
 
     path = click.Path(path_type=Path)
@@ -166,7 +167,9 @@ def asking(link: SiteLink) -> contextlib.AbstractAsyncContextManager[Ask]:
 
 
 def _host(text: str) -> str:
-    if text and not re.fullmatch(r"[^\s:]+(:[1-9]\d{0,4})?", text):
+    name, colon, port = text.partition(":")
+    good = not colon or (re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) <= 0xFFFF)
+    if text and not (good and is_host(name)):
         raise click.UsageError(f"--host {text!r}: write HOST or HOST:PORT, as 192.168.1.20:502")
     return text
 
@@ -181,14 +184,15 @@ def _refuse_while_it_starts(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def _spoken() -> Iterator[None]:
+def _spoken(*, by_hand: bool) -> Iterator[None]:
     """Refusals and lost cables, as the command line says them."""
     try:
         yield
     except Refused as error:
         raise (_Mistake if error.mistake else click.ClickException)(error.words) from error
     except PortError as error:
-        held = "; if that is the hub, name its LINK instead of --port" if "another program" in error.detail else ""
+        way = "name its LINK instead of --port" if by_hand else "name its folder with --data"
+        held = f"; if that is the hub, {way}" if "another program" in error.detail else ""
         raise click.ClickException(error.detail + held) from error
     except TimeoutError as error:
         raise click.ClickException("the running hub does not answer") from error

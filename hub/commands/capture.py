@@ -5,6 +5,7 @@ said, and left out.
 """
 
 import contextlib
+import os
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from firmware_bridge.wire import capture
 from firmware_bridge.wire.mask import Masks
 from hub.clock import Clock
 from hub.commands.cable import Reach, reaches
+from hub.commands.options import Finite
 from hub.commands.watch import heard_on
 
 MOST = 200  # samples a device: more of the same prove nothing more
@@ -28,7 +30,7 @@ MOST = 200  # samples a device: more of the same prove nothing more
 @click.command("capture")
 @click.argument("link", default="")
 @click.option("--device", default="", help="Only this device of the link.")
-@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(0.1, 86400), help="How long.")
+@click.option("--seconds", default=30.0, show_default=True, type=Finite(0.1, 86400), help="How long.")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of the screen."
 )
@@ -36,20 +38,43 @@ MOST = 200  # samples a device: more of the same prove nothing more
 def capture_command(reach: Reach, link: str, device: str, seconds: float, out: Path | None) -> None:
     """Record what crosses a LINK for a while, as [[sample]] blocks; chip ids, serial numbers and credentials masked."""
     reach = reach.named(link)
+    if out is not None:
+        _check_new(out)
+    speakers: set[str] = set()
     samples: dict[str, list[Sample]] = {}
     left_out: Counter[str] = Counter()
     masks = Masks()
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what there is by now
         for heard in heard_on(reach, seconds):
-            if heard.state or (device and heard.device != device):
+            if heard.state:
+                continue
+            speakers.add(heard.device)
+            if device and heard.device != device:
                 continue
             try:
                 _keep(heard, samples, masks)
             except capture.Unfit as error:
                 left_out[f"{heard.device or heard.link}: {error}"] += 1
-    _write(samples, out)
     for why, count in left_out.most_common():
         click.echo(f"left out {count} of {why}", err=True)
+    if not any(samples.values()):
+        raise click.ClickException(_nothing(device, speakers))
+    _write(samples, out)
+
+
+def _nothing(device: str, speakers: set[str]) -> str:
+    if not speakers:
+        return "nobody spoke: is it powered? Would it have spoken in that time (--seconds)?"
+    heard = ", ".join(sorted(name for name in speakers if name)) or "devices that the site does not have"
+    return f"no sample of {device}; heard: {heard}" if device else f"no sample that a profile proves; heard: {heard}"
+
+
+def _check_new(out: Path) -> None:
+    """Said before anything is recorded; a profile that stands there already is not lost."""
+    if out.exists():
+        raise Refusal("--out", "", "is there already", value=out, right="another name, or >> FILE to append to it")
+    if not os.access(out.absolute().parent, os.W_OK | os.X_OK):
+        raise Refusal("--out", "", "cannot be written there", value=out, right="a folder that this user may write to")
 
 
 def _keep(heard: Heard, samples: dict[str, list[Sample]], masks: Masks) -> None:

@@ -14,7 +14,7 @@ from device_profiles.door import Refusal, nearest
 from device_profiles.iso11784 import remark, understand
 from hub.backup import backup, restore
 from hub.clock import Clock
-from hub.commands.options import DATA, JSON, Span, print_lines
+from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order, OrderState
 from hub.query import alarm_lines, first_kept, journal_readings, open_journal
@@ -83,7 +83,7 @@ class OrderLine(msgspec.Struct, frozen=True):
 @click.command("order")
 @click.argument("device")
 @click.argument("command")
-@click.option("--seconds", type=float, help="How long, for a command that takes a duration.")
+@click.option("--seconds", type=Finite(), help="How long, for a command that takes a duration.")
 @click.option("--reason", default="", help="Why; kept with the order.")
 @DATA
 @JSON

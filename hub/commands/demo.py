@@ -18,8 +18,8 @@ from firmware_bridge.simulate.community import play
 from firmware_bridge.simulate.script import Script, load_script
 from hub import broker
 from hub.clock import Clock
-from hub.commands.options import DATA, SITE
-from hub.commands.run import DEFAULT_PORT, configure_log, run_site
+from hub.commands.options import DATA, SITE, Finite
+from hub.commands.run import DEFAULT_PORT, PORT, configure_log, run_site
 from hub.journal import FILE, Journal
 from hub.outcome import Entry, Outcome
 from hub.settings import load_site
@@ -29,12 +29,12 @@ from hub.supervisor import Child, stop_on_signals, zhian
 HERE = Path(simulate.__file__).parent
 COMMUNITY = HERE / "zhongshan.toml"
 EVENING = HERE / "evening.toml"
-SPEEDS = click.FloatRange(0.1, 20.0)
+SPEEDS = Finite(0.1, 20.0)
 
 
 @click.command("demo")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the dashboard; 0.0.0.0 = all.")
-@click.option("--port", type=int, help="Port of the dashboard; 0 takes a free one. Default: 8080, or a free one.")
+@click.option("--port", type=PORT, help="Port of the dashboard; 0 takes a free one. Default: 8080, or a free one.")
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the data here. Default: keep none."
 )

@@ -1,9 +1,11 @@
 """Arguments and printing that several commands share."""
 
+import math
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -19,6 +21,17 @@ DATA = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON (lines) for programs.")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Finite(click.FloatRange):
+    """A number that one can reckon with: "nan" and "inf" are words that a person may write, and no numbers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # Any: click's
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number; write digits, as 2.5", param, ctx)
+        return number
 
 
 class Span(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

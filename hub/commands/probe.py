@@ -11,7 +11,7 @@ import msgspec
 from device_profiles.types import BIT_TABLES, TABLES
 from firmware_bridge.wire.guess import Way, bits, block, ways
 from hub.commands.cable import Reach, asking, reaches, stepped
-from hub.commands.options import JSON
+from hub.commands.options import JSON, Finite
 from hub.control import Refused
 from hub.lending import Answer, Read, read
 from hub.site import SiteLink
@@ -34,7 +34,7 @@ class ProbeLine(msgspec.Struct, frozen=True):
 
 @click.command("probe")
 @click.argument("what", nargs=-1, required=True, metavar="[LINK] UNIT TABLE ADDRESS")
-@click.option("--expect", type=float, help="What its display shows now.")
+@click.option("--expect", type=Finite(), help="What its display shows now.")
 @click.option("--quantity", default="", help="A word of the vocabulary, as laeq: only its sane range is plausible.")
 @JSON
 @reaches
@@ -64,9 +64,16 @@ def _parsed(what: tuple[str, ...], by_hand: bool) -> tuple[str, int, str, int]:
     if table not in TABLES:
         raise click.UsageError(f"TABLE {table!r}: right would be one of {', '.join(TABLES)}")
     try:
-        return link, int(unit), table, int(address, 0)
+        asked, place = int(unit), int(address, 0)
     except ValueError:
         raise click.UsageError(f"UNIT {unit!r} and ADDRESS {address!r}: write numbers, as 3 and 0x1F or 31") from None
+    if not 0 <= asked <= 0xFF:
+        raise click.UsageError(f"UNIT {asked}: units are 1 to 247 (0 and 255: a Modbus TCP device itself)")
+    if not 0 <= place <= 0xFFFF:
+        raise click.UsageError(
+            f"ADDRESS {place}: addresses are 0 to 65535, counted from 0 (a manual's 40001 is holding 0)"
+        )
+    return link, asked, table, place
 
 
 def _data(reach: Reach, wanted: Read) -> bytes:

@@ -30,7 +30,11 @@ def reload_command(site: Path | None, data: Path, as_json: bool) -> None:
             "--data", "", "no hub runs there", value=data, right="the folder of a running `zhian run`"
         ) from None
     except Refused as error:
-        click.echo(f"zhian: {error.words}\nzhian: the hub goes on with the old file", err=True)
+        click.echo(f"zhian: {error.words}", err=True)
+        more = (
+            "the hub goes on with the old file" if error.mistake else "whether the file is in force, the hub's log says"
+        )
+        click.echo(f"zhian: {more}", err=True)
         sys.exit(2 if error.mistake else 1)
     except TimeoutError:
         click.echo(f"zhian: the hub did not answer within {PATIENCE_S:.0f} s; its log says more", err=True)

@@ -49,6 +49,7 @@ from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise,
 
 LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080
+PORT = click.IntRange(0, 65535)
 LOOK_S = 0.5  # how often the journal is asked whether the field process has reloaded
 
 
@@ -56,7 +57,9 @@ LOOK_S = 0.5  # how often the journal is asked whether the field process has rel
 @SITE
 @DATA
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the dashboard; 0.0.0.0 = all.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the dashboard; 0 takes a free one.")
+@click.option(
+    "--port", default=DEFAULT_PORT, show_default=True, type=PORT, help="Port of the dashboard; 0 takes a free one."
+)
 @click.option("--https", is_flag=True, help="The page is reached by HTTPS only, behind a proxy: cookies say Secure.")
 def run_command(site: Path, data: Path, host: str, port: int, https: bool) -> None:
     """Run a site: the hub, its dashboard and, where the site names no broker, a mosquitto."""
@@ -203,8 +206,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 def lock(data: Path) -> IO[str]:
     """Make and hold the data folder; two hubs on one journal would order every gate twice."""
-    data.mkdir(parents=True, exist_ok=True)
-    file = (data / "lock").open("w")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / "lock").open("w")
+    except OSError as error:
+        right = "a folder that this user may write to"
+        raise Refusal("--data", "", f"cannot be used: {error.strerror}", value=data, right=right) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -16,7 +16,7 @@ from firmware_bridge.links import sweep
 from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where, survey
 from firmware_bridge.wire.match import Guess
 from hub.commands.cable import UNITS, Reach, Units, asking, reaches, stepped
-from hub.commands.options import JSON
+from hub.commands.options import JSON, Finite
 from hub.control import Refused
 from hub.lending import Scan, place
 from hub.settings import load_site
@@ -31,9 +31,7 @@ PATIENCE_S = 120.0  # between two signs of life of the hub that scans for us
 @click.option("--speeds", is_flag=True, help="While the hub runs: have it lend the line, and try other speeds too.")
 @click.option("--hosts", default="", help="A part of the network to look for Modbus TCP in, as 192.168.1.0/28.")
 @click.option("--tcp-port", default=502, show_default=True, type=click.IntRange(1, 65535), help="With --hosts.")
-@click.option(
-    "--timeout", default=0.0, type=click.FloatRange(0, 10), help="Seconds until an answer begins; 0: as usual."
-)
+@click.option("--timeout", default=0.0, type=Finite(0, 10), help="Seconds until an answer begins; 0: as usual.")
 @JSON
 @reaches
 def scan_command(

@@ -45,7 +45,8 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
-    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site) + _silenced(checked, site)
+    warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
+    warnings += _silenced(checked, site) + _untold(checked)
     if data is not None:
         warnings += duty_warnings(data, checked)
     counts = {
@@ -69,6 +70,11 @@ def _silenced(site: Site, path: Path) -> list[str]:
     """A rule for lives that the site itself switched off: it may, but nobody should find out by an accident."""
     silenced = {rule.id for rule in all_rules(site, path) if rule.severity == "P1" and rule.use == "off"}
     return [f"rule {name} is switched off: it is P1, a life may hang on it" for name in sorted(silenced)]
+
+
+def _untold(site: Site) -> list[str]:
+    """Alarms that nobody is told of are seen by whoever happens to look."""
+    return [] if site.voices else ["no [[voice]]: an alarm is seen on the dashboard only, and told to nobody"]
 
 
 class ProfileLine(msgspec.Struct, frozen=True):

@@ -135,6 +135,12 @@ def test_probe_watch_and_capture_without_a_hub(bare: Installation) -> None:
     assert captured.returncode == 0, captured.stderr
     assert captured.stdout.startswith("# water/hlk-ld2410\n\n[[sample]]\n")
 
+    wrong = call(bare, "capture", "line", "--seconds", "0.7", "--device", "meter-too")
+    assert wrong.returncode == 1
+    assert "no sample of meter-too; heard: meter-" in wrong.stderr
+    silent = call(bare, "capture", "--port", str(bare.data / "tty" / "nobody"), "--seconds", "0.3")
+    assert (silent.returncode, silent.stdout) == (1, "")
+
     with Watching(bare, "line") as watching:
         watching.until(lambda _: watching.readers >= {"meter-line", "meter-two", "relay-line"})
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_decode_each_transport(run: Run, arguments: tuple[str, ...], code: int, 
         (("readings", "meter", "--data", "no-such-folder"), ("no-such-folder", "--data")),
         (("readings", "meter", "--since", "yesterday"), ("yesterday", "90s, 15m, 1h")),
         (("nonsense",), ("nonsense",)),
+        (("order", "relay", "pulse_1", "--seconds", "nan"), ("'nan'", "not a number")),
+        (("probe", "--port", "/dev/null", "1", "holding", "0", "--expect", "inf"), ("'inf'", "not a number")),
+        (("probe", "--port", "/dev/null", "1", "holding", "40001000"), ("40001000", "0 to 65535", "counted from 0")),
+        (("probe", "--port", "/dev/null", "300", "holding", "0"), ("300", "1 to 247")),
+        (("scan", "--host", "127.0.0.1:70000"), ("127.0.0.1:70000", "192.168.1.20:502")),
+        (("scan", "--host", "192.168.1..20"), ("192.168.1..20", "192.168.1.20:502")),
+        (("capture", "--port", "/dev/null", "--out", "/no-such/x"), ("--out = '/no-such/x'", "cannot be written")),
+        (("capture", "--port", "/dev/null", "--out", "pyproject.toml"), ("--out", "there already", ">>")),
+        (("reload", "--data", "no-such-folder"), ("--data = 'no-such-folder'", "no hub runs there")),
     ],
 )
 def test_mistakes_exit_2_and_say_what_is_right(run: Run, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -105,6 +115,41 @@ def test_mistakes_exit_2_and_say_what_is_right(run: Run, arguments: tuple[str, .
 
     assert code == 2
     assert all(word in error for word in words), error
+
+
+def test_a_folder_or_port_that_cannot_be_is_the_users_mistake(run: Run, tmp_path: Path) -> None:
+    """`zhian run` names --data and --port; nobody at the box has to read a traceback."""
+    path = example(tmp_path)
+
+    code, _, error = run("run", str(path), "--data", "/proc/zhian")
+    assert (code, error) == (2, "zhian: --data = '/proc/zhian': cannot be used: No such file or directory; "
+                                "a folder that this user may write to\n")  # fmt: skip
+    code, _, error = run("run", str(path), "--port", "70000")
+    assert code == 2
+    assert "--port" in error
+
+
+def test_output_that_finds_no_room_is_said_in_words() -> None:
+    """A full disk behind `>` is no traceback, and no success."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hub", "profiles"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "zhian: No space left on device\n")
+
+
+def test_check_warns_of_a_site_that_tells_nobody(run: Run, tmp_path: Path) -> None:
+    """Without a voice an alarm waits until somebody looks; with one there is no such warning."""
+    path = example(tmp_path)
+    assert "told to nobody" not in run("check", str(path))[1]
+    text = path.read_text(encoding="utf-8")
+    start = text.index("[[voice]]")
+    path.write_text(text[:start] + text[text.index("# Where the numbers") :], encoding="utf-8")
+
+    code, out, _ = run("check", str(path))
+
+    assert code == 0
+    assert "warning: no [[voice]]: an alarm is seen on the dashboard only, and told to nobody" in out
 
 
 def test_check_passes_the_example(run: Run, tmp_path: Path) -> None:

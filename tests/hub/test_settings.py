@@ -110,6 +110,32 @@ MISTAKES = [
     ('device = "relay"', 'device = "realy"', "zone[0].siren.device", "realy", 'did you mean "relay"'),
     ('command = "pulse_2"', 'command = "puls_2"', "zone[0].siren.command", "puls_2", 'did you mean "pulse_2"'),
     ("[site]", "[site", "file", "", "not valid TOML"),
+    ("seconds = 5.0", "seconds = 9999.0", "zone[0].siren.seconds", "9999", "0.1 to 3276.7"),
+    ('"pulse_2", seconds', '"on_2", seconds', "zone[0].siren.seconds", "5.0", "leave it out"),
+    ("seconds = 5.0", "seconds = nan", "zone[0].siren.seconds", "nan", "finite"),
+    ("every = 2.0", "every = inf", "link[0].device[1].every", "inf", "finite"),
+    ("every = 2.0", "every = 60", "link[0].device[1].silent_after", "10", "which is 60"),
+    ("every = 2.0", "\n".join(["[rule.gate-held]", "on_delay = inf"]), "rule.gate-held.on_delay", "inf", "finite"),
+    ('host = "127.0.0.1"', 'host = "192.168.1..20"', "link[1].host", "192.168.1..20", "192.168.1.20"),
+    ('host = "127.0.0.1"', 'host = "192.168.1.256"', "link[1].host", "192.168.1.256", "192.168.1.20"),
+    ('host = "127.0.0.1"', 'host = "10.0.0.1:502"', "link[1].host", "10.0.0.1:502", "alone"),
+    ('host = "127.0.0.1"', f'host = "{"a" * 64}.lan"', "link[1].host", "aaa", "192.168.1.20"),
+    ("baud = 4800", "baud = 99999999999", "link[0].baud", "99999999999", "9600"),
+    ('"/dev/ttyUSB0"', '"ttyUSB0"', "link[0].port", "ttyUSB0", "/dev/serial/by-id"),
+    ('kind = "modbus-rtu"', 'kind = ["modbus-rtu"]', "link[0].kind", "modbus-rtu", "modbus-rtu"),
+    ('kind = "mqtt"', 'kind = "mqtt"\nlisten = "127.0.0.1:70000"', "link[2].listen", "70000", "127.0.0.1:1883"),
+    ('kind = "mqtt"', 'kind = "mqtt"\nurl = "http://x"', "link[2].url", "http://x", "mqtt://HOST:PORT"),
+    ('kind = "mqtt"', 'kind = "mqtt"\nurl = "mqtt://[x"', "link[2].url", "mqtt://[x", "mqtt://HOST:PORT"),
+    ('kind = "mqtt"', 'kind = "mqtt"\n[[link]]\nid = "two"\nkind = "mqtt"', "link[3]", "two", "devices on mqtt"),
+    ('"old/{device}/state"', '"old/{devise}/state"', "link[2].device[0].topic", "{devise}", "{device}"),
+    ('"old/{device}/state"', '"{"', "link[2].device[0].topic", "{", "{device}"),
+    ('"old/{device}/state"', '"old/+/state"', "link[2].device[0].topic", "old/+", "of its own"),
+    ('"old/{device}/state"', f'"{"a/" * 120}b"', "link[2].device[0].topic", "a/a", "200 characters at most"),
+    ('"old/{device}/state"', '"{site}/{device}/do"', "link[2].device[0].orders", "/do", "three different topics"),
+    ('id = "gate"', 'id = "zhian-hub"', "link[2].device[0].id", "zhian-hub", "choose another"),
+    ('id = "gate"', f'id = "{"g" * 65}"', "link[2].device[0].id", "ggg", "64 characters"),
+    ('closed = "20', 'at = [5, 0]\nclosed = "20', "zone[0].at", "5", "from 0 to 1"),
+    ("baud = 4800", 'baud = 4800\nparity = "even"', "link[0].parity", "even", '"E", "N", "O"'),
 ]  # fmt: skip
 
 
@@ -128,6 +154,24 @@ def test_a_mistake_is_named(tmp_path: Path, right: str, wrong: str, key: str, va
     assert text.startswith(f"{path}: {key}")
     assert value in text
     assert hint in text
+
+
+def test_what_windows_editors_write(tmp_path: Path) -> None:
+    """A mark at the beginning of a UTF-8 file is none of its words; another encoding is named, with the line."""
+    path = tmp_path / "site.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_site(path).id == "garden"
+
+    path.write_bytes(GOOD.encode("gbk"))
+    with pytest.raises(Refusal, match=r"not UTF-8 \(line 4\); save it as UTF-8"):
+        load_site(path)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "9" * 5000])
+def test_toml_that_nobody_writes_is_refused_too(tmp_path: Path, text: str) -> None:
+    """Whatever stands in a file, it is refused and ends nothing: a running hub reads it as well."""
+    with pytest.raises(Refusal, match="not valid TOML"):
+        load_site(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +194,8 @@ VOICES = [
     ('id = "Duty Room"\nkind = "log"', "voice[0].id", "Duty Room", "lower case"),
     ('id = "a"\nkind = "webhook"\nurl = "file:///etc/passwd"', "voice[0].url", "file:///etc/passwd", "https://"),
     ('id = "a"\nkind = "webhook"', "voice[0].url", "", "https://"),
+    ('id = "a"\nkind = "webhook"\nurl = "http://a..b/x"', "voice[0].url", "a..b", "https://"),
+    ('id = "a"\nkind = "webhook"\nurl = "http://a/b c"', "voice[0].url", "b c", "https://"),
     ('id = "a"\nkind = "mqtt"\ntopic = "{zone}/x"', "voice[0].topic", "{zone}/x", "{source}"),
 ]
 
