@@ -268,6 +268,7 @@ def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fr
                 unwatched=not hub_fresh or zone.id in blind,
             )
         )
+    places.sort(key=lambda place: place.severity or "P9", reverse=True)  # the most urgent is drawn on top of the others
     return places
 
 

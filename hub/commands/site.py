@@ -46,7 +46,7 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
-    warnings += _silenced(checked, site) + _untold(checked)
+    warnings += _silenced(checked, site) + _untold(checked) + _piled(checked, site)
     if data is not None:
         warnings += duty_warnings(data, checked)
     counts = {
@@ -75,6 +75,16 @@ def _silenced(site: Site, path: Path) -> list[str]:
 def _untold(site: Site) -> list[str]:
     """Alarms that nobody is told of are seen by whoever happens to look."""
     return [] if site.voices else ["no [[voice]]: an alarm is seen on the dashboard only, and told to nobody"]
+
+
+def _piled(site: Site, path: Path) -> list[str]:
+    """Zones in one place on the plan, as those are that were given none: one marker hides the other."""
+    seen: dict[tuple[float, float], str] = {}
+    return [
+        f"{path}: zone[{at}].at = {list(zone.at)}: is the place of {first} too, and hides it on the plan"
+        for at, zone in enumerate(site.zones)
+        if (first := seen.setdefault(zone.at, zone.id)) != zone.id
+    ]
 
 
 class ProfileLine(msgspec.Struct, frozen=True):

@@ -79,6 +79,17 @@ def test_without_heartbeat_nothing_counts_as_watched(admin: "Browser", field: "F
     assert "38.4" not in page
 
 
+def test_the_most_urgent_place_is_on_top(admin: "Browser", field: "Field") -> None:
+    """Zones that stand near each other on the plan: a P1 is never under the marker of a P2, nor of a calm one."""
+    field.all_well()
+    field.alarm("gate-held", "gate-east", severity="P2")
+    field.alarm("noise-limit", "noise-square", severity="P3")
+    field.alarm("water-presence", "radar-lake", severity="P1")
+    drawn = re.findall(r'id="place-([a-z-]+)"', admin.client.get("/").text)
+    assert sorted(drawn) == sorted(zone.id for zone in field.site.zones)
+    assert drawn[-3:] == ["square", "east-gate", "lake"]
+
+
 def test_most_urgent_first(admin: "Browser", field: "Field") -> None:
     """By priority, then what nobody has acknowledged, then the oldest."""
     field.all_well()

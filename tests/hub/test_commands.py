@@ -172,6 +172,16 @@ def test_check_warns_of_a_site_that_tells_nobody(run: Run, tmp_path: Path) -> No
     assert "warning: no [[voice]]: an alarm is seen on the dashboard only, and told to nobody" in out
 
 
+def test_check_warns_of_zones_in_one_place(run: Run, tmp_path: Path) -> None:
+    """The middle of the plan is where all zones are that were given no place."""
+    path = example(tmp_path, **{"at = [0.50, 0.08]": "at = [0.62, 0.41]"})
+
+    code, out, _ = run("check", str(path))
+
+    assert code == 0
+    assert f"warning: {path}: zone[1].at = [0.62, 0.41]: is the place of lake too" in out
+
+
 def test_check_passes_the_example(run: Run, tmp_path: Path) -> None:
     """The example that an installer copies is right."""
     code, out, error = run("check", str(example(tmp_path)), "--json")
