@@ -84,6 +84,32 @@ def _check_readings(profile: Profile, path: Path) -> None:
                     right=nearest(state, quantity.states),
                 )
         _check_type(field, quantity, path, key)
+        _check_range(field, quantity, path, key)
+        _check_once(field, path, key)
+
+
+def _check_range(field: RegisterField | FrameField | JsonField, quantity: Quantity, path: Path, key: str) -> None:
+    """The maker's range lets something through, and nothing that the vocabulary takes for a mistake."""
+    if field.range is None:
+        return
+    (lowest, highest), shown = field.range, list(field.range)
+    if lowest >= highest:
+        raise Refusal(path, f"{key}.range", "lets nothing through", value=shown, right="[lowest, highest]")
+    if quantity.range and not quantity.range[0] <= lowest < highest <= quantity.range[1]:
+        right = f"within {list(quantity.range)} {quantity.unit}".rstrip()
+        raise Refusal(path, f"{key}.range", f"is wider than that of {quantity.name}", value=shown, right=right)
+
+
+def _check_once(field: RegisterField | FrameField | JsonField, path: Path, key: str) -> None:
+    """A word of two meanings would be taken for the first one."""
+    seen: dict[tuple[type, object], str] = {}
+    for name, words in {
+        "absent": field.absent,
+        **{f"choices.{s}": words for s, words in field.choices.items()},
+    }.items():
+        for word in words:
+            if (before := seen.setdefault((type(word), word), name)) != name:
+                raise Refusal(path, f"{key}.{name}", f"means {before} already", value=word, right="one meaning a word")
 
 
 def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantity, path: Path, key: str) -> None:
@@ -111,6 +137,10 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
 def _check_commands(profile: Profile, path: Path) -> None:
     for name, command in profile.command.items():
         key = f"command.{name}.confirm"
+        span = command.seconds
+        if span is not None and not 0 < span.min <= span.default <= span.max:
+            right = "0 < min <= default <= max: without seconds of its own an order takes the default"
+            raise Refusal(path, f"command.{name}.seconds", "cannot be given", value=span.default, right=right)
         if not command.confirm:
             raise Refusal(path, key, "a command says which reading confirms it", right='as confirm = { gate = "open" }')
         for quantity_name, state in command.confirm.items():

@@ -74,6 +74,18 @@ def _check_words(field: RegisterField, path: Path, key: str) -> None:
         nan = word == "nan" and field.type in _FLOATS and place.endswith(".absent")
         if not nan and (not isinstance(word, wanted) or isinstance(word, bool)):
             raise Refusal(path, place, f"is not what a {field.type} says", value=word, right=right)
+        lowest, highest = _span(field)
+        if isinstance(word, int) and field.type not in _FLOATS and not lowest <= word <= highest:
+            right = f"{lowest} to {highest}, as a number or as the bytes stand"
+            raise Refusal(path, place, f"is more than a {field.type} holds", value=word, right=right)
+
+
+def _span(field: RegisterField) -> tuple[int, int]:
+    """What may stand in its bytes, read as a number or as they are."""
+    if field.type == "bit":
+        return 0, 1
+    lowest = -(1 << 8 * field.width - 1) if field.type.startswith("i") else 0
+    return lowest, (1 << 8 * field.width) - 1
 
 
 def _check_values(command: ModbusCommand, path: Path, key: str) -> None:
