@@ -58,7 +58,9 @@ def watch_command(reach: Reach, link: str, as_json: bool) -> None:
     if link or reach.by_hand:
         reach = reach.named(link)
     ages: dict[tuple[str, str, int], int] = {}
+    what = reach.port or link or "all links of the running hub"
     try:
+        click.echo(f"watching {what}; a line comes with each word on the cable, Ctrl-C ends it", err=True)
         for heard in heard_on(reach):
             line = line_of(heard, ages)
             click.echo(msgspec.json.encode(line) if as_json else "\n".join(texts_of(line, colour=coloured())))

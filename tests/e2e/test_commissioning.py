@@ -14,6 +14,7 @@ from typing import Self
 import pytest
 
 from device_profiles.load import ROOT, load
+from firmware_bridge.simulate.tty import Tty
 from hub.__main__ import main
 from hub.control import ask
 from tests.e2e.conftest import Installation, wait_for
@@ -143,6 +144,18 @@ def test_probe_watch_and_capture_without_a_hub(bare: Installation) -> None:
 
     with Watching(bare, "line") as watching:
         watching.until(lambda _: watching.readers >= {"meter-line", "meter-two", "relay-line"})
+
+
+def test_a_watcher_of_a_silent_port_says_that_it_watches(tmp_path: Path) -> None:
+    """Silence on the screen must be the cable's, not the program's."""
+    with Tty(tmp_path / "port") as tty:
+        command = [sys.executable, "-m", "hub", "watch", "--port", str(tty.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            assert watching.stderr is not None
+            said = watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(20) == 0
+    assert said.startswith(f"watching {tty.path}; ")
 
 
 class Watching:
