@@ -82,6 +82,8 @@ def _find(site: Site, device_id: str, path: Path) -> tuple[Device, MqttBrokerLin
 def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew: bool) -> Credentials:
     _same_site(site, data)
     notes: list[str] = []
+    if not (data / FILE).exists():
+        notes.append(f"no hub has run on {data} yet: a hub with another --data does not know this password")
     if renew or device.id not in broker.credentials(data):
         broker.prepare(site, link, data, renew=device.id if renew else "")
         if not broker.read_again(data):

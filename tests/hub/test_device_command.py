@@ -77,6 +77,7 @@ def test_what_an_electrician_types_in(run: Run, site: Callable[[str], Path], tmp
     notes = " ".join(told.pop("notes"))
     assert "this machine only" in notes
     assert "does not run now" in notes
+    assert f"no hub has run on {tmp_path} yet" in notes
     assert told == {
         "device": "gate-north",
         "host": "127.0.0.1",
