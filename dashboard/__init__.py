@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -119,6 +120,14 @@ def _say_errors(app: Flask) -> None:
             "The hub's journal cannot be read. Nothing on this page is watched. See whether the hub runs."
         )
         return render_template("error.html", code=503, message=message), 503
+
+    @app.errorhandler(OperationalError)
+    def no_room(error: OperationalError) -> tuple[Response | str, int]:
+        current_app.logger.warning("users: %s", error.orig)
+        if request.path.startswith("/api/"):
+            return jsonify(error="nothing can be stored", code=507), 507
+        message = gettext("Nothing can be stored now: the disk is full or broken. Tell the administrator at once.")
+        return render_template("error.html", code=507, message=message), 507
 
 
 def _in_words(code: int) -> str:

@@ -118,7 +118,7 @@ class OfficeApp:
             if loop_time >= due:
                 due = loop_time + TOUCH_S
                 stay = [digest for digest, role in alive.items() if role in STAY]
-                await asyncio.to_thread(sessions.touch, self._office.users, stay, now)
+                await asyncio.to_thread(sessions.keep, self._office.users, stay, now)
 
     async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
         """Server-sent events for one page: beat, change, values, ended."""

@@ -5,17 +5,20 @@ second. Delays are per name and per address, are kept in the database, and never
 """
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterable
 
 import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from dashboard.users import Role, SignIn, Throttle, User
 from hub.clock import Clock
 
+LOG = logging.getLogger("zhian.sessions")
 IDLE_MS = 30 * 60 * 1000
 MOST_MS = 12 * 3600 * 1000
 TOUCH_MS = 15 * 1000  # `seen` is written at most so often
@@ -60,14 +63,14 @@ def begin(engine: Engine, user: User, address: str, now: int) -> str:
 def find(engine: Engine, token: str, now: int, *, touch: bool = True) -> Signed | None:
     """Who holds this token, or None when its session has ended. `touch`: this is a sign of life of the person."""
     digest = digest_of(token)
-    with Session(engine) as db, db.begin():
+    with Session(engine) as db:
         row = db.execute(_living(now).where(SignIn.digest == digest)).first()
-        if row is None:
-            return None
-        sign_in, user = row
-        if touch and now - sign_in.seen > TOUCH_MS:
-            sign_in.seen = now
-        return Signed(digest, user.id, user.name, Role(user.role), sign_in.proved)
+    if row is None:
+        return None
+    sign_in, user = row
+    if touch and now - sign_in.seen > TOUCH_MS:
+        keep(engine, [digest], now)
+    return Signed(digest, user.id, user.name, Role(user.role), sign_in.proved)
 
 
 def living(engine: Engine, digests: Iterable[str], now: int) -> dict[str, Role]:
@@ -77,10 +80,13 @@ def living(engine: Engine, digests: Iterable[str], now: int) -> dict[str, Role]:
         return {sign_in.digest: Role(user.role) for sign_in, user in rows}
 
 
-def touch(engine: Engine, digests: Iterable[str], now: int) -> None:
-    """These sessions are in use."""
-    with Session(engine) as db, db.begin():
-        db.execute(update(SignIn).where(SignIn.digest.in_(list(digests)), SignIn.ended.is_(None)).values(seen=now))
+def keep(engine: Engine, digests: Iterable[str], now: int) -> None:
+    """These sessions are in use. Where that cannot be written, they end in their time, and are read until then."""
+    try:
+        with Session(engine) as db, db.begin():
+            db.execute(update(SignIn).where(SignIn.digest.in_(list(digests)), SignIn.ended.is_(None)).values(seen=now))
+    except OperationalError as error:  # a full disk: whoever looks at an alarm must not lose the page for it
+        LOG.warning("that a session is in use cannot be written: %s", error.orig)
 
 
 def prove(engine: Engine, digest: str, now: int) -> None:

@@ -157,8 +157,8 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
             health.source for health in facts.health.values() if health.kind == "link" and health.state != "up"
         ],
         places=_places(site, visible, unwatched, hub_fresh=fresh),
-        figures=list(_figures(site, facts, now)),
-        devices_ok=sum(why_unwatched(device, facts.health) is None for device in site.devices().values()),
+        figures=list(_figures(site, facts, now, hub_fresh=fresh)),
+        devices_ok=sum(fresh and why_unwatched(device, facts.health) is None for device in site.devices().values()),
         devices=len(site.devices()),
         mutes=facts.mutes,
     )
@@ -271,14 +271,14 @@ def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fr
     return places
 
 
-def _figures(site: Site, facts: Facts, now: int) -> Iterable[KeyValue]:
+def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable[KeyValue]:
     zones, limits = site.zones_by_id(), NoiseLimits(site)
     for quantity in ("laeq", "water_level"):
         for device in site.devices().values():
             if quantity not in device.profile.reading:
                 continue
             reading = facts.latest.get((device.id, quantity))
-            alive = reading is not None and why_unwatched(device, facts.health) is None
+            alive = hub_fresh and why_unwatched(device, facts.health) is None
             yield KeyValue(
                 device=device.id,
                 quantity=quantity,

@@ -1,6 +1,7 @@
 """The command line. One file a group of commands in `hub/commands`, the one room that may import every other."""
 
 import importlib
+import sqlite3
 import sys
 
 import click
@@ -88,6 +89,11 @@ def main() -> None:
             raise
         what = f"{error.filename}: " if error.filename else ""
         click.echo(f"zhian: {what}{error.strerror or error}", err=True)
+        sys.exit(1)
+    except sqlite3.Error as error:
+        if sys.argv[1:2] and sys.argv[1] in LASTING:
+            raise
+        click.echo(f"zhian: the journal: {error}", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

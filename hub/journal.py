@@ -39,6 +39,13 @@ class JournalError(Exception):
     """The journal cannot be used as it is; the text names the file and the remedy."""
 
 
+def _remedy(error: sqlite3.DatabaseError) -> str:
+    """Only a damaged file is to be moved away: a whole one holds the open alarms."""
+    if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "move the file away or restore a backup"
+    return "is the disk full, or is the file another user's? Leave the file where it is: it holds the open alarms"
+
+
 class Journal:
     """The open journal of one site. Every part of a transaction is one statement: each gives up the interpreter."""
 
@@ -50,7 +57,7 @@ class Journal:
             self.db = connect(path)
             self.db.executescript(SCHEMA.read_text(encoding="utf-8"))
         except sqlite3.DatabaseError as error:
-            raise JournalError(f"{path}: {error}; move the file away or restore a backup") from error
+            raise JournalError(f"{path}: {error}; {_remedy(error)}") from error
         self._claim(site.id)
         self._last = batches.last_seq(self.db)
         self._latest = Latest()

@@ -71,6 +71,8 @@ class Reloader:
             change = await asyncio.shield(self._start())  # an asker who hangs up leaves nothing half done
         except Refusal as error:
             raise Refused(str(error)) from None
+        except OSError as error:
+            raise Refused(f"not all of it could be written: {error}; reload again", mistake=False) from error
         yield msgspec.to_builtins(change)
 
     def on_signal(self) -> None:
@@ -86,7 +88,7 @@ class Reloader:
     def _ended(self, task: asyncio.Task[Change]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at: a Refusal is in the log, and all else ends the process
+            task.exception()  # looked at: the log has it
 
     async def reload(self) -> Change:
         """Read the file and go on with it. Raises Refusal, and then nothing has changed."""
@@ -94,6 +96,9 @@ class Reloader:
             return await self._reload()
         except Refusal as error:
             LOG.error("not reloaded, the hub goes on with the old file: %s", error)
+            raise
+        except OSError as error:  # a full disk: the broker's files, or the copy of what was accepted
+            LOG.error("not all of the reload could be written: %s", error)
             raise
 
     async def _reload(self) -> Change:

@@ -1,9 +1,12 @@
 """`zhian user`: who may open the dashboard."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.users import ROLES, add_user, list_users, set_password
 from hub.commands.options import DATA, JSON, print_lines
@@ -20,7 +23,8 @@ def user_command() -> None:
 @DATA
 def user_add(name: str, role: str, data: Path) -> None:
     """Add NAME and print the first password."""
-    click.echo(f"{name} ({role}): {add_user(data, name, role)}")
+    with _stored():
+        click.echo(f"{name} ({role}): {add_user(data, name, role)}")
 
 
 @user_command.command("passwd")
@@ -28,7 +32,8 @@ def user_add(name: str, role: str, data: Path) -> None:
 @DATA
 def user_passwd(name: str, data: Path) -> None:
     """Give NAME a new password and print it; open sessions of NAME end."""
-    click.echo(f"{name}: {set_password(data, name)}")
+    with _stored():
+        click.echo(f"{name}: {set_password(data, name)}")
 
 
 class UserLine(msgspec.Struct, frozen=True):
@@ -43,4 +48,14 @@ class UserLine(msgspec.Struct, frozen=True):
 @JSON
 def user_list(data: Path, as_json: bool) -> None:
     """Print all users with their roles."""
-    print_lines((UserLine(name, role) for name, role in list_users(data)), as_json=as_json)
+    with _stored():
+        print_lines((UserLine(name, role) for name, role in list_users(data)), as_json=as_json)
+
+
+@contextlib.contextmanager
+def _stored() -> Iterator[None]:
+    """A full disk or a damaged file, in words."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise click.ClickException(f"the file of the users (office.sqlite): {error.orig}") from error

@@ -67,10 +67,16 @@ def test_a_chip_reader_may_be_silent_while_its_cable_is_up(admin: "Browser", fie
 def test_without_heartbeat_nothing_counts_as_watched(admin: "Browser", field: "Field", clock: "StillClock") -> None:
     """A hub that does not answer is said in red, and every place is hatched."""
     field.all_well()
+    field.read("noise-square", "laeq", 38.4)
+    page = admin.client.get("/").text
+    assert ("<b>14</b> / 14" in page, "38.4" in page) == (True, True)
     clock.at += 60_000
     page = admin.client.get("/").text
     assert "The hub does not answer." in page
     assert page.count("blind-area") == len(field.site.zones)
+    assert "<b>0</b> / 14" in page
+    assert "no value" in page
+    assert "38.4" not in page
 
 
 def test_most_urgent_first(admin: "Browser", field: "Field") -> None:

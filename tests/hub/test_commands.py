@@ -138,6 +138,26 @@ def test_output_that_finds_no_room_is_said_in_words() -> None:
     assert (done.returncode, done.stderr) == (1, "zhian: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("file", "arguments", "words"),
+    [
+        ("journal.sqlite", ("alarms",), "zhian: the journal: "),
+        ("journal.sqlite", ("dog", "list"), "zhian: the journal: "),
+        ("office.sqlite", ("user", "list"), "Error: the file of the users (office.sqlite): "),
+    ],
+)
+def test_a_damaged_file_is_said_in_words(
+    run: Run, tmp_path: Path, file: str, arguments: tuple[str, ...], words: str
+) -> None:
+    """After a power cut on a bad card: which file it is, and no traceback."""
+    (tmp_path / file).write_bytes(b"SQLite format 3\0" + bytes(5000))
+
+    code, out, error = run(*arguments, "--data", str(tmp_path))
+
+    assert (code, out) == (1, "")
+    assert error.startswith(words)
+
+
 def test_check_warns_of_a_site_that_tells_nobody(run: Run, tmp_path: Path) -> None:
     """Without a voice an alarm waits until somebody looks; with one there is no such warning."""
     path = example(tmp_path)

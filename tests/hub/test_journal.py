@@ -176,6 +176,12 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"not a database")
 
 
+def test_a_whole_file_is_not_to_be_moved_away(tmp_path: Path) -> None:
+    """What cannot be written now, for the disk or the folder's sake, holds the open alarms and stays where it is."""
+    with pytest.raises(JournalError, match=r"unable to open database file; is the disk full.*Leave the file"):
+        Journal(tmp_path, a_site())
+
+
 def test_read_only_means_read_only(journal: Journal) -> None:
     """A reader's connection cannot write."""
     reader = connect(journal.path, read_only=True)

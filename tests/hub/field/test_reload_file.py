@@ -165,6 +165,19 @@ async def test_an_asker_who_hangs_up_leaves_nothing_half_done(filed: Filed, brak
         assert str(await filed.reloader.reload()) == "nothing changed"
 
 
+async def test_a_disk_that_takes_nothing_is_said(filed: Filed, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the asker nor the log is left with a line that was cut off; the next reload makes good what lacks."""
+    (filed.data / f"{ACCEPTED}.new").mkdir()
+    async with filed.hub.running(), Control(filed.data, {"reload": filed.reloader.answer}):
+        with pytest.raises(Refused, match=r"not all of it could be written: .*; reload again") as refused:
+            await asyncio.to_thread(list, ask(filed.data, "reload", timeout=10))
+        assert not refused.value.mistake
+        assert "not all of the reload could be written" in caplog.text
+        (filed.data / f"{ACCEPTED}.new").rmdir()
+        await asyncio.to_thread(list, ask(filed.data, "reload", timeout=10))
+        assert (filed.data / ACCEPTED).exists()
+
+
 async def test_another_file_is_not_this_hubs(filed: Filed, tmp_path: Path) -> None:
     """Naming a file that the hub was not started with is refused, in words; naming its own is well."""
     async with filed.hub.running(), Control(filed.data, {"reload": filed.reloader.answer}):
