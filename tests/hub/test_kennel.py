@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from hub.agenda import vaccinations
 from hub.journal import FILE, Journal, connect, requested_orders
 from hub.kennel import Change, changes
