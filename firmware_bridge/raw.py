@@ -5,7 +5,7 @@ the last one is durable: only then does it acknowledge (MQTT) and read on. It ne
 """
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -127,3 +127,11 @@ class Link(Protocol):
 
     async def send(self, device: str, action: Action) -> None:
         """Do it now, before the next poll; return when it has left (and, on Modbus, was echoed). Raises SendError."""
+
+
+@runtime_checkable
+class Broker(Protocol):
+    """A link whose other end keeps messages for others, and may throw some away."""
+
+    async def dropped(self) -> int | None:
+        """How many it has thrown away since it was started; None: not known."""

@@ -34,7 +34,7 @@ COMMANDS = {
     "mute": "hub.commands.sayso",
     "unmute": "hub.commands.sayso",
     "mutes": "hub.commands.sayso",
-    "dog": "hub.commands.data",
+    "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
     "voice": "hub.commands.voice",
     "backup": "hub.commands.data",

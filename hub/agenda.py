@@ -20,10 +20,12 @@ from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
 from hub.journal import FILE as JOURNAL
 from hub.journal import connect, put_order
+from hub.kennel import OVERDUE, VACCINATED, Change, changes
 from hub.outbox import voice_states
+from hub.outcome import Order
 from hub.retention import forget_traces, prune_journal
 from hub.site import Site
-from hub.trial import due_trials
+from hub.trial import DAY_MS, EXPIRES_MS, due_trials
 
 KEEP_BACKUPS = 7
 
@@ -120,6 +122,37 @@ def voice_tests(site: Site, data: Path) -> Job:
         return len(orders)
 
     return Job("test-voices", Daily(10), put)
+
+
+def vaccinations(site: Site, data: Path) -> Job:
+    """Each hour (a box may be off at midnight): dogs whose certificate has run out go on the list of a rule."""
+
+    def put(now: int) -> int:
+        today = datetime.fromtimestamp(now / 1000, site.tz).date()
+        with closing(connect(data / JOURNAL)) as db:
+            entries = {name: dict(db.execute(_ENTRIES, (name,)).fetchall()) for name in (VACCINATED, OVERDUE)}
+            due = changes(entries[VACCINATED], entries[OVERDUE].keys(), today)
+            for change in due:
+                put_order(db, _list_order(change, now))
+        return len(due)
+
+    return Job("vaccinations", Every(60), put)
+
+
+_ENTRIES = "SELECT id, note FROM entry WHERE list = ?"
+
+
+def _list_order(change: Change, now: int) -> Order:
+    return Order(
+        id=0,
+        token=f"vaccination/{change.chip}/{change.overdue}/{now // DAY_MS}",
+        kind="list-add" if change.overdue else "list-remove",
+        target=OVERDUE,
+        actor="calendar",
+        issued=now,
+        expires=now + EXPIRES_MS,
+        text=change.chip,
+    )
 
 
 def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -> Backup:

@@ -29,7 +29,11 @@ from hub.site import MqttBrokerLink, Site
 MOST_CONNECTIONS = 10_000
 _FORMS = {
     "passwords": re.compile(r"[a-z0-9-]+:\$7\$\d+\$[\w+/=]+\$[\w+/=]+"),
-    "access": re.compile(r"user [a-z0-9-]+|topic (read|write) " + TOPIC.pattern + r"|topic readwrite #"),
+    "access": re.compile(
+        r"user [a-z0-9-]+|topic (read|write) "
+        + TOPIC.pattern
+        + r"|topic readwrite #|topic read \$SYS/broker/publish/messages/dropped"
+    ),
 }
 ITERATIONS = 101  # what mosquitto_passwd of Debian 12 writes; the passwords are random, so stretching adds nothing
 
@@ -160,7 +164,7 @@ def _flaw(folder: Path) -> str:
 def _prepare(site: Site, link: MqttBrokerLink, data: Path, renew: str) -> Path:
     folder = data / "broker"
     devices = [device for device in link.devices if isinstance(device.options, MqttLink)]
-    access = [f"user {HUB}", "topic readwrite #"]
+    access = [f"user {HUB}", "topic readwrite #", "topic read $SYS/broker/publish/messages/dropped"]
     for device in devices:
         access += _access(site.id, device.id, device.options)  # type: ignore[arg-type]  # filtered above
     known = {name: word for name, word in credentials(data).items() if name != renew}

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.raw import Action, Arrival, Link, Redelivery, SendError, Trouble
+from firmware_bridge.raw import Action, Arrival, Broker, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.serials import Numbered
@@ -52,7 +52,7 @@ class Field:
         self._clock = clock
         self._committer = Committer(journal)
         self._duty = DutyRoom(site, core, self._committer, self._take, journal.path.parent, clock)
-        self._inspector = Inspector(core, self._committer, self._take, journal.path.parent, clock)
+        self._inspector = Inspector(core, self._committer, self._take, journal.path.parent, clock, self._thrown_away)
         self._flood = journal.flood(clock.now())
         self._announcer = Announcer(
             site, rules, self._committer, self._links, clock, self._heard, self._duty.callees, lambda: self._flood
@@ -189,6 +189,12 @@ class Field:
         if type(said) is Numbered:
             return self._sequences.take(arrival.device, said.serial, said, arrival.rx)
         return said
+
+    async def _thrown_away(self) -> int | None:
+        """By all brokers that say so."""
+        counts = [await link.dropped() for link in self._links.values() if isinstance(link, Broker)]
+        known = [count for count in counts if count is not None]
+        return sum(known) if known and len(known) == len(counts) else None
 
     async def _tick(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The hub looks at itself: the disk of its data folder, the machine's clock, and whether the office's shipper keeps up.
+"""The hub looks at itself: its disk, the machine's clock, whether the office ships, and whether a broker throws away.
 
 What it finds are answers of `self` rules (hub/rules/hub.toml); words are numbers, for the page says the rest. A broker
 that is gone is `link-down` already.
@@ -22,6 +22,8 @@ LOOK_S = 10.0
 DISK_LOW, DISK_WELL = 10.0, 11.0  # per cent free, as rule disk-low has it for other computers
 LAG_MOST_S, LAG_WELL_S = 900.0, 300.0  # as rule store-behind
 STEP_S, STEP_TOLD_S = 2.0, 600.0  # a clock that was set by more is told for so long
+LOST_TOLD_S = 600.0
+COUNT_EVERY = 6  # looks: a broker is asked once a minute
 _TIME_ERROR, _TIMEX_BYTES = 5, 256  # adjtimex(2): the clock is not synchronised; struct timex has 208 bytes on Linux
 _BEHIND = "SELECT rx FROM batch WHERE last > (SELECT seq FROM cursor WHERE name = 'history') ORDER BY last LIMIT 1"
 
@@ -34,6 +36,7 @@ class Found(msgspec.Struct, frozen=True):
     wall_s: float
     running_s: float  # by a clock that nobody sets
     synchronised: bool | None
+    dropped: int | None = None  # by the brokers, since they were started
 
 
 class Verdicts:
@@ -44,6 +47,8 @@ class Verdicts:
         self._low = self._behind = False
         self._offset: float | None = None
         self._stepped: tuple[float, float] | None = None  # until when it is told, and by how much
+        self._dropped: int | None = None
+        self._lost: tuple[float, int] | None = None  # until when it is told, and how many
 
     def judge(self, found: Found) -> dict[str, str]:
         """Id of a `self` rule -> why it is so, or empty."""
@@ -53,11 +58,18 @@ class Verdicts:
         if self._offset is not None and abs(offset - self._offset) > STEP_S:
             self._stepped = (found.running_s + STEP_TOLD_S, offset - self._offset)
         self._offset = offset
+        if found.dropped is not None:
+            more = found.dropped - (found.dropped if self._dropped is None else self._dropped)
+            if more > 0:
+                self._lost = (found.running_s + LOST_TOLD_S, more)
+            self._dropped = found.dropped
+        lost = self._lost is not None and found.running_s < self._lost[0]
         stepped = self._stepped is not None and found.running_s < self._stepped[0]
         return {
             "hub-disk-low": f"{found.free_percent:.0f} %" if self._low else "",
             "hub-store-behind": f"{LAG_MOST_S:.0f} s" if self._behind else "",
             "hub-clock-stepped": f"{self._stepped[1]:+.0f} s" if self._stepped and stepped else "",
+            "hub-broker-drops": f"{self._lost[1]}" if self._lost and lost else "",
             "hub-clock-free": "NTP" if found.synchronised is False else "",
         }
 
@@ -66,11 +78,18 @@ class Inspector:
     """Looks once in a while. `take` writes what the core says."""
 
     def __init__(
-        self, core: Core, committer: Committer, take: Callable[[Outcome], Awaitable[None]], data: Path, clock: Clock
+        self,
+        core: Core,
+        committer: Committer,
+        take: Callable[[Outcome], Awaitable[None]],
+        data: Path,
+        clock: Clock,
+        dropped: Callable[[], Awaitable[int | None]],
     ) -> None:
-        """`data`: the folder whose disk counts."""
+        """`data`: the folder whose disk counts. `dropped`: what the brokers say that they have thrown away."""
         self._core, self._committer, self._take, self._data, self._clock = core, committer, take, data, clock
-        self._verdicts = Verdicts()
+        self._dropped = dropped
+        self._verdicts, self._looks = Verdicts(), 0
         self.told: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -85,7 +104,10 @@ class Inspector:
         lag = await self._committer.call(lambda journal: lag_s(journal.db, now))
         disk = shutil.disk_usage(self._data)
         free = 100.0 * disk.free / max(1, disk.used + disk.free)  # what root keeps for itself is not ours
-        found = self._verdicts.judge(Found(free, lag, now / 1000, time.monotonic() * self._clock.speed, synchronised()))
+        dropped = await self._dropped() if self._looks % COUNT_EVERY == 0 else None
+        self._looks += 1
+        running = time.monotonic() * self._clock.speed
+        found = self._verdicts.judge(Found(free, lag, now / 1000, running, synchronised(), dropped))
         news = {rule: why for rule, why in found.items() if self.told.get(rule) != why}
         if news:
             self.told |= news

@@ -15,7 +15,7 @@ import msgspec
 from dashboard import create_app
 from dashboard.asgi import asgi_app, serve
 from dashboard.users import first_login, renew_login
-from hub.agenda import Agenda, standard_jobs, voice_tests
+from hub.agenda import Agenda, standard_jobs, vaccinations, voice_tests
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
@@ -41,7 +41,7 @@ async def serve_office(
     store = await _store(site, data, clock)
     app = create_app(site, data, clock, history=store, secure_cookies=https)
     password = renew_login(data, clock) if demo else first_login(data, clock)
-    jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data)]
+    jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:

@@ -84,6 +84,10 @@ class MqttLanes:
         """By the urgent lane. Raises SendError."""
         await self._lanes[0].send(device, action)
 
+    async def dropped(self) -> int | None:
+        """As the session says."""
+        return await self._lanes[0].dropped()
+
     def _ask(self, at: int) -> "asyncio.Task[list[Arrival | LinkChange]]":
         task = self._coming[at]
         if task is None:

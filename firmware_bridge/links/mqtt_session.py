@@ -11,7 +11,10 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
+import msgspec
+
 from firmware_bridge.links.backoff import Backoff
+from firmware_bridge.links.broker_count import dropped
 from firmware_bridge.links.mqtt_routes import Routes
 from firmware_bridge.links.mqtt_wire import Connection, ConnectionLost, Hello
 from firmware_bridge.links.tap import Tap
@@ -137,6 +140,12 @@ class MqttSession:
         _judge(code, device, action)
         if self.tap:
             self.tap.ordered(device, action, self._clock.now())
+
+    async def dropped(self) -> int | None:
+        """How many messages the broker says that it has thrown away; None: not known."""
+        tls = await asyncio.to_thread(_tls_context, self._link) if self._tls else None
+        visitor = msgspec.structs.replace(self._hello, client_id=f"{self._hello.client_id}-count", session_expiry=0)
+        return await dropped(self._host, self._port, tls, visitor, self._clock.now)
 
     # --- the connection's life ------------------------------------------------------------------------------------
 

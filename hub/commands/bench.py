@@ -17,6 +17,7 @@ BENCHES = {
     "alarm": "hub.bench.alarm",
     "ingest": "hub.bench.ingest",
     "modbus": "hub.bench.modbus",
+    "rules": "hub.bench.rules",
 }
 
 

@@ -1,4 +1,4 @@
-"""`zhian readings`, `alarms`, `order`, `dog`, `quarantine`, `backup`, `restore`: on a data folder, running or not."""
+"""`zhian readings`, `alarms`, `order`, `quarantine`, `backup`, `restore`: on a data folder, running or not."""
 
 import getpass
 import secrets
@@ -11,14 +11,12 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from device_profiles.iso11784 import remark, understand
 from hub.backup import backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order, OrderState
 from hub.query import alarm_lines, first_kept, journal_readings, open_journal
-from hub.reading import Label
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -103,49 +101,6 @@ def order_command(device: str, command: str, seconds: float | None, reason: str,
     sys.exit(0 if line.state == OrderState.CONFIRMED else 1)
 
 
-@click.group("dog")
-def dog_command() -> None:
-    """The register of dog chips: a chip that is not in it raises an alarm where it is read."""
-
-
-@dog_command.command("add")
-@click.argument("chip")
-@click.option("--note", default="", help="A word for the register; no owner's name.")
-@DATA
-def dog_add(chip: str, note: str, data: Path) -> None:
-    """Register CHIP, in any of its four spellings."""
-    number = _chip(chip)
-    row = put_and_wait(data, make_order("list-add", "dogs", LIST_EXPIRES_MS, text=f"{number} {note}"))
-    click.echo(f"{number}: {row['state']} {row['outcome']}")
-
-
-@dog_command.command("remove")
-@click.argument("chip")
-@DATA
-def dog_remove(chip: str, data: Path) -> None:
-    """Take CHIP out of the register."""
-    number = _chip(chip)
-    row = put_and_wait(data, make_order("list-remove", "dogs", LIST_EXPIRES_MS, text=number))
-    click.echo(f"{number}: {row['state']} {row['outcome']}")
-
-
-class DogLine(msgspec.Struct, frozen=True):
-    """One entry of the register."""
-
-    chip: str
-    note: str
-
-
-@dog_command.command("list")
-@DATA
-@JSON
-def dog_list(data: Path, as_json: bool) -> None:
-    """Print the register."""
-    with open_journal(data) as db:
-        rows = db.execute("SELECT id, note FROM entry WHERE list = 'dogs' ORDER BY id")
-        print_lines((DogLine(row["id"], row["note"]) for row in rows), as_json=as_json)
-
-
 class QuarantineLine(msgspec.Struct, frozen=True):
     """One payload that could not be read."""
 
@@ -191,15 +146,6 @@ def backup_command(file: Path, data: Path) -> None:
 def restore_command(file: Path, data: Path) -> None:
     """Check FILE and unpack it into an empty data folder."""
     click.echo(restore(file, data))
-
-
-def _chip(text: str) -> str:
-    number = understand(text)
-    if isinstance(number, Label):
-        raise click.UsageError(f"{text!r} is not a chip number: {number.en} / {number.zh}")
-    if odd := remark(number):
-        click.echo(f"warning: {number}: {odd.en} / {odd.zh}", err=True)
-    return number
 
 
 def make_order(

@@ -69,3 +69,13 @@ def test_the_lag_is_the_age_of_what_was_not_shipped(tmp_path: Path, site: Site) 
     journal.db.execute("UPDATE cursor SET seq = 2")
     assert lag_s(journal.db, 65_000) == 0.0
     journal.close()
+
+
+def test_what_a_broker_throws_away_is_told_for_ten_minutes() -> None:
+    """A count that rises between two looks; a broker that started anew, or says nothing, is none."""
+    verdicts = Verdicts()
+    assert not why(verdicts, dropped=7)
+    assert not why(verdicts, dropped=7)
+    assert verdicts.judge(replace(WELL, dropped=12))["hub-broker-drops"] == "5"
+    assert why(verdicts, running_s=WELL.running_s + 599, wall_s=WELL.wall_s + 599) == {"hub-broker-drops"}
+    assert not why(verdicts, running_s=WELL.running_s + 600, wall_s=WELL.wall_s + 600, dropped=0)

@@ -9,7 +9,7 @@ from device_profiles.door import Refusal
 from device_profiles.sharing import clash
 from device_profiles.types import FixedBytes, Frame, FrameAddress, FrameCheck, FrameLength, SerialLink
 from hub.commands import site as commands
-from hub.commands.data import dog_command
+from hub.commands.dogs import dog_command
 from hub.commands.site import unsteady
 from hub.settings import load_site
 
