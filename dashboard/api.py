@@ -60,7 +60,7 @@ def devices() -> Response:
             "readings": [msgspec.structs.replace(reading, detail=None) for reading in row.readings],  # who passed
             "open_alarms": row.alarms,
         }
-        for row in device_rows()
+        for row in device_rows(hub_fresh=gather(office()).hub_fresh)
     ]
     return _json({"now": office().clock.now(), "devices": rows})
 

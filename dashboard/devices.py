@@ -17,7 +17,7 @@ from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
 from dashboard.series import SPANS_MS
-from dashboard.situation import why_unwatched
+from dashboard.situation import why_blind
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
 from hub.outcome import Health, Order
@@ -42,7 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 @allow(Permission.SEE)
 def page() -> str:
     """All devices by zone, those without word first."""
-    rows = device_rows()
+    situation = gather(office())
+    rows = device_rows(hub_fresh=situation.hub_fresh)
     zones = {zone.id: zone.name for zone in office().site.zones}
     links = {name: health for name, health in office().view.health().items() if health.kind == "link"}
     return render_template(
@@ -51,7 +52,7 @@ def page() -> str:
         zones=zones,
         links=links,
         used=used,
-        situation=gather(office()),
+        situation=situation,
     )
 
 
@@ -59,7 +60,7 @@ def page() -> str:
 @allow(Permission.SEE)
 def one(name: str) -> str:
     """One device: is it alive and right?"""
-    device = find(name)
+    device, situation = find(name), gather(office())
     health = office().view.health()
     readings = office().view.latest(device.id)
     numbers = [q for q in device.profile.reading if words.kind(q) in (Kind.GAUGE, Kind.COUNTER)]
@@ -68,7 +69,7 @@ def one(name: str) -> str:
         device=device,
         health=health.get(device.id),
         link=health.get(device.link),
-        why=why_unwatched(device, health),
+        why=why_blind(device, health, hub_fresh=situation.hub_fresh),
         readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
         numbers=numbers,
         spans=list(SPANS_MS),
@@ -79,7 +80,7 @@ def one(name: str) -> str:
         faults=_faults(device.id),
         quarantine=_quarantine(device.id),
         zone=office().words.zone(device.zone) if device.zone else None,
-        situation=gather(office()),
+        situation=situation,
     )
 
 
@@ -147,8 +148,8 @@ def find_command(device: Device, command: str) -> ModbusCommand | SerialCommand 
     return wanted
 
 
-def device_rows() -> list[Row]:
-    """Every device with its state."""
+def device_rows(*, hub_fresh: bool) -> list[Row]:
+    """Every device with its state; nobody watches while the hub is silent."""
     view = office().view
     health, latest = view.health(), view.latest()
     alarms = view.counts("SELECT source, count(*) FROM occurrence WHERE closed = '' GROUP BY source")
@@ -156,7 +157,7 @@ def device_rows() -> list[Row]:
         Row(
             device=device,
             health=health.get(device.id),
-            why=why_unwatched(device, health),
+            why=why_blind(device, health, hub_fresh=hub_fresh),
             readings=[found for q in device.profile.reading if (found := latest.get((device.id, q))) is not None],
             alarms=alarms.get(device.id, 0),
         )

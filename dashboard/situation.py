@@ -19,7 +19,7 @@ from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 
 HUB_FRESH_MS = 5_000
-Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service"]
+Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "hub"]
 
 
 class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
         ],
         places=_places(site, visible, unwatched, hub_fresh=fresh),
         figures=list(_figures(site, facts, now, hub_fresh=fresh)),
-        devices_ok=sum(fresh and why_unwatched(device, facts.health) is None for device in site.devices().values()),
+        devices_ok=sum(why_blind(device, facts.health, hub_fresh=fresh) is None for device in site.devices().values()),
         devices=len(site.devices()),
         mutes=facts.mutes,
     )
@@ -176,6 +176,11 @@ def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
     if own.state == "offline":
         return "offline"
     return None if own.state == "ok" else "silent"
+
+
+def why_blind(device: Device, health: Mapping[str, Health], *, hub_fresh: bool) -> Why | None:
+    """The same, and while the hub is silent no device watches, whatever was last written of it."""
+    return why_unwatched(device, health) or (None if hub_fresh else "hub")
 
 
 def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatched]:
@@ -279,7 +284,7 @@ def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable
             if quantity not in device.profile.reading:
                 continue
             reading = facts.latest.get((device.id, quantity))
-            alive = hub_fresh and why_unwatched(device, facts.health) is None
+            alive = why_blind(device, facts.health, hub_fresh=hub_fresh) is None
             yield KeyValue(
                 device=device.id,
                 quantity=quantity,

@@ -77,6 +77,12 @@ def test_without_heartbeat_nothing_counts_as_watched(admin: "Browser", field: "F
     assert "<b>0</b> / 14" in page
     assert "no value" in page
     assert "38.4" not in page
+    for path in ("/devices", "/devices/noise-square"):
+        page = admin.client.get(path).text
+        assert "the hub does not answer" in page
+        assert "working" not in page
+    devices = admin.client.get("/api/v1/devices").json["devices"]
+    assert {(one["watched"], one["why"]) for one in devices} == {(False, "hub")}
 
 
 def test_the_most_urgent_place_is_on_top(admin: "Browser", field: "Field") -> None:
