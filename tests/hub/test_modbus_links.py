@@ -23,6 +23,10 @@ id = "garden"
 name = { zh = "花园", en = "Garden" }
 timezone = "Asia/Shanghai"
 
+[[voice]]
+id = "log"
+kind = "log"
+
 [[link]]
 id = "old-line"
 kind = "modbus-ascii"

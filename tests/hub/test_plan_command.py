@@ -64,6 +64,7 @@ def bus(tmp_path: Path) -> Callable[..., Path]:
 
     def write(units: int, *, line: str = "", unit: str = "", profile: str = METER) -> Path:
         text = 'site = { id = "big", name = { zh = "大", en = "Big" }, timezone = "Asia/Shanghai" }\n'
+        text += '[[voice]]\nid = "log"\nkind = "log"\n'
         text += f'[[link]]\nid = "rs485-east"\n{line or RTU}\n'
         for number in range(1, units + 1):
             text += f'[[link.device]]\nid = "noise-{number}"\nprofile = "{profile}"\nunit = {number}\n{unit}\n'
