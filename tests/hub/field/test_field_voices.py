@@ -104,6 +104,8 @@ async def test_a_failing_voice_still_fails_after_a_restart(talking: "Hub", messe
     async with talking.running():
         order_test(talking, "group")
         await talking.until(lambda: messenger.told)
+        waiting = "SELECT 1 FROM outbox WHERE status IN ('pending', 'sending')"
+        await talking.until(lambda: not talking.ask(waiting))  # what was told is also marked
     again = talking.again()
     async with again.running():
         await again.until(lambda: again.ask("SELECT value FROM meta WHERE key = 'heartbeat'"))
