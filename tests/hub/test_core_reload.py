@@ -105,10 +105,15 @@ def play(yard: Yard, act: Act) -> None:
 
 
 def told(yard: Yard) -> object:
-    """All that people can see of what the site always had."""
+    """All that people can see of what the site always had.
+
+    Not of windows, which are looked at once a sixtieth of their length: a reload is one look more, and may see what the
+    next one does not see any more. That the window itself goes on is pinned in test_core_kinds.
+    """
+    windows = {rule.id for rule in yard.rules if rule.kind in ("aggregate", "rate")}
 
     def old(key: str) -> bool:
-        return not key.endswith(("gate-9", "more"))
+        return not key.endswith(("gate-9", "more")) and key.partition("/")[0] not in windows
 
     return (
         {key: [flip for flip in yard.kept.flips if flip.key == key] for key in filter(old, yard.kept.alarms)},
@@ -125,6 +130,11 @@ def told(yard: Yard) -> object:
     acts=st.lists(ACTS, min_size=4, max_size=30),
     at=st.lists(st.tuples(st.integers(0, 29), st.sampled_from(sorted(CHANGES))), min_size=1, max_size=4),
     hours=st.sampled_from([0.0, 9.99, 11.0]),
+)
+@example(
+    acts=[("say", SAYING[0])] * 10 + [("wait", 8, SAYING[1]), ("say", SAYING[0])],
+    at=[(11, "renamed")],
+    hours=0.0,
 )
 @example(
     acts=[("say", SAYING[4]), ("wait", 1), ("wait", 2), ("wait", 8, SAYING[4]), ("alarm", "ack", LAKE), ("wait", 20)],
