@@ -3,8 +3,6 @@
 An order names the occurrence that the person saw, so that it can never silence a later one.
 """
 
-import secrets
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -14,8 +12,8 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
 from dashboard.office import me, office
+from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
-from hub.outcome import Order
 from hub.rules import MAX_SHELF_S
 
 bp = Blueprint("acts", __name__, url_prefix="/alarms/<int:number>")
@@ -95,22 +93,7 @@ def _text() -> str:
 def _order(
     happening: Happening, kind: str, text: str, *, seconds: float | None = None, expires_ms: int = ACT_EXPIRES_MS
 ) -> None:
-    now = office().clock.now()
-    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
-    office().desk.put(
-        Order(
-            id=0,
-            token=f"{kind}/{me().digest[:12]}/{once}",
-            kind=kind,
-            target=happening.key,
-            occurrence=happening.occurrence,
-            seconds=seconds,
-            text=text,
-            actor=me().name,
-            issued=now,
-            expires=now + expires_ms,
-        )
-    )
+    put_from_form(kind, happening.key, expires_ms, occurrence=happening.occurrence, seconds=seconds, text=text)
     note(kind, me().name, f"{happening.key} #{happening.occurrence}")
 
 

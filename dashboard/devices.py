@@ -3,7 +3,6 @@
 A command is two steps: a page that says what will happen and asks why, then the order, whose outcome shows itself.
 """
 
-import secrets
 from typing import Any
 
 import msgspec
@@ -15,12 +14,13 @@ from dashboard.auth import note, proved
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.office import me, office
+from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
 from dashboard.series import SPANS_MS
 from dashboard.situation import why_blind
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
-from hub.outcome import Health, Order
+from hub.outcome import Health
 from hub.reading import Kind, Reading
 from hub.site import Device
 
@@ -113,20 +113,9 @@ def do(name: str, command: str) -> Response:
     if wanted.caution == "ask" and (problem := _not_yet(reason)):
         flash(problem)
         return redirect(url_for("devices.ask", name=device.id, command=command))
-    now = office().clock.now()
-    number = office().desk.put(
-        Order(
-            id=0,
-            token=f"command/{me().digest[:12]}/{request.form.get('token', '')[:40] or secrets.token_urlsafe(12)}",
-            kind="command",
-            target=device.id,
-            command=command,
-            seconds=_seconds(wanted.seconds),
-            text=reason,
-            actor=me().name,
-            issued=now,
-            expires=now + int(wanted.expires * 1000),
-        )
+    expires_ms = int(wanted.expires * 1000)
+    number = put_from_form(
+        "command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason
     )
     note("command", me().name, f"order {number}: {device.id} {command}; {reason}")
     return redirect(url_for("devices.one", name=device.id, _anchor="orders"))

@@ -3,7 +3,6 @@
 A change is an order to the hub, which may refuse it; it is looked at here first, so that mistakes are told at once.
 """
 
-import secrets
 from collections.abc import Mapping
 
 import msgspec
@@ -15,10 +14,11 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.limit_words import LIMITS, limit_text
 from dashboard.office import EXTENSION, me, office
+from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
 from dashboard.words import reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting
-from hub.outcome import Limit, Order, OrderState
+from hub.outcome import Limit, OrderState
 from hub.rules import Rule, covers, plain_rules
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
@@ -131,7 +131,7 @@ def change(rule: str, key: str) -> Response:
             gettext("Not changed: %(why)s", why=reason(f"{error.word}:{error.detail}" if error.detail else error.word))
         )
         return again
-    _order("limit-clear" if back else "limit", _target(rule, zone), command, why)
+    put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     before = limit_text(key, book.origin(rule, zone, key).value, plain()[rule].quantity)
     note("limit", me().name, f"{_target(rule, zone)} {command} (before: {before}): {why}")
     return redirect(url_for("limits.one", rule=rule, zone=zone))
@@ -214,21 +214,3 @@ def _wanted(rule: str, zone: str, key: str, value: float | str | None) -> Limit:
 
 def _target(rule: str, zone: str) -> str:
     return f"{rule}/{zone}" if zone else rule
-
-
-def _order(kind: str, target: str, command: str, why: str) -> None:
-    now = office().clock.now()
-    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
-    office().desk.put(
-        Order(
-            id=0,
-            token=f"{kind}/{me().digest[:12]}/{once}",
-            kind=kind,
-            target=target,
-            command=command,
-            text=why,
-            actor=me().name,
-            issued=now,
-            expires=now + EXPIRES_MS,
-        )
-    )

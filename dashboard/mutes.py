@@ -3,8 +3,6 @@
 An order to the hub, as all that people do. P1, P2 and sirens are never muted: hub/muted.py has no way to.
 """
 
-import secrets
-
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -13,8 +11,9 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.journal_view import JournalUnreadable
 from dashboard.office import me, office
+from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
-from hub.outcome import Mute, Order, OrderState
+from hub.outcome import Mute, OrderState
 
 bp = Blueprint("mutes", __name__, url_prefix="/mutes")
 EXPIRES_MS = 60_000
@@ -74,19 +73,5 @@ def end(zone: str) -> Response:
 
 
 def _order(kind: str, zone: str, why: str, seconds: float | None = None) -> None:
-    now = office().clock.now()
-    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
-    office().desk.put(
-        Order(
-            id=0,
-            token=f"{kind}/{me().digest[:12]}/{once}",
-            kind=kind,
-            target=zone,
-            seconds=seconds,
-            text=why,
-            actor=me().name,
-            issued=now,
-            expires=now + EXPIRES_MS,
-        )
-    )
+    put_from_form(kind, zone, EXPIRES_MS, seconds=seconds, text=why)
     note(kind, me().name, f"{zone} {seconds or 0:g} s: {why}")
