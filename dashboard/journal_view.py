@@ -160,10 +160,6 @@ class JournalView:
         rows = self.rows(f"SELECT * FROM orders WHERE token IN ({marks})", wanted)  # noqa: S608  # question marks
         return {row["token"]: to_struct(Order, row) for row in rows}
 
-    def order_of(self, token: str) -> Order | None:
-        """The order with this token."""
-        return self.orders_by_token([token]).get(token)
-
     def orders_since(self, kinds: Sequence[str], since: int) -> list[Order]:
         """Orders of these kinds issued since, oldest first, of the newest 500."""
         marks = ", ".join("?" * len(kinds))
