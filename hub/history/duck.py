@@ -29,7 +29,7 @@ from hub.history.duck_file import (
     quoted,
 )
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Bucket, StoreError, bucket_width, by_energy
+from hub.history.store import PAGE, Bucket, Sample, StoreError, bucket_width, by_energy
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -85,6 +85,21 @@ class DuckStore:
             {"since": since_ms, "until": until_ms, "width": width, "device": device, "quantity": quantity},
         )
         return [Bucket(since_ms + slot * width, low, mean, high, count) for slot, low, mean, high, count in found]
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
+        """As HistoryStore says. Each page is a query of its own, so that a slow reader holds nothing."""
+        after = (since_ms, -1)
+        while True:
+            page = self._ask(
+                "SELECT ts, number, seq FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND ts < ? "
+                "AND (ts > ? OR seq > ?) AND number IS NOT NULL AND quality <> 'retained' ORDER BY ts, seq LIMIT ?",
+                [device, quantity, after[0], until_ms, *after, PAGE],
+            )
+            if page:
+                yield [(ts, number) for ts, number, _ in page]
+            if len(page) < PAGE:
+                return
+            after = (page[-1][0], page[-1][2])
 
     def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
         """As HistoryStore says."""

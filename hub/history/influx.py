@@ -21,7 +21,7 @@ from influxdb_client.domain.write_precision import WritePrecision
 
 from hub.batches import Row
 from hub.history.lines import NS, Unspeakable, identifier, line, literal
-from hub.history.store import Bucket, Refused, StoreError, bucket_width, by_energy
+from hub.history.store import Bucket, Refused, Sample, StoreError, bucket_width, by_energy
 
 TIMEOUT_S = 10.0
 PAGE = 5_000  # rows a question: several questions are open at once while a device's quantities are merged
@@ -95,6 +95,19 @@ class InfluxStore:
             f"GROUP BY time({width}ms, {since_ms % width}ms) fill(none)"
         )
         return [_bucket(values) for series in found for values in series.values]
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
+        """As HistoryStore says."""
+        after = since_ms * NS - 1
+        while True:
+            where = f"{self._where(device, since_ms, until_ms)} AND time > {after} AND quality <> 'retained'"
+            found = self._ask(f"SELECT value FROM {identifier(quantity)} WHERE {where} ORDER BY time LIMIT {PAGE}")  # noqa: S608
+            page = [values for series in found for values in series.values]
+            if page:
+                yield [(int(time_ns) // NS, float(value)) for time_ns, value in page]
+            if len(page) < PAGE:
+                return
+            after = int(page[-1][0])
 
     def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
         """As HistoryStore says."""

@@ -28,6 +28,9 @@ class StoreError(Exception):
     """The store cannot do it now, in words; nothing was lost. Worth trying again later."""
 
 
+Sample: TypeAlias = tuple[int, float]
+"""Instant in ms since 1970, and the value in the quantity's unit."""
+
 Refused: TypeAlias = Callable[[Row, str], None]
 """Told of a row that the store will never take, with the store's own words: for the quarantine."""
 
@@ -46,6 +49,9 @@ class HistoryStore(Protocol):
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """At most `points` buckets of equal width; empty ones are absent. Sound levels are averaged by energy."""
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """Every number of one series but replayed old ones (`retained`), oldest first, a page at a time."""
 
     def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
         """The newest `limit` states or events, newest first."""

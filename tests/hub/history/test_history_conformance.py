@@ -135,6 +135,15 @@ def test_long_readings_come_page_by_page_in_order(store: HistoryStore, row: Make
     assert list(store.readings("noise-1", T, T + 100_000)) == rows
 
 
+def test_samples_are_every_number_but_replayed_ones(store: HistoryStore, row: MakeRow) -> None:
+    """More numbers than a page, in order, with their instants; texts and what a broker replayed are left out."""
+    rows = [row(n, 50.0 + n % 7, ts=T + n // 3) for n in range(1, 21_000)]
+    odd = [row(21_000, "stuck", ts=T + 1), row(21_001, 99.0, ts=T + 2, quality="retained")]
+    store.append([*rows, *odd], 21_001)
+    found = [sample for page in store.samples("noise-1", "laeq", T, T + 100_000) for sample in page]
+    assert found == [(kept.ts, kept.value) for kept in rows]
+
+
 def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> None:
     """Only the named quantities go, only before the instant, and the count is told."""
     rows = [row(1, "a", quantity="chip"), row(2, "b", quantity="passage"), row(3, "c", quantity="chip"), row(4, 50.0)]
