@@ -15,27 +15,11 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import (
-    acts,
-    alarm_health,
-    alarms,
-    api,
-    auth,
-    briefing,
-    devices,
-    headers,
-    health,
-    i18n,
-    limit_words,
-    limits,
-    mutes,
-    now,
-    permissions,
-    words,
-)
+from dashboard import headers, i18n, limit_words, menu, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
+from dashboard.pages import PAGES, briefing, limits, mutes
 from dashboard.plan import drawing
 from dashboard.users import open_office
 from dashboard.words import RuleText, Words
@@ -93,8 +77,8 @@ def create_app(
     csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, secure=secure_cookies)
-    for page in (auth, now, alarms, alarm_health, acts, limits, mutes, devices, api, health, briefing):
-        app.register_blueprint(page.bp)
+    for page in PAGES:
+        app.register_blueprint(page)
     csrf.exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)
@@ -168,6 +152,7 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
+        menu=menu.entries,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )
 

@@ -8,10 +8,10 @@ import msgspec
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.auth import note
 from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
 from dashboard.office import office
+from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
 from hub.brieflink import KEY_FILE, Pass, Wrong, open_link

@@ -10,11 +10,11 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 from dashboard import sessions, words
-from dashboard.auth import note, proved
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
+from dashboard.pages.auth import note, proved
 from dashboard.permissions import Permission, allow
 from dashboard.series import SPANS_MS
 from dashboard.situation import why_blind

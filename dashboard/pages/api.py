@@ -7,10 +7,10 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from dashboard import series
-from dashboard.alarms import PAGE, Filters, condition
-from dashboard.devices import device_rows, find
 from dashboard.gather import gather
 from dashboard.office import office
+from dashboard.pages.alarms import PAGE, Filters, condition
+from dashboard.pages.devices import device_rows, find
 from dashboard.permissions import Permission, allow
 from dashboard.words import kind
 from hub.reading import Kind

@@ -7,8 +7,8 @@ from flask import Blueprint, abort, render_template, request
 
 from dashboard.gather import gather, sirens
 from dashboard.journal_view import Happening
-from dashboard.limits import known, origin_of
 from dashboard.office import office
+from dashboard.pages.limits import known, origin_of
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
 from hub.outcome import OrderState

@@ -9,12 +9,12 @@ import msgspec
 from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.auth import note
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.limit_words import LIMITS, limit_text
 from dashboard.office import EXTENSION, me, office
 from dashboard.ordering import put_from_form
+from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from dashboard.words import reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting

@@ -1,0 +1,41 @@
+"""Which pages there are, in the order of the menu: the first four stand on every screen, the wide ones on a desktop.
+
+Everything stands on the page "More". An entry that the reader's role may not open is not shown.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dashboard.i18n import lazy_gettext
+from dashboard.permissions import Permission, may
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One page: its endpoint, its name in the reader's language, who may open it, and from which width it shows."""
+
+    endpoint: str
+    text: Any  # Any: flask_babel's lazy string, a text once it is shown
+    permission: Permission = Permission.SEE
+    shown: str = "more"  # "always", "wide" (desktop), "more" (on the page "More" alone)
+
+    @property
+    def blueprint(self) -> str:
+        """The page it belongs to: its blueprint's name."""
+        return self.endpoint.partition(".")[0]
+
+
+MENU = (
+    Entry("now.page", lazy_gettext("Now"), shown="always"),
+    Entry("alarms.page", lazy_gettext("Alarms"), shown="always"),
+    Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
+    Entry("alarm_health.page", lazy_gettext("Alarm health")),
+    Entry("limits.page", lazy_gettext("Limits"), Permission.MANAGE),
+    Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("auth.account", lazy_gettext("Account")),
+)
+
+
+def entries() -> list[Entry]:
+    """What the reader may open, in order."""
+    return [entry for entry in MENU if may(entry.permission)]
