@@ -5,7 +5,7 @@ They are numbered one by one all the same (`seq`); the view `reading` of schema.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from hub.reading import Quality, Reading, Value
 _pack = msgspec.json.Encoder().encode
 
 
-class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A Reading as it lies in the file; its quality is a word that a store need not understand."""
 
     device: str
@@ -39,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
-_unpacked = msgspec.json.Decoder(list[_Packed | None]).decode
+_unpacked = msgspec.json.Decoder(list[Packed | None]).decode
 _readings = msgspec.json.Decoder(list[Reading | None]).decode
 
 
@@ -106,6 +106,21 @@ def forget(db: sqlite3.Connection, quantities: Sequence[str], before: int, limit
     return gone
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A batch without what was taken out: its new text, how many readings went, and how many are left."""
+
+    text: str
+    gone: int
+    left: int
+
+
+def thin(text: str, stays: Callable[[Packed], bool]) -> Kept:
+    """A batch's text with only those readings that stay; the others' numbers stay taken."""
+    packed = _unpack(0, text)
+    kept = [each if each is not None and stays(each) else None for each in packed]
+    return Kept(_pack(kept).decode(), kept.count(None) - packed.count(None), len(kept) - kept.count(None))
+
+
 def _holding(db: sqlite3.Connection, names: tuple[str, ...], before: int, limit: int) -> list[int]:
     """Batches that may hold such a reading: a batch is never older than what was read in it."""
     found = []
@@ -130,13 +145,13 @@ def to_reading(row: Row) -> Reading:
     )
 
 
-def _unpack(number: int, text: str) -> list[_Packed | None]:
+def _unpack(number: int, text: str) -> list[Packed | None]:
     try:
         return _unpacked(text)
     except msgspec.MsgspecError as error:
         raise sqlite3.DatabaseError(f"batch {number} is damaged: {error}") from error
 
 
-def _row(number: int, packed: _Packed) -> Row:
+def _row(number: int, packed: Packed) -> Row:
     detail = _pack(packed.detail).decode() if packed.detail is not None else None
     return Row(number, packed.device, packed.quantity, packed.ts, packed.rx, packed.value, packed.quality, detail)

@@ -158,7 +158,7 @@ def difference(old: tuple[Site, tuple[Rule, ...]], new: tuple[Site, tuple[Rule, 
     links = {link.id: link for link in was.links}, {link.id: link for link in now.links}
     devices = was.devices(), now.devices()
     rules = {rule.id: rule for rule in rules_were}, {rule.id: rule for rule in rules_are}
-    parts = ("name", "timezone", "noise_class", "night", "plan", "page", "zones", "voices", "history")
+    parts = ("name", "timezone", "noise_class", "night", "plan", "page", "zones", "voices", "history", "journal")
     added, removed, changed = _compare(*devices)
     links_added, links_removed, links_changed = _compare(*links)
     return Change(

@@ -24,6 +24,7 @@ from hub.site import (
     Device,
     Devices,
     History,
+    JournalSpace,
     ModbusLine,
     ModbusRtuOverTcpLink,
     ModbusSerialLine,
@@ -63,6 +64,7 @@ class _File(Strict, frozen=True, kw_only=True):
     link: list[dict[str, object]] = []
     voice: list[dict[str, object]] = []
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
 
@@ -94,6 +96,7 @@ def load_site(path: Path) -> Site:
         page=_page(file.site.page, path),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
+        journal=file.journal,
         rules=file.rule,
         packs=msgspec.structs.replace(
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)

@@ -66,6 +66,16 @@ class History(Strict, frozen=True, kw_only=True):
     token_file: str = ""
 
 
+class JournalSpace(Strict, frozen=True, kw_only=True):
+    """Disk space of the journal in MB (2^20 bytes): what it may fill, and what alarms keep when the disk is full.
+
+    `budget_mb` 0: by the disk's size (hub/reserve.py).
+    """
+
+    budget_mb: Annotated[int, Meta(ge=0)] = 0
+    reserve_mb: Annotated[int, Meta(ge=4)] = 32
+
+
 class Device(Strict, frozen=True, kw_only=True):
     """One device of the site, with its profile and the profile's link options as this site overrides them."""
 
@@ -172,6 +182,7 @@ class Site(Strict, frozen=True, kw_only=True):
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
 
