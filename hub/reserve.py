@@ -15,7 +15,7 @@ from hub.site import JournalSpace
 FILE = "reserve"
 MB = 1 << 20
 SLICE = MB // 2  # small: others on the same disk may snatch what is given back, and then have no more than this
-FLOOR = MB  # so much is always given back while alarms live on the reserve: for logins, the broker's files, a restart
+FLOOR = MB  # so much is kept free for others as long as the reserve lasts: logins, the broker's files, a restart
 ROOM = 8 * MB  # the disk has room again when this would be left beside the whole reserve
 BUDGET_SHARE, BUDGET_LEAST, BUDGET_MOST = 20, 64 * MB, 1024 * MB
 """Without `budget_mb`: a twentieth of the disk, 64 MB to 1 GB. At 100 bytes a reading, 1 GB is 24 h of 120 a second."""
@@ -67,10 +67,12 @@ class Reserve:
             self._take(self.size)
         elif (room := free - self._whole // OTHERS_SHARE) > 0:
             self._take(min(wanted, held + room))
+        else:
+            self.make_room()
         self._spent = self.held() < self.size
 
     def make_room(self) -> None:
-        """Before a start: what has to be written then finds place. Alarms may live on the reserve from now on."""
+        """Keep the floor free: before a start, what has to be written then finds place."""
         while self._free() < FLOOR and self.give():
             pass
 

@@ -55,6 +55,7 @@ class Keeper:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._children: dict[str, Child] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._hung: set[str] = set()  # is being killed for it
 
     async def renew(self, children: Sequence[Child], again: Collection[str] = ()) -> None:
         """Stop what is not wanted any more, the last first, and start what is new; `again`: though it is the same."""
@@ -114,8 +115,9 @@ class Keeper:
             watching = asyncio.create_task(self._watch(child, process, pulse), name=f"pulse of {child.name}")
             try:
                 code = await process.wait()
-                return code, watching.done() and not watching.cancelled()
+                return code, child.name in self._hung
             finally:
+                self._hung.discard(child.name)
                 watching.cancel()
                 if process.returncode is None:
                     await _stop(process)
@@ -139,6 +141,7 @@ class Keeper:
             elif begun and looked - beat > min(LATE_S, child.silent_s / 2):
                 self._note(name, "silent")
         LOG.error("%s has not beaten for %.0f s: it hangs, and is killed. What it did:", name, loop.time() - beat)
+        self._hung.add(name)
         await _kill_hung(process)
 
     def _note(self, name: str, state: str) -> None:

@@ -40,7 +40,6 @@ class MqttLanes:
         self._said: tuple[LinkState, str] | None = None
         self._coming: list[asyncio.Task[list[Arrival | LinkChange]] | None] = [None, None]
         self._open = AsyncExitStack()
-        self._held: asyncio.Future[None] | None = None  # done when the ordinary lane goes on
 
     async def __aenter__(self) -> Self:
         """Start connecting both."""
@@ -64,28 +63,20 @@ class MqttLanes:
     async def __anext__(self) -> list[Arrival | LinkChange]:
         """The last list is durable; wait for what comes first, and of both for the urgent one."""
         while True:
-            urgent, plain = self._ask(0), None if self._held and self._coming[1] is None else self._ask(1)
-            other = plain or self._held
-            if other is not None and not (urgent.done() or other.done()):
-                await asyncio.wait([urgent, other], return_when=asyncio.FIRST_COMPLETED)
-            if urgent.done():
-                at, coming = 0, urgent
-            elif plain is not None:
-                at, coming = 1, plain
-            else:
-                continue  # the ordinary lane goes on
+            tasks = [self._ask(at) for at in range(2)]
+            if not any(task.done() for task in tasks):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            at = 0 if tasks[0].done() else 1
             self._coming[at] = None
-            news = coming.result()
+            news = tasks[at].result()
             if any(type(item) is LinkChange for item in news):
                 news = [told for item in news for told in self._told(at, item)]
             if news:
                 return news
 
     def hold(self, held: bool) -> None:
-        """As `Laned` says. A lane that is not asked acknowledges nothing."""
-        if self._held is not None and not self._held.done():
-            self._held.set_result(None)
-        self._held = asyncio.get_running_loop().create_future() if held else None
+        """As `Laned` says: the lane of what is not urgent."""
+        self._lanes[1].hold(held)
 
     def carry(self, devices: Iterable[Device]) -> None:
         """As `Link` says, each lane with its own."""
