@@ -6,7 +6,7 @@ It decides nothing. Everything here may be killed at any instruction: what was a
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from firmware_bridge.links.mqtt_lanes import is_urgent
 from firmware_bridge.raw import Action, Arrival, Broker, Laned, Link, Redelivery, SendError, Trouble
@@ -109,8 +109,10 @@ class Field:
         await self._committer.call(let_go)
         await self._take(self._core.begin(self._clock.now()))
 
-    async def rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
-        """Go on with another site file; the journal keeps `note` as what was reloaded last.
+    async def rebind(
+        self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: Callable[[Sequence[str]], str]
+    ) -> list[str]:
+        """Go on with another site file; returns the keys of the alarms that were withdrawn, whose `note` is kept.
 
         `links`: those of ours that go on without letting go of their cables, and new ones, not entered yet. A failure
         within ends the process: nothing is to go on that was changed by half.
@@ -118,9 +120,11 @@ class Field:
         await self._begun.wait()
         changing = self._group.create_task(self._rebind(site, rules, links, note), name="reload")
         await asyncio.wait([changing])
-        changing.result()
+        return changing.result()
 
-    async def _rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
+    async def _rebind(
+        self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: Callable[[Sequence[str]], str]
+    ) -> list[str]:
         await self._close([link for name, link in self._links.items() if links.get(name) is not link])
         fresh = [link for name, link in links.items() if name not in self._links]
         # From here to the first await nobody else runs: a list of news is read by the old file or by the new one.
@@ -138,7 +142,9 @@ class Field:
         for new in fresh:
             self._begin(new)
         await self._take(outcome)
-        await self._committer.call(lambda journal: journal.remember("reloaded", note))
+        withdrawn = [flip.key for flip in outcome.flips if flip.event == "withdrawn"]
+        await self._committer.call(lambda journal: journal.remember("reloaded", note(withdrawn)))
+        return withdrawn
 
     @property
     def links(self) -> Mapping[str, Link]:

@@ -20,6 +20,7 @@ from hub.settings_link import check_device, check_link
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
 from hub.site import (
     DEVICE_KIND,
+    LINK_KINDS,
     DayHours,
     Device,
     Devices,
@@ -134,7 +135,7 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
         raise Refusal(path, f"{key}.kind", "not a kind of link", value=kind, right=nearest(str(kind), DEVICE_KIND))
     if "devices" in rest:
         raise Refusal(path, f"{key}.devices", "there is no such key", right='did you mean "device"?')
-    link: SiteLink = parse(SiteLink, rest, file=path, key=key)  # type: ignore[arg-type]  # a union is a type form
+    link: SiteLink = parse(LINK_KINDS[kind], rest, file=path, key=key)
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
     devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
@@ -94,7 +94,7 @@ class Devices(tuple[Device, ...]):
 
 class _LinkCommon(Strict, frozen=True, kw_only=True):
     id: str
-    devices: Devices = Devices()
+    devices: Devices = field(default=Devices(), name="device")
 
 
 class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
@@ -158,6 +158,10 @@ class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", t
 ModbusSerialLine: TypeAlias = ModbusRtuLink | ModbusAsciiLink | ModbusRtuOverTcpLink  # has baud, parity, stop bits
 ModbusLine: TypeAlias = ModbusSerialLine | ModbusTcpLink
 SiteLink: TypeAlias = ModbusLine | SerialPortLink | MqttBrokerLink
+LINK_KINDS: dict[str, type[SiteLink]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (ModbusRtuLink, ModbusAsciiLink, ModbusRtuOverTcpLink, ModbusTcpLink, SerialPortLink, MqttBrokerLink)
+}
 DEVICE_KIND = {
     "modbus-rtu": "modbus",
     "modbus-ascii": "modbus",

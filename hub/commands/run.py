@@ -33,6 +33,7 @@ from hub.lending import Lending
 from hub.processes import Noted
 from hub.pulse import beating, show_stacks
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
+from hub.repeats import Repeats
 from hub.reserve import Reserve
 from hub.rules import load_rules
 from hub.sayso import rules_in_force
@@ -206,12 +207,14 @@ def office_command(site: Path, data: Path, listener: int, demo: bool, https: boo
 
 
 def configure_log() -> None:
-    """One line an event on standard error, with its room."""
+    """One line an event on standard error, with its room; one that repeats itself once a minute."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
