@@ -12,6 +12,7 @@ import msgspec
 from hub.reading import Quality, Reading, Value
 
 _pack = msgspec.json.Encoder().encode
+WIDEST_GAP, MOST_TOGETHER = 8, 100  # of a thinned row: numbers without a reading cost five bytes each
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -106,19 +107,36 @@ def forget(db: sqlite3.Connection, quantities: Sequence[str], before: int, limit
     return gone
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A batch without what was taken out: its new text, how many readings went, and how many are left."""
+def thin(db: sqlite3.Connection, found: Sequence[sqlite3.Row], stays: Callable[[Packed], bool]) -> int:
+    """Take out of these batches, which follow each other, what does not stay; returns how many readings went.
 
-    text: str
-    gone: int
-    left: int
+    In the caller's transaction. They are written anew, close together: a row that only shrinks frees no page.
+    """
+    numbered = [(number, each) for row in found for number, each in enumerate(_unpack(row[1], row[3]), row[1])]
+    kept = [(number, each) for number, each in numbered if each is not None and stays(each)]
+    gone = sum(each is not None for _, each in numbered) - len(kept)
+    if gone:
+        db.execute("DELETE FROM batch WHERE last BETWEEN ? AND ?", (found[0][0], found[-1][0]))
+        db.executemany("INSERT INTO batch VALUES (?, ?, ?, ?)", map(_together, _near(kept)))
+    return gone
 
 
-def thin(text: str, stays: Callable[[Packed], bool]) -> Kept:
-    """A batch's text with only those readings that stay; the others' numbers stay taken."""
-    packed = _unpack(0, text)
-    kept = [each if each is not None and stays(each) else None for each in packed]
-    return Kept(_pack(kept).decode(), kept.count(None) - packed.count(None), len(kept) - kept.count(None))
+def _near(kept: Iterable[tuple[int, Packed]]) -> Iterator[list[tuple[int, Packed]]]:
+    """Runs of readings that share a row: so many that a row is not long, with gaps that cost less than a row."""
+    run: list[tuple[int, Packed]] = []
+    for number, each in kept:
+        if run and (number - run[-1][0] > WIDEST_GAP or len(run) >= MOST_TOGETHER):
+            yield run
+            run = []
+        run.append((number, each))
+    if run:
+        yield run
+
+
+def _together(run: Sequence[tuple[int, Packed]]) -> tuple[int, int, int, str]:
+    first, last, by_number = run[0][0], run[-1][0], dict(run)
+    text = _pack([by_number.get(number) for number in range(first, last + 1)]).decode()
+    return last, first, max(each.rx for _, each in run), text
 
 
 def _holding(db: sqlite3.Connection, names: tuple[str, ...], before: int, limit: int) -> list[int]:

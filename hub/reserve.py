@@ -56,16 +56,13 @@ class Reserve:
 
     def look(self, journal_bytes: int) -> None:
         """Keep what the journal may still grow by, and the last part; remake it where there is room again."""
-        held, free = self.held(), self._free()
-        wanted = self.size + max(0, self.budget - journal_bytes)
+        if self.held() < self.size and self._free() - ROOM >= self.size - self.held():
+            self._take(self.size)
+        held, wanted = self.held(), self.size + max(0, self.budget - journal_bytes)
+        room = self._free() - self._whole // OTHERS_SHARE
         if held > wanted:
             os.truncate(self._path, wanted)
-        elif held < self.size and free - ROOM < self.size - held:
-            self._spent = True
-            self.make_room()
-        elif held < self.size:
-            self._take(self.size)
-        elif (room := free - self._whole // OTHERS_SHARE) > 0:
+        elif held >= self.size and room > 0:
             self._take(min(wanted, held + room))
         else:
             self.make_room()

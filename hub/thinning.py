@@ -55,15 +55,30 @@ class Thinner:
     def work(self, db: sqlite3.Connection, site: Site, now: int) -> int:
         """Thin for a moment, the oldest first; how many readings went. 0: there is nothing left to thin."""
         gone, until = 0, time.monotonic() + LONGEST_S
-        for step in STEPS_S:
-            while (went := self._chunk(db, site, step, now)) is not None:
-                gone += went
-                if time.monotonic() >= until:
-                    return max(1, gone)
+        db.execute("PRAGMA secure_delete = ON")  # what stays is written elsewhere: no copy of a trace may outlive it
+        try:
+            for step in STEPS_S:
+                while (went := self._chunk(db, site, step, now)) is not None:
+                    gone += went
+                    if time.monotonic() >= until:
+                        return max(1, gone)
+        finally:
+            db.execute("PRAGMA secure_delete = OFF")
         return gone
 
     def _chunk(self, db: sqlite3.Connection, site: Site, step: int, now: int) -> int | None:
         """One transaction; how many readings went, None when this step has come to the last hour."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            gone = self._thin(db, site, step, now)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return gone
+
+    def _thin(self, db: sqlite3.Connection, site: Site, step: int, now: int) -> int | None:
         done = db.execute("SELECT coalesce(max(last), 0) FROM thinned WHERE step_s = ?", (step,)).fetchone()[0]
         found = db.execute(_NEXT, (max(done, _shipped(db)), now - YOUNG_MS, CHUNK)).fetchall()
         if not found:
@@ -73,24 +88,9 @@ class Thinner:
             self._step = step
             self._bucket.clear()
         spans = _alarms(db, site, found[0]["rx"], max(row["rx"] for row in found))
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            gone = sum(self._batch(db, row["last"], row["readings"], step, spans) for row in found)
-            self._note(db, step, found, gone, now)
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+        gone = batches.thin(db, found, lambda reading: self._stays(reading, step, spans))
+        self._note(db, step, found, gone, now)
         return gone
-
-    def _batch(self, db: sqlite3.Connection, last: int, text: str, step: int, spans: "_Spans") -> int:
-        """Blank what goes; a batch of which nothing stays goes as a whole."""
-        kept = batches.thin(text, lambda reading: self._stays(reading, step, spans))
-        if kept.gone and kept.left:
-            db.execute("UPDATE batch SET readings = ? WHERE last = ?", (kept.text, last))
-        elif not kept.left:
-            db.execute("DELETE FROM batch WHERE last = ?", (last,))
-        return kept.gone
 
     def _stays(self, reading: batches.Packed, step: int, spans: "_Spans") -> bool:
         word = vocabulary.find(reading.quantity)
@@ -116,7 +116,7 @@ class Thinner:
 
 _Spans = dict[str, list[tuple[int, int]]]
 _NEXT = """
-SELECT last, first, rx, readings FROM batch
+SELECT last, first, rx, readings FROM batch  -- as the table has them
 WHERE last > ? AND rx < ? AND last < (SELECT max(last) FROM batch) ORDER BY last LIMIT ?
 """
 _BEGIN = "INSERT INTO thinned (at, step_s, first, last, since, until, readings) VALUES (?, ?, ?, ?, ?, ?, ?)"
