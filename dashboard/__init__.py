@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import headers, i18n, limit_words, menu, permissions, words
+from dashboard import headers, i18n, limit_words, machine, menu, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -153,6 +153,9 @@ def _furnish(app: Flask) -> None:
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
         menu=menu.entries,
+        field_process=machine.field_process,
+        ended_lately=machine.ended_lately,
+        thinned=machine.thinned,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )
 
