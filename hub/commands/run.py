@@ -207,14 +207,13 @@ def office_command(site: Path, data: Path, listener: int, demo: bool, https: boo
 
 
 def configure_log() -> None:
-    """One line an event on standard error, with its room; one that repeats itself once a minute."""
+    """One line an event on standard error, with its room; one that repeats itself a few times a minute."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Repeats())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
+    form = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, handlers=[handler])
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

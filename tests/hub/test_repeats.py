@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from hub.repeats import MOST, QUIET_S, Repeats
+from hub.repeats import MOST, OFTEN, Repeats
 
 
 class Log:
@@ -31,13 +31,20 @@ def log() -> Log:
     return Log()
 
 
-def test_a_line_a_second_is_a_line_a_minute(log: Log) -> None:
-    """The second one says how many were left out."""
+def test_a_line_a_second_is_three_a_minute(log: Log) -> None:
+    """The first of the next minute says how many were left out."""
     for second in range(121):
         log.now = second
         log.logger.error("no room on %s", "/data")
-    more = f"no room on /data (and {round(QUIET_S) - 1} times since the last such line)"
-    assert log.lines == ["no room on /data", more, more]
+    said, more = "no room on /data", "no room on /data (and 57 times more since)"
+    assert log.lines == [said, said, said, more, said, said, more]
+
+
+def test_who_asks_twice_is_answered_twice(log: Log) -> None:
+    """A reload that is refused again is said again."""
+    for _ in range(OFTEN):
+        log.logger.error("not reloaded")
+    assert log.lines == ["not reloaded"] * OFTEN
 
 
 def test_other_words_are_other_lines(log: Log) -> None:
@@ -60,6 +67,7 @@ def test_what_is_remembered_is_bounded(log: Log) -> None:
     """Lines that are all different fill no memory."""
     for number in range(MOST + 50):
         log.logger.error("line %d", number)
-    log.logger.error("line 0")
-    log.logger.error("line %d", MOST + 49)
-    assert len(log.lines) == MOST + 51
+    for _ in range(2 * OFTEN):
+        log.logger.error("line 0")
+        log.logger.error("line %d", MOST + 49)
+    assert (log.lines.count("line 0"), log.lines.count(f"line {MOST + 49}")) == (1 + OFTEN, OFTEN)
