@@ -33,7 +33,9 @@ def test_a_field_process_that_keeps_ending_is_said(
     assert "SIGABRT" not in admin.client.get("/").text
     noted(office, down, os.getppid())
     page = admin.client.get("/").text
-    assert ("ended 4 times in ten minutes (last SIGABRT)" if ends == 4 else "ended 1 time in ten minutes (SIGABRT)") in page
+    assert (
+        "ended 4 times in ten minutes (last SIGABRT)" if ends == 4 else "ended 1 time in ten minutes (SIGABRT)"
+    ) in page
     assert "SIGABRT" in admin.client.get("/?lang=zh").text
     noted(office, msgspec.structs.replace(down, state="up"), os.getppid())
     assert "SIGABRT" not in admin.client.get("/").text
@@ -47,5 +49,6 @@ def test_what_was_thinned_is_listed(admin: "Browser", field: "Field") -> None:
     field.put("thinned", step_s=60, readings=12345, **row)
     field.put("thinned", step_s=600, readings=0, **row)
     page = admin.client.get("/devices?lang=en").text
-    assert "12345 readings were taken out; of each measured value one in 1 min 0 s is left" in page
-    assert page.count("were taken out") == 1
+    assert "12345 readings taken out" in page
+    assert "of each measured value one in 1 min is left" in page
+    assert page.count("readings taken out") == 1
