@@ -116,6 +116,17 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return sum(need.unacked for need in self.needs)
 
     @property
+    def urgent(self) -> Need | None:
+        """The P1 alarm that nobody has acknowledged and that takes the screen, or None."""
+        first = self.needs[0] if self.needs else None
+        return first if first and first.unacked and first.happening.severity == "P1" else None
+
+    @property
+    def urgent_count(self) -> int:
+        """How many P1 alarms nobody has acknowledged: the page sounds while there are any."""
+        return sum(need.unacked and need.happening.severity == "P1" for need in self.needs)
+
+    @property
     def flood(self) -> bool:
         """More alarms come than people can follow."""
         return any(need.happening.key == FLOOD for need in self.needs)

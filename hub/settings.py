@@ -91,7 +91,7 @@ def load_site(path: Path) -> Site:
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
-        page=_page(file.site.page, path),
+        page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
         rules=file.rule,
@@ -197,10 +197,10 @@ def _channel_names(wanted: _DeviceTable, profile: Profile, path: Path, key: str)
     return wanted.names
 
 
-def _page(address: str, path: Path) -> str:
+def _address(address: str, path: Path, key: str) -> str:
     if address and not is_address(address):
-        raise Refusal(path, "site.page", "is no address", value=address, right='as "https://zhian.example.org"')
-    return address.rstrip("/")
+        raise Refusal(path, key, "is no address", value=address, right='as "https://zhian.example.org"')
+    return address
 
 
 def _check_names(site: Site, path: Path) -> None:
@@ -272,6 +272,7 @@ def _check_zones(site: Site, path: Path) -> None:
             right = "from 0 to 1, from the left and from the top"
             raise Refusal(path, f"zone[{at}].at", "is not on the plan", value=list(zone.at), right=right)
         check_hours(zone.closed, path, f"zone[{at}].closed")
+        _address(zone.camera, path, f"zone[{at}].camera")
         if zone.siren is None:
             continue
         key = f"zone[{at}].siren"

@@ -38,7 +38,7 @@ class Siren(Strict, frozen=True, kw_only=True):
 class Zone(Strict, frozen=True, kw_only=True):
     """A place. `at` = (x, y) on the site plan, 0 to 1 from the top left. `closed` = hours when nobody should be there.
 
-    `siren` is what sounds there.
+    `siren` is what sounds there; `camera` is the address at which a person sees the place, opened by his own browser.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Zone(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass | None = None
     closed: str | DayHours = ""
     siren: Siren | None = None
+    camera: str = ""
 
 
 class Packs(Strict, frozen=True, kw_only=True):

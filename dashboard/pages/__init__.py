@@ -7,6 +7,7 @@ from dashboard.pages import (
     alarm_health,
     alarms,
     api,
+    app,
     auth,
     briefing,
     devices,
@@ -30,4 +31,5 @@ PAGES: tuple[Blueprint, ...] = (
     health.bp,
     briefing.bp,
     more.bp,
+    app.bp,
 )

@@ -265,3 +265,63 @@ def test_contrast(scheme: int) -> None:
         assert contrast(colour[ink], colour[ground]) >= 4.5, (ink, ground)
     for ink, ground in [("line-strong", "raised"), ("focus", "page"), ("chart", "raised"), ("p1", "raised")]:
         assert contrast(colour[ink], colour[ground]) >= 3, (ink, ground)
+
+
+def test_a_p1_takes_the_screen_of_any_page(page: "Page", running: "Running", field: "Field") -> None:
+    """On another page it stands above everything, says what to do, and one press there acknowledges it."""
+    page.goto(f"{running.url}/devices")
+    page.wait_for_selector("#live-word:has-text('live')")
+    number = field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector(f"#takeover-{number}.takes")
+    assert page.locator(f"#takeover-{number}").bounding_box()["y"] < 200  # type: ignore[index]  # it is there
+    page.click(f"#takeover-{number} >> text=I have seen it")
+    page.wait_for_selector(f"#takeover-{number} >> text=manager has seen it")
+    assert [order["kind"] for order in field.orders()] == ["ack"]
+
+
+def test_a_p2_takes_no_screen(page: "Page", running: "Running", field: "Field") -> None:
+    """Only what lives hang on may push a page aside."""
+    page.goto(f"{running.url}/devices")
+    page.wait_for_selector("#live-word:has-text('live')")
+    field.alarm("gate-held", "gate-east", severity="P2")
+    page.wait_for_selector(".strip.needs-you")
+    assert page.locator(".takes").count() == 0
+
+
+def test_sound_after_one_press_and_only_for_p1(page: "Page", field: "Field") -> None:
+    """It says that it is off until it is pressed; then it sounds while a P1 waits, and is silent when there is none."""
+    assert page.inner_text("#sound") == "Sound off"
+    page.click("#sound")
+    page.wait_for_selector("#sound:has-text('Sound on')")
+    field.alarm("gate-held", "gate-east", severity="P2")
+    page.wait_for_selector(".strip.needs-you")
+    page.wait_for_timeout(2_500)
+    assert page.get_attribute("html", "data-sounded") is None
+    field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector("html[data-sounded]")
+
+
+def test_without_a_link_the_phone_says_so(page: "Page", running: "Running", context: "BrowserContext") -> None:
+    """A page that is opened while the hub cannot be reached is never an old one: it says since when, in words."""
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("caches.match('/offline').then((kept) => Boolean(kept))")
+    context.set_offline(True)
+    other = context.new_page()
+    other.goto(running.url)
+    other.wait_for_selector("text=No connection to the hub")
+    assert "Last heard of" in other.inner_text("#seen")
+    context.set_offline(False)
+    other.wait_for_selector("text=All watched, nothing to do.")
+    other.close()
+
+
+def test_it_can_be_put_on_a_phone(page: "Page", running: "Running") -> None:
+    """The manifest has what installing needs, and each icon is there."""
+    manifest = page.evaluate("fetch('/manifest.webmanifest').then((answer) => answer.json())")
+    assert (manifest["display"], manifest["start_url"], manifest["short_name"]) == (
+        "standalone",
+        "/",
+        "Zhongshan Garden",
+    )
+    for icon in manifest["icons"]:
+        assert page.request.get(running.url + icon["src"]).headers["content-type"] == "image/png"

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
 VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
-OPEN = {"auth.login", "auth.sign_in", "files.static", "files.icon", "health.healthz", "health.metrics"}
+OPEN = {
+    "app.manifest",
+    "app.worker",
+    "app.offline",
+    "auth.login",
+    "auth.sign_in",
+    "files.static",
+    "files.icon",
+    "health.healthz",
+    "health.metrics",
+}
 SIGNED = {"briefing.page", "briefing.ack", "briefing.accept"}  # the signature in the address is login and form token
 OPEN |= SIGNED
 PASSWORD = "correct horse battery"
