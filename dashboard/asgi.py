@@ -25,7 +25,7 @@ from dashboard.headers import ALWAYS
 from dashboard.live import LOOK_S, Change, Listener, Watcher
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name
-from dashboard.users import Role
+from dashboard.roles import Role
 
 LOG = logging.getLogger("zhian.office")
 THREADS = 8

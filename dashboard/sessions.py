@@ -15,7 +15,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from dashboard.users import Role, SignIn, Throttle, User
+from dashboard.roles import Role
+from dashboard.users import SignIn, Throttle, User
 from hub.clock import Clock
 
 LOG = logging.getLogger("zhian.sessions")

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import threading
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy import ForeignKey, create_engine, event, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from dashboard.roles import ROLES, Role
 from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
 
@@ -29,23 +29,6 @@ _NAME = re.compile(r"[\w.@-]{1,64}")
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _TURN = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))  # verified for unknown names, so that they take as long
-
-
-class Role(StrEnum):
-    """What a user may do, each more than the one before."""
-
-    VIEWER = "viewer"
-    GUARD = "guard"
-    MANAGER = "manager"
-    ADMIN = "admin"
-
-    @property
-    def rank(self) -> int:
-        """0 to 3."""
-        return list(Role).index(self)
-
-
-ROLES = tuple(str(role) for role in Role)
 
 
 class Busy(Exception):

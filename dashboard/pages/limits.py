@@ -57,7 +57,7 @@ def init(app: Flask) -> None:
 
 
 @bp.get("")
-@allow(Permission.MANAGE)
+@allow(Permission.REVIEW)
 def page() -> str:
     """All rules: first those that were changed here."""
     book, site, zones = _book(), office().site, office().site.zones_by_id()
@@ -76,7 +76,7 @@ def page() -> str:
 
 
 @bp.get("/<rule>")
-@allow(Permission.MANAGE)
+@allow(Permission.REVIEW)
 def one(rule: str) -> str:
     """One rule's numbers, everywhere or in a zone; under it what was ordered lately, and its history."""
     book, found, zone = _book(), _find(rule), _zone()

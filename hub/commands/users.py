@@ -8,7 +8,8 @@ import click
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.users import ROLES, add_user, list_users, set_password
+from dashboard.roles import ROLES
+from dashboard.users import add_user, list_users, set_password
 from hub.commands.options import DATA, JSON, print_lines
 
 

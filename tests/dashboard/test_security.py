@@ -10,9 +10,10 @@ from werkzeug.routing import Rule
 
 from dashboard import create_app
 from dashboard.headers import POLICY
-from dashboard.permissions import NEEDS, Permission
+from dashboard.permissions import Permission
+from dashboard.roles import CHANGES, GRANTS, ROLES, Role
 from dashboard.sessions import IDLE_MS, MOST_MS, delay_ms, digest_of, end_all
-from dashboard.users import Role, add_user, first_login, list_users, renew_login, set_password
+from dashboard.users import add_user, first_login, list_users, renew_login, set_password
 from device_profiles.door import Refusal
 
 if TYPE_CHECKING:
@@ -97,10 +98,22 @@ def test_every_route_by_every_role(role: Role | None, app: "Flask", browser: "Br
             assert status == (403 if rule.endpoint in SIGNED else 200), (rule, status)
         elif role is None:
             assert status == (401 if rule.rule.startswith("/api/") else 302), (rule, status)
-        elif role.rank < NEEDS[needs].rank:
+        elif needs not in GRANTS[role]:
             assert status == 403, (rule, role)
         else:
             assert status in (200, 302, 400, 404), (rule, status)
+
+
+def test_the_table_of_roles(app: "Flask") -> None:
+    """Every role has its row; an auditor sees all there is and changes nothing; users are the administrator's alone."""
+    assert set(GRANTS) == set(Role)
+    assert set().union(*GRANTS.values()) | {Permission.OPEN} == set(Permission)
+    assert not GRANTS[Role.AUDITOR] & CHANGES
+    assert GRANTS[Role.AUDITOR] == set(Permission) - CHANGES - {Permission.OPEN}
+    assert [role for role in Role if Permission.ADMINISTER in GRANTS[role]] == [Role.ADMIN]
+    for rule, method in rules(app):  # what changes something needs more than a look
+        if method != "GET" and permission_of(app, rule) not in CHANGES | {Permission.OPEN}:
+            assert rule.endpoint.startswith("auth."), rule  # one's own account
 
 
 def test_every_form_needs_its_token(app: "Flask", admin: "Browser", browser: "Browser") -> None:
@@ -379,5 +392,5 @@ def test_no_user_twice(tmp_path: Path) -> None:
 
 def test_all_sessions_of_a_user_end(admin: "Browser", office: "Office", clock: "StillClock") -> None:
     """One call ends them all."""
-    end_all(office.users, 4, clock.at)
+    end_all(office.users, ROLES.index("admin") + 1, clock.at)
     assert admin.client.get("/account").status_code == 302
