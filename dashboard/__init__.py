@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -105,8 +105,8 @@ def _say_errors(app: Flask) -> None:
         )
         return render_template("error.html", code=503, message=message), 503
 
-    @app.errorhandler(OperationalError)
-    def no_room(error: OperationalError) -> tuple[Response | str, int]:
+    @app.errorhandler(DBAPIError)
+    def no_room(error: DBAPIError) -> tuple[Response | str, int]:
         current_app.logger.warning("users: %s", error.orig)
         if request.path.startswith("/api/"):
             return jsonify(error="nothing can be stored", code=507), 507

@@ -9,11 +9,10 @@ from typing import TypeVar
 from flask import Flask, abort, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import sessions
+from dashboard import audit, sessions
 from dashboard.office import office
 from dashboard.roles import GRANTS
 from dashboard.roles import Permission as Permission
-from dashboard.users import audit
 
 V = TypeVar("V", bound=Callable[..., object])
 
@@ -73,7 +72,7 @@ def _sign_in() -> Response:
 
 
 def _note_denied() -> None:
-    audit(
+    audit.append(
         office().users,
         at=office().clock.now(),
         actor=g.signed.name if g.signed else "",

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from dashboard.roles import Role
-from dashboard.users import SignIn, Throttle, User
+from dashboard.tables import SignIn, Throttle, User
 from hub.clock import Clock
 
 LOG = logging.getLogger("zhian.sessions")

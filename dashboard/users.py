@@ -1,26 +1,30 @@
-"""Who may use the office: users, their roles and passwords, and the audit trail, in `office.sqlite` (SQLAlchemy 2).
+"""Who may use the office: users, their roles and passwords, in `office.sqlite` (SQLAlchemy 2).
 
 Passwords are argon2id hashes. Nothing here knows Flask; sessions and the login's delays are in `sessions.py`.
 """
 
+import contextlib
 import os
 import re
 import secrets
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
-from sqlalchemy import ForeignKey, create_engine, event, func, select
+from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
+from dashboard.audit import key_of
 from dashboard.roles import ROLES, Role
+from dashboard.schema import FILE, prepare
+from dashboard.tables import SignIn, User
 from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
 
-FILE = "office.sqlite"
 SHORTEST, LONGEST = 8, 256  # characters; ASVS 5.0 6.2.1 and 6.2.9, no rules of composition (6.2.5)
 HASHES_AT_ONCE = 2  # each holds 19 MiB for some 20 ms: a burst of logins must not starve the hub's machine
 PATIENCE_S = 3.0
@@ -35,73 +39,14 @@ class Busy(Exception):
     """Too many passwords are being checked at once. Worth trying again in a moment."""
 
 
-class Table(DeclarativeBase):
-    """Base of the office's tables."""
-
-
-class User(Table):
-    """One person. An inactive one keeps the name in the audit trail and cannot sign in."""
-
-    __tablename__ = "user"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    role: Mapped[str]
-    password: Mapped[str]
-    active: Mapped[bool] = mapped_column(default=True)
-    created: Mapped[int]
-
-
-class SignIn(Table):
-    """One session. The token itself is never stored, only its SHA-256."""
-
-    __tablename__ = "session"
-    digest: Mapped[str] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    begun: Mapped[int]
-    seen: Mapped[int]
-    proved: Mapped[int]  # when the password was last given
-    address: Mapped[str]
-    ended: Mapped[int | None]
-
-
-class Throttle(Table):
-    """How often a name or an address has failed to sign in, and when last."""
-
-    __tablename__ = "throttle"
-    key: Mapped[str] = mapped_column(primary_key=True)
-    failures: Mapped[int]
-    last: Mapped[int]
-
-
-class AuditRow(Table):
-    """Who did what. Rows are only ever added."""
-
-    __tablename__ = "audit"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[int]
-    actor: Mapped[str]
-    address: Mapped[str]
-    event: Mapped[str]
-    detail: Mapped[str]
-
-
-_NO_CHANGE = """
-CREATE TRIGGER IF NOT EXISTS audit_no_{verb} BEFORE {verb} ON audit
-BEGIN SELECT RAISE(ABORT, 'audit rows are only ever added'); END
-"""
-
-
 def open_office(data: Path) -> Engine:
-    """The office database of a data folder, made when it is not there, readable by its owner alone."""
+    """The office database of a data folder, made when it is not there, readable by its owner alone. Raises Refusal."""
     path = data / FILE
     data.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    prepare(path, key_of(data))
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _settings)
-    Table.metadata.create_all(engine)
-    with engine.begin() as connection:
-        for verb in ("UPDATE", "DELETE"):
-            connection.exec_driver_sql(_NO_CHANGE.format(verb=verb))
     return engine
 
 
@@ -160,7 +105,7 @@ def create_user(engine: Engine, name: str, role: str, password: str | None, now:
     with Session(engine) as db, db.begin():
         if db.scalar(select(User).where(User.name == name)):
             raise Refusal(FILE, "name", "there is one of this name already", value=name)
-        db.add(User(name=name, role=str(role), password=_HASHER.hash(chosen), created=now))
+        db.add(User(name=name, role=str(role), password=_hash(chosen), created=now))
     return chosen
 
 
@@ -171,7 +116,7 @@ def change_password(engine: Engine, name: str, password: str | None, now: int) -
         user = db.scalar(select(User).where(User.name == name))
         if user is None:
             raise Refusal(FILE, "name", "no such user", value=name, right=nearest(name, db.scalars(select(User.name))))
-        user.password = _HASHER.hash(chosen)
+        user.password = _hash(chosen)
         for sign_in in db.scalars(select(SignIn).where(SignIn.user_id == user.id, SignIn.ended.is_(None))):
             sign_in.ended = now
     return chosen
@@ -181,22 +126,12 @@ def verify(engine: Engine, name: str, password: str) -> User | None:
     """The active user with this name and password, or None; it takes as long for a name that nobody has."""
     with Session(engine, expire_on_commit=False) as db:
         user = db.scalar(select(User).where(User.name == name))
-    if not _TURN.acquire(timeout=PATIENCE_S):
-        raise Busy
     try:
-        _HASHER.verify(user.password if user else _NOBODY, password[:LONGEST])
+        with _turn():
+            _HASHER.verify(user.password if user else _NOBODY, password[:LONGEST])
     except (VerifyMismatchError, VerificationError, InvalidHashError):
         return None
-    finally:
-        _TURN.release()
     return user if user is not None and user.active else None
-
-
-def audit(engine: Engine, *, at: int, actor: str, address: str, what: str, detail: str = "") -> None:
-    """Add a row to the audit trail; line breaks cannot forge another."""
-    clean = " ".join(detail.split())[:500]
-    with Session(engine) as db, db.begin():
-        db.add(AuditRow(at=at, actor=actor[:64], address=address, event=what, detail=clean))
 
 
 def _checked(name: str, password: str | None) -> str:
@@ -207,6 +142,21 @@ def _checked(name: str, password: str | None) -> str:
     if password.casefold() == name.casefold():
         raise Refusal(FILE, "password", "is the user's name", right="anything that is harder to guess")
     return password
+
+
+def _hash(password: str) -> str:
+    with _turn():
+        return _HASHER.hash(password)
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    if not _TURN.acquire(timeout=PATIENCE_S):
+        raise Busy
+    try:
+        yield
+    finally:
+        _TURN.release()
 
 
 def _settings(connection: Any, _record: object) -> None:  # Any: the driver's connection

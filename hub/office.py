@@ -13,9 +13,11 @@ from pathlib import Path
 import msgspec
 
 from dashboard import create_app
+from dashboard.anchor import drop_anchor
 from dashboard.asgi import asgi_app, serve
+from dashboard.office import EXTENSION
 from dashboard.users import first_login, renew_login
-from hub.agenda import Agenda, standard_jobs, vaccinations, voice_tests
+from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
@@ -27,6 +29,7 @@ from hub.site import Site
 
 LOG = logging.getLogger("zhian.office")
 RETRY_S = 2.0
+ANCHOR_MIN = 5
 
 
 async def serve_office(
@@ -42,6 +45,9 @@ async def serve_office(
     app = create_app(site, data, clock, history=store, secure_cookies=https)
     password = renew_login(data, clock) if demo else first_login(data, clock)
     jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs.append(
+        Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
+    )
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:

@@ -131,9 +131,9 @@ def change(rule: str, key: str) -> Response:
             gettext("Not changed: %(why)s", why=reason(f"{error.word}:{error.detail}" if error.detail else error.word))
         )
         return again
-    put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     before = limit_text(key, book.origin(rule, zone, key).value, plain()[rule].quantity)
     note("limit", me().name, f"{_target(rule, zone)} {command} (before: {before}): {why}")
+    put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     return redirect(url_for("limits.one", rule=rule, zone=zone))
 
 

@@ -26,7 +26,8 @@ from dashboard import create_app, sessions
 from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.roles import ROLES
-from dashboard.users import User, add_user
+from dashboard.tables import User
+from dashboard.users import add_user
 from hub import batches
 from hub.clock import Clock
 from hub.history.store import Bucket
