@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 
 from dashboard.audit import Anchor, head
-from hub.journal import FILE, connect
+from dashboard.journal_view import FILE
+from hub.journal_file import connect
 
 LOG = logging.getLogger("zhian.audit")
 

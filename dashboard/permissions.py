@@ -17,6 +17,9 @@ from dashboard.roles import Permission as Permission
 V = TypeVar("V", bound=Callable[..., object])
 
 
+BEFORE_SETUP = {"setup.page", "setup.make", "files.static"}
+
+
 def allow(permission: Permission) -> Callable[[V], V]:
     """Declare what a view needs. Goes under the route decorator."""
 
@@ -46,6 +49,8 @@ def init(app: Flask) -> None:
 
 def _guard() -> Response | None:
     g.signed = None
+    if office().setup.needed() and request.endpoint not in BEFORE_SETUP:
+        abort(403)
     token = request.cookies.get(cookie_name(secure=office().secure))
     if token:
         # A page that refreshes itself is not a sign that somebody is there.

@@ -15,10 +15,12 @@ from dashboard.pages import (
     more,
     mutes,
     now,
+    setup,
 )
 
 PAGES: tuple[Blueprint, ...] = (
     auth.bp,
+    setup.bp,
     now.bp,
     alarms.bp,
     alarm_health.bp,

@@ -11,6 +11,7 @@ from dashboard.asking import proved as proved
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow, cookie_name
+from dashboard.tables import User
 from device_profiles.door import Refusal
 
 bp = Blueprint("auth", __name__)
@@ -41,10 +42,15 @@ def sign_in() -> Response | tuple[str, int]:
         note("login-failed", name)
         return _again(gettext("Name or password is wrong."), 401)
     sessions.succeeded(office().users, name, address)
+    return let_in(user, address, now, request.form.get("next"))
+
+
+def let_in(user: User, address: str, now: int, goal: str | None) -> Response:
+    """A new session, its cookie, and on to where the person wanted to go."""
     token = sessions.begin(office().users, user, address, now)
     note("login", user.name)
     session.clear()  # a new CSRF secret for the new session
-    response = redirect(_goal(request.form.get("next")))
+    response = redirect(_goal(goal))
     response.set_cookie(
         cookie_name(secure=office().secure), token, path="/", secure=office().secure, httponly=True, samesite="Strict"
     )

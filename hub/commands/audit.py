@@ -11,6 +11,7 @@ from dashboard.schema import FILE
 from dashboard.users import open_office
 from device_profiles.door import Refusal
 from hub.commands.options import DATA, JSON
+from hub.commands.users import stored
 
 
 class HeadParam(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -39,11 +40,13 @@ def audit_verify(more: tuple[Anchor, ...], data: Path, as_json: bool) -> None:
     """Check every row against its hash, and all against the heads in the journal; exit 1 names the first wrong row."""
     if not (data / FILE).exists():
         raise Refusal(data, "", "no dashboard has run here", right="give the data folder of `zhian run` with --data")
-    engine = open_office(data)
-    try:
-        found = verify(engine, [*anchors(data), *more])
-    finally:
-        engine.dispose()
+    kept = anchors(data)
+    with stored():
+        engine = open_office(data)
+        try:
+            found = verify(engine, [*kept, *more])
+        finally:
+            engine.dispose()
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
