@@ -1,5 +1,6 @@
 """Reads from the journal what a situation is made of. The one place where the Now page's queries stand."""
 
+from dashboard import site_plan
 from dashboard.journal_view import Happening, Told
 from dashboard.office import Office
 from dashboard.situation import Facts, Situation, siren_token, situation
@@ -23,6 +24,7 @@ def gather(office: Office) -> Situation:
         sirens=sirens(office, [one for some in told.values() for one in some]),
         acks=_acks(office, happenings),
         mutes=office.view.mutes(now),
+        dragged=site_plan.places(office.users),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 from dashboard.journal_view import JournalView, OrderDesk
 from dashboard.plan import Drawing
 from dashboard.sessions import Signed
+from dashboard.setup import Setup
 from dashboard.words import Words
 from hub.clock import Clock
 from hub.history.store import Bucket
@@ -41,6 +42,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     desk: OrderDesk
     history: HistoryReader
     users: Engine
+    setup: Setup
     secure: bool
 
     def close(self) -> None:

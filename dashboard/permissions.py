@@ -4,37 +4,20 @@ Runs before every request: finds the session, and answers 401, 403 or the login 
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TypeVar
 
 from flask import Flask, abort, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import sessions
+from dashboard import audit, sessions
 from dashboard.office import office
-from dashboard.users import Role, audit
+from dashboard.roles import GRANTS
+from dashboard.roles import Permission as Permission
 
 V = TypeVar("V", bound=Callable[..., object])
 
 
-class Permission(StrEnum):
-    """What a view needs."""
-
-    OPEN = "open"  # nobody in particular: login page, style sheets, /healthz
-    SEE = "see"
-    ACKNOWLEDGE = "acknowledge"  # acknowledge and comment
-    COMMAND = "command"  # move gates, switch relays
-    MANAGE = "manage"  # limits of rules, mutes of zones
-    ADMINISTER = "administer"  # users, the audit trail
-
-
-NEEDS = {
-    Permission.SEE: Role.VIEWER,
-    Permission.ACKNOWLEDGE: Role.GUARD,
-    Permission.COMMAND: Role.MANAGER,
-    Permission.MANAGE: Role.MANAGER,
-    Permission.ADMINISTER: Role.ADMIN,
-}
+BEFORE_SETUP = {"setup.page", "setup.make", "files.static"}
 
 
 def allow(permission: Permission) -> Callable[[V], V]:
@@ -50,7 +33,7 @@ def allow(permission: Permission) -> Callable[[V], V]:
 def may(permission: str) -> bool:
     """Whether who asks may do that: for showing a button or not."""
     signed = getattr(g, "signed", None)
-    return signed is not None and signed.role.rank >= NEEDS[Permission(permission)].rank
+    return signed is not None and Permission(permission) in GRANTS[signed.role]
 
 
 def cookie_name(*, secure: bool) -> str:
@@ -66,6 +49,8 @@ def init(app: Flask) -> None:
 
 def _guard() -> Response | None:
     g.signed = None
+    if office().setup.needed() and request.endpoint not in BEFORE_SETUP:
+        abort(403)
     token = request.cookies.get(cookie_name(secure=office().secure))
     if token:
         # A page that refreshes itself is not a sign that somebody is there.
@@ -92,7 +77,7 @@ def _sign_in() -> Response:
 
 
 def _note_denied() -> None:
-    audit(
+    audit.append(
         office().users,
         at=office().clock.now(),
         actor=g.signed.name if g.signed else "",

@@ -15,7 +15,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from dashboard.users import Role, SignIn, Throttle, User
+from dashboard.front import subscriber
+from dashboard.roles import Role
+from dashboard.tables import SignIn, Throttle, User
 from hub.clock import Clock
 
 LOG = logging.getLogger("zhian.sessions")
@@ -150,7 +152,7 @@ def _count(db: Session, counter: Throttle | None, key: str, now: int) -> None:
 
 def _keys(name: str, address: str) -> dict[str, int]:
     hashed = hashlib.sha256(name.casefold().encode()).hexdigest()[:32]  # a password typed as a name is not kept
-    return {f"user:{hashed}": LONGEST_DELAY_MS["user"], f"address:{address}": LONGEST_DELAY_MS["address"]}
+    return {f"user:{hashed}": LONGEST_DELAY_MS["user"], f"address:{subscriber(address)}": LONGEST_DELAY_MS["address"]}
 
 
 def _living(now: int):  # type: ignore[no-untyped-def]  # SQLAlchemy's Select of two entities

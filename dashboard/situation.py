@@ -148,6 +148,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     sirens: Mapping[str, Order]  # by token
     acks: Mapping[tuple[str, int | None], Order]  # not yet taken, by alarm key and occurrence
     mutes: list[Mute] = []
+    dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
 
 
 def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1.0) -> Situation:
@@ -167,7 +168,7 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
         links_down=[
             health.source for health in facts.health.values() if health.kind == "link" and health.state != "up"
         ],
-        places=_places(site, visible, unwatched, hub_fresh=fresh),
+        places=_places(site, facts.dragged, visible, unwatched, hub_fresh=fresh),
         figures=list(_figures(site, facts, now, hub_fresh=fresh)),
         devices_ok=sum(why_blind(device, facts.health, hub_fresh=fresh) is None for device in site.devices().values()),
         devices=len(site.devices()),
@@ -268,7 +269,14 @@ def _urgency(need: Need) -> tuple[str, bool, bool, int]:
     return (need.happening.severity, not need.unacked, not need.active, need.happening.raised)
 
 
-def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fresh: bool) -> list[Place]:
+def _places(
+    site: Site,
+    dragged: Mapping[str, tuple[float, float]],
+    needs: list[Need],
+    unwatched: list[Unwatched],
+    *,
+    hub_fresh: bool,
+) -> list[Place]:
     blind = {one.zone for one in unwatched}
     places = []
     for zone in site.zones:
@@ -277,7 +285,7 @@ def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fr
             Place(
                 zone=zone.id,
                 name=zone.name,
-                at=zone.at,
+                at=dragged.get(zone.id, zone.at),
                 severity=min((need.happening.severity for need in here), default=""),
                 count=len(here),
                 unacked=any(need.unacked for need in here),

@@ -146,6 +146,7 @@ ROLES = {
     "viewer": lazy_gettext("viewer"),
     "guard": lazy_gettext("guard"),
     "manager": lazy_gettext("manager"),
+    "auditor": lazy_gettext("auditor"),
     "admin": lazy_gettext("administrator"),
 }
 

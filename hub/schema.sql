@@ -196,3 +196,6 @@ CREATE TABLE IF NOT EXISTS mute (
   ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (zone, at)
 ) WITHOUT ROWID;
+
+-- Heads of the office's audit trail, kept here so that a trail whose end was cut off or that was written anew is found out.
+CREATE TABLE IF NOT EXISTS audit_anchor (number INTEGER PRIMARY KEY, hash TEXT NOT NULL, at INTEGER NOT NULL);

@@ -18,6 +18,7 @@ from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
 from hub.settings_link import check_device, check_link
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
+from hub.settings_web import check_web
 from hub.site import (
     DEVICE_KIND,
     DayHours,
@@ -39,6 +40,7 @@ from hub.site import (
     Windows,
     Zone,
 )
+from hub.site_web import Web
 
 MOST_ID = 64  # topics, client ids and file names are made from it
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -65,6 +67,7 @@ class _File(Strict, frozen=True, kw_only=True):
     history: History = History()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
+    page: Web = Web()
 
 
 class _DeviceTable(Strict, frozen=True, kw_only=True):
@@ -98,6 +101,7 @@ def load_site(path: Path) -> Site:
         packs=msgspec.structs.replace(
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
         ),
+        web=check_web(file.page, path),
     )
     _check_names(site, path)
     _check_lines(site, path)

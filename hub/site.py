@@ -11,6 +11,7 @@ from hub.reading import Label
 from hub.site_voice import Severity as Severity
 from hub.site_voice import Strict as Strict
 from hub.site_voice import Voice as Voice
+from hub.site_web import Web
 
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
 
@@ -175,6 +176,7 @@ class Site(Strict, frozen=True, kw_only=True):
     history: History = History()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
+    web: Web = Web()
 
     @property
     def tz(self) -> ZoneInfo:

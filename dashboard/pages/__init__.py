@@ -16,10 +16,13 @@ from dashboard.pages import (
     more,
     mutes,
     now,
+    plan,
+    setup,
 )
 
 PAGES: tuple[Blueprint, ...] = (
     auth.bp,
+    setup.bp,
     now.bp,
     alarms.bp,
     alarm_health.bp,
@@ -32,4 +35,5 @@ PAGES: tuple[Blueprint, ...] = (
     briefing.bp,
     more.bp,
     app.bp,
+    plan.bp,
 )

@@ -6,9 +6,12 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from werkzeug.wrappers import Response
 
 from dashboard import sessions, users
+from dashboard.asking import note as note
+from dashboard.asking import proved as proved
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow, cookie_name
+from dashboard.tables import User
 from device_profiles.door import Refusal
 
 bp = Blueprint("auth", __name__)
@@ -39,10 +42,15 @@ def sign_in() -> Response | tuple[str, int]:
         note("login-failed", name)
         return _again(gettext("Name or password is wrong."), 401)
     sessions.succeeded(office().users, name, address)
+    return let_in(user, address, now, request.form.get("next"))
+
+
+def let_in(user: User, address: str, now: int, goal: str | None) -> Response:
+    """A new session, its cookie, and on to where the person wanted to go."""
     token = sessions.begin(office().users, user, address, now)
     note("login", user.name)
     session.clear()  # a new CSRF secret for the new session
-    response = redirect(_goal(request.form.get("next")))
+    response = redirect(_goal(goal))
     response.set_cookie(
         cookie_name(secure=office().secure), token, path="/", secure=office().secure, httponly=True, samesite="Strict"
     )
@@ -90,29 +98,6 @@ def password() -> Response:
             flash(gettext("Your password was changed. Sign in with the new one."))
             return redirect(url_for("auth.login"))
     return redirect(url_for("auth.account"))
-
-
-def proved(given: str) -> bool:
-    """Whether this is the password of who asks. Wrong ones are delayed as at the login."""
-    address, now = request.remote_addr or "", sessions.real_now(office().clock)
-    if sessions.wait_ms(office().users, me().name, address, now):
-        return False
-    try:
-        user = users.verify(office().users, me().name, given)
-    except users.Busy:
-        return False
-    if user is None:
-        note("login-failed", me().name)
-        return False
-    sessions.succeeded(office().users, me().name, address)
-    sessions.prove(office().users, me().digest, now)
-    return True
-
-
-def note(what: str, actor: str, detail: str = "") -> None:
-    """A row of the audit trail about this request."""
-    at, address = office().clock.now(), request.remote_addr or ""
-    users.audit(office().users, at=at, actor=actor, address=address, what=what, detail=detail)
 
 
 def _again(message: str, status: int) -> tuple[str, int]:

@@ -290,7 +290,7 @@ def test_a_p2_takes_no_screen(page: "Page", running: "Running", field: "Field") 
 
 def test_sound_after_one_press_and_only_for_p1(page: "Page", field: "Field") -> None:
     """It says that it is off until it is pressed; then it sounds while a P1 waits, and is silent when there is none."""
-    assert page.inner_text("#sound") == "Sound off"
+    assert page.inner_text("#sound") == "No sound"
     page.click("#sound")
     page.wait_for_selector("#sound:has-text('Sound on')")
     field.alarm("gate-held", "gate-east", severity="P2")
@@ -325,3 +325,22 @@ def test_it_can_be_put_on_a_phone(page: "Page", running: "Running") -> None:
     )
     for icon in manifest["icons"]:
         assert page.request.get(running.url + icon["src"]).headers["content-type"] == "image/png"
+
+
+def test_a_place_is_dragged(page: "Page", running: "Running") -> None:
+    """By pointer and by arrow keys; what was dragged is what is kept."""
+    page.goto(f"{running.url}/plan/edit")
+    box = page.locator("#grip-lake .calm").bounding_box()
+    plan = page.locator("#plan-edit").bounding_box()
+    assert box
+    assert plan
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(plan["x"] + plan["width"] * 0.5, plan["y"] + plan["height"] * 0.25, steps=5)
+    page.mouse.up()
+    page.focus("#grip-lake")
+    page.keyboard.press("ArrowRight")
+    page.click("button:has-text('Keep the places')")
+    page.wait_for_selector("text=The places are kept.")
+    assert float(page.get_attribute("[name=x-lake]", "value") or 0) == pytest.approx(0.505, abs=0.01)
+    assert float(page.get_attribute("[name=y-lake]", "value") or 0) == pytest.approx(0.25, abs=0.01)

@@ -10,9 +10,10 @@ from werkzeug.routing import Rule
 
 from dashboard import create_app
 from dashboard.headers import POLICY
-from dashboard.permissions import NEEDS, Permission
+from dashboard.permissions import Permission
+from dashboard.roles import CHANGES, GRANTS, ROLES, Role
 from dashboard.sessions import IDLE_MS, MOST_MS, delay_ms, digest_of, end_all
-from dashboard.users import Role, add_user, first_login, list_users, renew_login, set_password
+from dashboard.users import add_user, list_users, renew_login, set_password
 from device_profiles.door import Refusal
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ OPEN = {
     "health.healthz",
     "health.metrics",
 }
+SETUP = {"setup.page", "setup.make"}  # there is no such page once there is a user
+OPEN |= SETUP
 SIGNED = {"briefing.page", "briefing.ack", "briefing.accept"}  # the signature in the address is login and form token
 OPEN |= SIGNED
 PASSWORD = "correct horse battery"
@@ -75,6 +78,8 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "devices.do",
         "limits.change",
         "mutes.mute",
+        "plan.move",
+        "plan.give",
         "mutes.end",
     }
 
@@ -104,13 +109,28 @@ def test_every_route_by_every_role(role: Role | None, app: "Flask", browser: "Br
         form = {"csrf_token": token} if method == "POST" else None
         status = browser.client.open(path_of(rule), method=method, data=form).status_code
         if needs is Permission.OPEN:
-            assert status == (403 if rule.endpoint in SIGNED else 200), (rule, status)
+            assert status == (403 if rule.endpoint in SIGNED else 404 if rule.endpoint in SETUP else 200), (
+                rule,
+                status,
+            )
         elif role is None:
             assert status == (401 if rule.rule.startswith("/api/") else 302), (rule, status)
-        elif role.rank < NEEDS[needs].rank:
+        elif needs not in GRANTS[role]:
             assert status == 403, (rule, role)
         else:
             assert status in (200, 302, 400, 404), (rule, status)
+
+
+def test_the_table_of_roles(app: "Flask") -> None:
+    """Every role has its row; an auditor sees all there is and changes nothing; users are the administrator's alone."""
+    assert set(GRANTS) == set(Role)
+    assert set().union(*GRANTS.values()) | {Permission.OPEN} == set(Permission)
+    assert not GRANTS[Role.AUDITOR] & CHANGES
+    assert GRANTS[Role.AUDITOR] == set(Permission) - CHANGES - {Permission.OPEN}
+    assert [role for role in Role if Permission.ADMINISTER in GRANTS[role]] == [Role.ADMIN]
+    for rule, method in rules(app):  # what changes something needs more than a look
+        if method != "GET" and permission_of(app, rule) not in CHANGES | {Permission.OPEN}:
+            assert rule.endpoint.startswith("auth."), rule  # one's own account
 
 
 def test_every_form_needs_its_token(app: "Flask", admin: "Browser", browser: "Browser") -> None:
@@ -352,12 +372,10 @@ def test_files_are_private(office: "Office", app: "Flask") -> None:
         assert stat.S_IMODE((office.data / name).stat().st_mode) == 0o600
 
 
-def test_first_login_happens_once(tmp_path: Path, clock: "StillClock") -> None:
-    """A fresh installation has one administrator with a random password, which is told once; a demo renews it."""
-    password = first_login(tmp_path, clock)
-    assert password is not None
+def test_a_demo_makes_its_login_anew(tmp_path: Path, clock: "StillClock") -> None:
+    """One administrator with a random password, another one at each start; nothing else makes a login by itself."""
+    password = renew_login(tmp_path, clock)
     assert len(password) >= 16
-    assert first_login(tmp_path, clock) is None
     assert list_users(tmp_path) == [("admin", "admin")]
     assert renew_login(tmp_path, clock) != password
 
@@ -389,5 +407,5 @@ def test_no_user_twice(tmp_path: Path) -> None:
 
 def test_all_sessions_of_a_user_end(admin: "Browser", office: "Office", clock: "StillClock") -> None:
     """One call ends them all."""
-    end_all(office.users, 4, clock.at)
+    end_all(office.users, ROLES.index("admin") + 1, clock.at)
     assert admin.client.get("/account").status_code == 302
