@@ -32,6 +32,8 @@ MENU = (
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
+    Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

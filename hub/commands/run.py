@@ -28,6 +28,7 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.days import calendar_or_seed
 from hub.field import Field
+from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
@@ -170,7 +171,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 
 def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer, **Lending(field).handlers}
+    return {"reload": reloader.answer, **Lending(field).handlers, **Hearsay(OFFICE_FACTS, field.know).handlers}
 
 
 @click.command("office", hidden=True)
