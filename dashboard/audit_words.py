@@ -24,6 +24,7 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "user-enable": lazy_gettext("enabled a user"),
     "user-sessions": lazy_gettext("ended a user's sessions"),
     "user-factor": lazy_gettext("took a user's second factor away"),
+    "user-password": lazy_gettext("gave a user a new password"),
     "user-link": lazy_gettext("made a link for a password"),
     "client-add": lazy_gettext("added a program"),
     "client-end": lazy_gettext("took a program's token back"),

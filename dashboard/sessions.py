@@ -212,7 +212,7 @@ def guessing(engine: Engine, now: int) -> list[str]:
         rows = db.scalars(
             select(Throttle)
             .where(Throttle.failures >= GUESSING, Throttle.last.between(now - GUESSING_MS, now))
-            .order_by(Throttle.failures.desc())
+            .order_by(Throttle.failures.desc(), Throttle.key.desc())
         )
         found = (row.key.partition(":")[2].partition("@")[0] for row in rows)
         return list(dict.fromkeys(names.get(each, each) for each in found if len(each) < 32 or each in names))

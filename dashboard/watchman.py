@@ -50,11 +50,11 @@ class Watchman:
             **self._endings(now),
         }
 
-    def verdict(self) -> Checked:
-        """What is known of the trail, looked at again when that is some time ago."""
+    def verdict(self, *, within_ms: int = CHECK_MS) -> Checked:
+        """What is known of the trail, looked at again when that is so long ago."""
         with self._lock:
             now = real_now(self._clock)
-            if self._checked is None or not 0 <= now - self._checked.at < CHECK_MS:
+            if self._checked is None or not 0 <= now - self._checked.at < within_ms:
                 self._checked = Checked(self._look(now), now)
             return self._checked
 

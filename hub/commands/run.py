@@ -31,6 +31,7 @@ from hub.field import Field
 from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
+from hub.log_line import OneLine
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
 from hub.sayso import rules_in_force
@@ -194,9 +195,9 @@ def configure_log() -> None:
     """One line an event on standard error, with its room."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def is_loopback(host: str) -> bool:
