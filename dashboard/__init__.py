@@ -10,12 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask, current_app, g, jsonify, render_template, request
-from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import headers, i18n, limit_words, menu, permissions, words
+from dashboard import audit_words, headers, i18n, limit_words, menu, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -23,6 +22,8 @@ from dashboard.pages import PAGES, briefing, limits, mutes
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
+from dashboard.vault import Vault
+from dashboard.watchman import Watchman
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
 from hub.rules import load_rules
@@ -65,12 +66,11 @@ def create_app(
     known = load_rules(site, Path("site.toml")) if rules is None else rules
     app.extensions[EXTENSION] = _parts(site, data, clock, history, known, secure=secure_cookies)
     i18n.init(app, secure=secure_cookies)
-    csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
     permissions.init(app)
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
     for page in PAGES:
         app.register_blueprint(page)
-    csrf.exempt(briefing.bp)  # the signature in its address is its form token
+    app.extensions["csrf"].exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)
     return app
@@ -91,6 +91,8 @@ def _parts(
         history=history,
         users=engine,
         setup=Setup(engine),
+        vault=Vault(_key(data)),
+        watchman=Watchman(engine, data, clock),
         secure=secure,
     )
 
@@ -165,6 +167,7 @@ def _furnish(app: Flask) -> None:
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
         menu=menu.entries,
+        audit_event=audit_words.audit_event,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )
 

@@ -25,7 +25,7 @@ from dashboard.front import Front
 from dashboard.headers import ALWAYS
 from dashboard.live import LOOK_S, Change, Listener, Watcher
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import cookie_name
+from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
 from dashboard.tls import Tls
 
@@ -158,6 +158,8 @@ class OfficeApp:
         signed = await asyncio.to_thread(sessions.find, self._office.users, token, now, touch=False) if token else None
         if signed is None:
             return 401, ""
+        if owes_factor(self._office.site, signed):
+            return 403, ""
         mine = Counter(listener.session for listener in self._listeners)[signed.digest]
         if mine >= MOST_A_SESSION or len(self._listeners) >= MOST_STREAMS or self._closing:
             return 429, ""

@@ -29,7 +29,8 @@ def stale() -> bool:
 
 def unproved() -> str:
     """Why the person is not taken at their word (form field `password`), in words; empty where nothing is missing."""
-    if not stale() or proved(request.form.get("password", "")):
+    given = request.form.get("password", "")
+    if not stale() or (given and proved(given)):
         return ""
     return gettext("The password is wrong, or you must wait a moment.")
 

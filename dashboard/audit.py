@@ -70,12 +70,16 @@ def append(engine: Engine, *, at: int, actor: str, address: str, what: str, deta
         db.commit()
 
 
-def verify(engine: Engine, anchors: Iterable[Anchor] = ()) -> Verdict:
-    """Every row from the first on, and every anchor: the first that is wrong is named."""
+def verify(engine: Engine, anchors: Iterable[Anchor] = (), since: Anchor | None = None) -> Verdict:
+    """Every row from the first on (or behind `since`, which was good), and every anchor; names the first wrong row."""
     kept = {anchor.row: anchor for anchor in anchors}
-    key, before, good, until, anchored = _key(engine), GENESIS, 0, None, 0
+    key, before, good, until = _key(engine), GENESIS, 0, None
+    if since is not None:
+        before, good, until = since.hash, since.row, since.at
+    anchored = max((row for row in kept if row <= good), default=0)
     with Session(engine) as db:
-        for row in db.scalars(select(AuditRow).order_by(AuditRow.id).execution_options(yield_per=1000)):
+        asked = select(AuditRow).where(AuditRow.id > good).order_by(AuditRow.id)
+        for row in db.scalars(asked.execution_options(yield_per=1000)):
             wrong = _judge(key, before, good + 1, row, kept.get(row.id))
             if wrong is not None:
                 return Verdict(good, until, anchored, wrong)

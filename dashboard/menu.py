@@ -33,6 +33,8 @@ MENU = (
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
     Entry("plan.edit", lazy_gettext("Site plan"), Permission.MANAGE),
+    Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
+    Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

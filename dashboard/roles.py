@@ -39,3 +39,12 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 }
 CHANGES = frozenset({Permission.ACKNOWLEDGE, Permission.COMMAND, Permission.MANAGE, Permission.ADMINISTER})
 ROLES = tuple(str(role) for role in Role)
+
+# What a program's token may be good for. None of them reaches users and settings.
+SCOPES: dict[str, frozenset[Permission]] = {
+    "read": _SEES | {Permission.REVIEW},
+    "acknowledge": _WATCHES,
+    "command": _SEES | {Permission.COMMAND},
+    "manage": _SEES | {Permission.REVIEW, Permission.MANAGE},
+    "audit": _SEES | {Permission.AUDIT},
+}

@@ -8,9 +8,10 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -18,6 +19,7 @@ from sqlalchemy import create_engine, event, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from dashboard import audit, factor
 from dashboard.audit import key_of
 from dashboard.roles import ROLES, Role
 from dashboard.schema import FILE, prepare
@@ -25,12 +27,14 @@ from dashboard.tables import SignIn, User
 from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
 
+T = TypeVar("T")
 SHORTEST, LONGEST = 8, 256  # characters; ASVS 5.0 6.2.1 and 6.2.9, no rules of composition (6.2.5)
 HASHES_AT_ONCE = 2  # each holds 19 MiB for some 20 ms: a burst of logins must not starve the hub's machine
 PATIENCE_S = 3.0
 _NAME = re.compile(r"[\w.@-]{1,64}")
 # OWASP password storage cheat sheet: argon2id, m = 19 MiB, t = 2, p = 1.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_HASHING = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="argon2")
 _TURN = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))  # verified for unknown names, so that they take as long
 
@@ -63,18 +67,31 @@ def open_office(data: Path) -> Engine:
 
 def add_user(data: Path, name: str, role: str, password: str | None = None) -> str:
     """Add a user and return the password, made at random when none is given. Raises Refusal."""
-    engine = open_office(data)
-    try:
-        return create_user(engine, name, role, password, Clock.from_environment().now())
-    finally:
-        engine.dispose()
+    with console(data, "user-add", f"{name} {role}") as (engine, now):
+        return create_user(engine, name, role, password, now)
 
 
 def set_password(data: Path, name: str, password: str | None = None) -> str:
     """Give a user a new password (random when None), end the sessions, return the password. Raises Refusal."""
-    engine = open_office(data)
+    with console(data, "user-password", name) as (engine, now):
+        return change_password(engine, name, password, now)
+
+
+def forget_factor(data: Path, name: str) -> None:
+    """Take a user's second factor away. Raises Refusal."""
+    with console(data, "user-factor", name) as (engine, _):
+        with Session(engine) as db:
+            number = _existing(db, name).id
+        factor.remove(engine, number)
+
+
+@contextlib.contextmanager
+def console(data: Path, what: str, detail: str) -> Iterator[tuple[Engine, int]]:
+    """The office of a data folder and now, for what is done on the console and done well: it is noted afterwards."""
+    engine, now = open_office(data), Clock.from_environment().now()
     try:
-        return change_password(engine, name, password, Clock.from_environment().now())
+        yield engine, now
+        audit.append(engine, at=now, actor="console", address="", what=what, detail=detail)
     finally:
         engine.dispose()
 
@@ -125,9 +142,7 @@ def change_password(engine: Engine, name: str, password: str | None, now: int) -
     """As `set_password`, in an open office."""
     chosen = _checked(name, password)
     with Session(engine) as db, db.begin():
-        user = db.scalar(select(User).where(User.name == name))
-        if user is None:
-            raise Refusal(FILE, "name", "no such user", value=name, right=nearest(name, db.scalars(select(User.name))))
+        user = _existing(db, name)
         user.password = _hash(chosen)
         for sign_in in db.scalars(select(SignIn).where(SignIn.user_id == user.id, SignIn.ended.is_(None))):
             sign_in.ended = now
@@ -139,11 +154,17 @@ def verify(engine: Engine, name: str, password: str) -> User | None:
     with Session(engine, expire_on_commit=False) as db:
         user = db.scalar(select(User).where(User.name == name))
     try:
-        with _turn():
-            _HASHER.verify(user.password if user else _NOBODY, password[:LONGEST])
+        _in_turn(lambda: _HASHER.verify(user.password if user else _NOBODY, password[:LONGEST]))
     except (VerifyMismatchError, VerificationError, InvalidHashError):
         return None
     return user if user is not None and user.active else None
+
+
+def _existing(db: Session, name: str) -> User:
+    user = db.scalar(select(User).where(User.name == name))
+    if user is None:
+        raise Refusal(FILE, "name", "no such user", value=name, right=nearest(name, db.scalars(select(User.name))))
+    return user
 
 
 def _checked(name: str, password: str | None) -> str:
@@ -165,16 +186,15 @@ def is_guessed(password: str) -> bool:
 
 
 def _hash(password: str) -> str:
-    with _turn():
-        return _HASHER.hash(password)
+    return _in_turn(lambda: _HASHER.hash(password))
 
 
-@contextlib.contextmanager
-def _turn() -> Iterator[None]:
+def _in_turn(work: Callable[[], T]) -> T:
+    """In one of the few threads that are there for it: what a thread has once used it keeps. Raises Busy."""
     if not _TURN.acquire(timeout=PATIENCE_S):
         raise Busy
     try:
-        yield
+        return _HASHING.submit(work).result()
     finally:
         _TURN.release()
 

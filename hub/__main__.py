@@ -41,6 +41,7 @@ COMMANDS = {
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
     "audit": "hub.commands.audit",
+    "certificate": "hub.commands.certificate",
     "bench": "hub.commands.bench",
     "calendar": "hub.commands.calendar",
     "duty": "hub.commands.duty",

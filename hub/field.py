@@ -123,6 +123,10 @@ class Field:
         await self._take(outcome)
         await self._committer.call(lambda journal: journal.remember("reloaded", note))
 
+    async def know(self, own: Mapping[str, str]) -> None:
+        """What somebody else has found out: id of a `self` rule -> why it is so, or empty."""
+        await self._take(self._core.know(own, self._clock.now()))
+
     @property
     def links(self) -> Mapping[str, Link]:
         """The links as they are now, by id."""

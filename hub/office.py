@@ -6,11 +6,13 @@ It may be down, slow or killed without anyone noticing in the yard. While it sta
 import asyncio
 import logging
 import socket
+import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from dashboard import create_app
 from dashboard.anchor import drop_anchor
@@ -19,6 +21,8 @@ from dashboard.office import EXTENSION
 from dashboard.setup import Setup
 from dashboard.tls import Tls, pair_of
 from dashboard.users import renew_login
+from dashboard.watchman import Watchman
+from hub import control, hearsay
 from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.batches import Row
 from hub.clock import Clock
@@ -33,6 +37,7 @@ from hub.site_web import Way
 LOG = logging.getLogger("zhian.office")
 RETRY_S = 2.0
 ANCHOR_MIN = 5
+WATCH_S = 10.0
 
 
 async def serve_office(
@@ -54,6 +59,7 @@ async def serve_office(
         secure_cookies=way is not Way.PLAIN,
         hsts=way is Way.PROXY or (tls is not None and not tls.pair.own),
     )
+    app.extensions[EXTENSION].watchman.pair = tls.pair if tls is not None else None
     password = renew_login(data, clock) if demo else None
     jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
     jobs.append(
@@ -63,14 +69,32 @@ async def serve_office(
     try:
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
+            watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
             answering = group.create_task(door.serve(store, data), name="door")
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()
             answering.cancel()
+            watching.cancel()
     finally:
         agenda.close()
         store.close()
+
+
+async def _watch(watchman: Watchman, data: Path) -> None:
+    """What the office knows of its own door is told to the hub, again and again: either may have been restarted."""
+    while True:
+        try:
+            facts = await asyncio.to_thread(watchman.facts)
+            await asyncio.to_thread(_tell, data, facts)
+        except (control.NotRunning, control.Refused, OSError, sqlite3.Error, DBAPIError) as error:
+            LOG.debug("the hub was not told of the door: %s", error)
+        await asyncio.sleep(WATCH_S)
+
+
+def _tell(data: Path, facts: dict[str, str]) -> None:
+    for _ in control.ask(data, hearsay.DO, dict(facts), timeout=WATCH_S):
+        pass
 
 
 async def _store(site: Site, data: Path, clock: Clock) -> HistoryStore:

@@ -28,8 +28,10 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.days import calendar_or_seed
 from hub.field import Field
+from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
+from hub.log_line import OneLine
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
 from hub.rules import load_rules
 from hub.sayso import rules_in_force
@@ -170,7 +172,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 
 def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer, **Lending(field).handlers}
+    return {"reload": reloader.answer, **Lending(field).handlers, **Hearsay(OFFICE_FACTS, field.know).handlers}
 
 
 @click.command("office", hidden=True)
@@ -193,9 +195,9 @@ def configure_log() -> None:
     """One line an event on standard error, with its room."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.roles import ROLES
-from dashboard.users import add_user, list_users, set_password
+from dashboard.users import add_user, forget_factor, list_users, set_password
 from hub.commands.options import DATA, JSON, print_lines
 
 
@@ -36,6 +36,16 @@ def user_passwd(name: str, data: Path) -> None:
     """Give NAME a new password and print it; open sessions of NAME end."""
     with stored():
         click.echo(f"{name}: {set_password(data, name)}")
+
+
+@user_command.command("totp-reset")
+@click.argument("name")
+@DATA
+def user_totp_reset(name: str, data: Path) -> None:
+    """Take the second factor of NAME away, for a lost phone; be sure who is asking you for it."""
+    with stored():
+        forget_factor(data, name)
+    click.echo(f"{name}: signs in with the password alone now")
 
 
 class UserLine(msgspec.Struct, frozen=True):

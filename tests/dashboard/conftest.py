@@ -27,7 +27,7 @@ from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.roles import ROLES
 from dashboard.tables import User
-from dashboard.users import add_user
+from dashboard.users import create_user, open_office
 from hub import batches
 from hub.clock import Clock
 from hub.history.store import Bucket
@@ -283,8 +283,10 @@ def history() -> ListHistory:
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An office database with one user of each role, named as the role; made once, for passwords are slow to hash."""
     folder = tmp_path_factory.mktemp("people")
+    engine = open_office(folder)
     for role in ROLES:
-        add_user(folder, role, role, PASSWORD)
+        create_user(engine, role, role, PASSWORD, NOW)
+    engine.dispose()
     return folder / "office.sqlite"
 
 
