@@ -43,6 +43,8 @@ class OrderWord(StrEnum):
     UNFIT = "does-not-fit"  # what the rule's other numbers demand
     ONLY_STRICTER = "p1-only-stricter"  # what the site file has
     NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute that is none is ended
+    ALREADY_OUT = "already-out-of-service"  # who took it out
+    NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
     DONE = "done"
 
 

@@ -19,6 +19,9 @@ LONGEST_MS = 3_600_000  # no pause between two tries is longer
 AT_ONCE = 20
 FOLDABLE = ("P3", "P4")
 
+# The daily list of what is out of service is of no occurrence: it waits for its channel as what is least urgent.
+_SEVERITY = "CASE b.kind WHEN 'reminder' THEN 'P4' ELSE coalesce(o.severity, '') END"
+
 _CLAIM = f"""
 UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until WHERE id IN (
   SELECT b.id FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
@@ -26,7 +29,7 @@ UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until
   WHERE b.voice = :voice AND b.status IN ('pending', 'sending')
     AND (coalesce(o.severity, '') = 'P1') = :urgent
     AND (:among IS NULL OR (b.person = :person AND o.severity IN (SELECT value FROM json_each(:among))))
-    AND b.person || ' ' || coalesce(o.severity, '') NOT IN (SELECT value FROM json_each(:held))
+    AND b.person || ' ' || {_SEVERITY} NOT IN (SELECT value FROM json_each(:held))
     AND NOT {WAITS}
     -- a try further ahead than any pause was noted by a clock that has been set back since
     AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
@@ -39,11 +42,12 @@ RETURNING id
 """  # noqa: S608  # our own words
 _FULL = f"""
 SELECT b.id, b.flip, b.voice, b.person, b.note, b.kind, b.attempts, b.next_try AS until,
-  coalesce(o.severity, '') AS severity, coalesce(f.at, 0) AS at, f.value, o.id AS number, coalesce(o.rule, '') AS rule,
+  {_SEVERITY} AS severity, coalesce(f.at, 0) AS at, f.value, o.id AS number, coalesce(o.rule, '') AS rule,
   coalesce(o.source, '') AS source, coalesce(o.zone, '') AS zone, coalesce(o.quantity, '') AS quantity, o."limit",
   o.raised, coalesce(f.occurrence, 0) AS occurrence,
   (SELECT r.state FROM orders r WHERE r.token = 'siren/' || :site || '-' || b.flip || '-' || b.kind) AS siren,
   (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run,
+  CASE WHEN b.kind = 'reminder' THEN f.note ELSE '' END AS listing,
   {WITHHELD} AS withheld, {LATER} AS later, {AGAIN} AS again, {LAST} AS last
 FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
   LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
@@ -107,11 +111,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
     again: int = 0  # how many of these say "raised"
     last: str = ""  # the kind of the last of them, or its own
+    listing: str = ""  # of a reminder: what is out of service (hub/reminder.py)
 
     @property
     def foldable(self) -> bool:
         """True for what may be said together with others."""
-        return self.severity in FOLDABLE
+        return self.severity in FOLDABLE and not self.listing
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
