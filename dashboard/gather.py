@@ -23,6 +23,7 @@ def gather(office: Office) -> Situation:
         sirens=sirens(office, [one for some in told.values() for one in some]),
         acks=_acks(office, happenings),
         mutes=office.view.mutes(now),
+        services=office.view.services(),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
 

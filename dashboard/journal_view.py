@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from hub import batches
-from hub.outcome import Health, Limit, Mute, Occurrence, Order
+from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
 
@@ -178,6 +178,15 @@ class JournalView:
     def mutes_before(self, limit: int) -> list[Mute]:
         """The newest mutes, newest first, whether they hold or not."""
         return [to_struct(Mute, row) for row in self.rows("SELECT * FROM mute ORDER BY at DESC LIMIT ?", (limit,))]
+
+    def services(self) -> list[Service]:
+        """What is out of service, longest first."""
+        return [to_struct(Service, row) for row in self.rows("SELECT * FROM service WHERE ended IS NULL ORDER BY at")]
+
+    def services_before(self, limit: int) -> list[Service]:
+        """The newest, newest first, whether they have ended or not."""
+        rows = self.rows("SELECT * FROM service ORDER BY at DESC LIMIT ?", (limit,))
+        return [to_struct(Service, row) for row in rows]
 
     def not_in_history(
         self, device: str, quantity: str, since: int, *, everything: bool = False

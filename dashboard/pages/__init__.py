@@ -15,6 +15,7 @@ from dashboard.pages import (
     more,
     mutes,
     now,
+    service,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -25,6 +26,7 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    service.bp,
     devices.bp,
     api.bp,
     health.bp,

@@ -253,6 +253,7 @@ def test_a_kill_at_some_writes_changes_nothing(live: Live) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_a_kill_at_every_write_changes_nothing(live: Live) -> None:
     """Every statement of the story."""
     want, _, statements = live()
