@@ -7,7 +7,7 @@ that refuses any other write. Rows become the shared structs here; what they mea
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,11 @@ class JournalView:
             self._open.clear()
         self._mine = threading.local()
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:  # Any: what SQLite takes
+    def rows(
+        self,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any] = (),  # Any: what SQLite takes
+    ) -> list[sqlite3.Row]:
         """The rows of one SELECT."""
         try:
             return self._connection().execute(sql, parameters).fetchall()

@@ -216,6 +216,7 @@ class Announcer:
             value_text=_value(row.quantity, row.value),
             done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
             response=rule.response if rule else None,
+            first_out=self._first_out(row),
             note=msgspec.json.decode(row.note, type=Label) if row.note else None,
             to=to,
             page=(self._people.link(row) if row.person else "") or self._page(row.number),
@@ -238,8 +239,21 @@ class Announcer:
         )
 
     def _title(self, row: Row) -> Label:
-        rule = self._rules.get(row.rule)
-        return rule.title if rule else Label(zh=row.rule, en=row.rule)
+        return self._named(row.rule)
+
+    def _named(self, name: str) -> Label:
+        rule = self._rules.get(name)
+        return rule.title if rule else Label(zh=name, en=name)
+
+    def _first_out(self, row: Row) -> Label | None:
+        """Which of the alarms that came together came first."""
+        if row.group is None:
+            return None
+        first, others = row.group.first, row.group.others
+        if first.id == row.number:
+            return Label(zh=f"首发报警，其后 60 秒内另有 {others} 条", en=f"first-out; {others} more within 60 s")
+        title, source, at = self._named(first.rule), self._source(first.source), self._time(first.raised)[-8:]
+        return Label(zh=f"首发：{at} {title.zh} · {source.zh}", en=f"first-out: {at} {title.en} · {source.en}")
 
     def _source(self, source: str) -> Label:
         if source in self._devices:

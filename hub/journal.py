@@ -85,6 +85,7 @@ class Journal:
     def attend(self, site: Site) -> None:
         """These voices are to be told from now on."""
         self.voices = site.voices
+        self.links = {device.id: device.link for device in site.devices().values()}
 
     def remember(self, key: str, value: str) -> None:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from hub.firstout import FEW, Group, look
 from hub.journal import Journal
 from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
 from hub.reading import Label, Value
@@ -111,6 +112,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
     again: int = 0  # how many of these say "raised"
     last: str = ""  # the kind of the last of them, or its own
+    group: Group | None = None  # of alarms that came together with it, when it is said
     listing: str = ""  # of a reminder: what is out of service (hub/reminder.py)
 
     @property
@@ -184,7 +186,15 @@ def claim(journal: Journal, site: str, what: Claim, now: int) -> list[Row]:
     if not ids:
         return []
     found = journal.db.execute(_FULL, {"ids": msgspec.json.encode(ids).decode(), "site": site})
-    return [to_struct(Row, row) for row in found]
+    rows = [to_struct(Row, row) for row in found]
+    return _in_groups(journal, rows) if what.among is None else rows
+
+
+def _in_groups(journal: Journal, rows: list[Row]) -> list[Row]:
+    """With the alarms that each came with: one that is told is told which came first."""
+    raised = [row.raised for row in rows if row.raised is not None]
+    found = look(lambda sql, values: journal.db.execute(sql, values).fetchall(), raised, journal.links, FEW)
+    return [msgspec.structs.replace(row, group=found.get(row.number or 0)) for row in rows] if found else rows
 
 
 def mark(

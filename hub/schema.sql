@@ -93,6 +93,7 @@ CREATE TABLE IF NOT EXISTS occurrence (
   UNIQUE (key, occurrence)
 );
 CREATE INDEX IF NOT EXISTS occurrence_open ON occurrence (closed, severity);
+CREATE INDEX IF NOT EXISTS occurrence_raised ON occurrence (raised);
 
 -- Every change of an alarm, and every word that people said about it: its timeline.
 CREATE TABLE IF NOT EXISTS flip (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, render_template, send_file
 
-from dashboard.gather import gather, today
+from dashboard.gather import first_outs, gather, today
 from dashboard.office import office
 from dashboard.permissions import Permission, allow
 from dashboard.plan import HEIGHT, WIDTH, anchor, spot
@@ -19,9 +19,11 @@ def page() -> str:
     """The page."""
     desk = office()
     alarms, mean_ack = today(desk)
+    situation = gather(desk)
     return render_template(
         "now.html",
-        situation=gather(desk),
+        situation=situation,
+        firsts=first_outs(desk, (need.happening for need in situation.needs)),
         drawing=None if desk.site.plan else desk.drawing,
         spot=spot,
         anchor=anchor,

@@ -87,6 +87,7 @@ def _lines(said: Announcement, tongue: str, at: int) -> list[tuple[int, str]]:
         (2 + later, getattr(said.note, tongue) if said.note else ""),
         (0 + later, told(_WHERE, place)),
         (1 + later, f"{told(_SINCE, said.time)}" if said.time else ""),
+        (2 + later, getattr(said.first_out, tongue) if said.first_out and said.kind == "raised" else ""),
         (3 + later, f"{told(_VALUE, value)}{limit}" if value else ""),
         (4 + later, told(_DONE, "；".join(getattr(done, tongue) for done in said.done))),
         (5 + later, told(_TO_DO, getattr(said.response, tongue) if said.response and said.kind == "raised" else "")),

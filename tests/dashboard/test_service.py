@@ -131,3 +131,19 @@ def test_the_alarm_says_so_and_a_manager_puts_it_back(
               ended=clock.at, ended_by="manager")  # fmt: skip
     assert "out of service, unwatched" not in manager.client.get("/").text
     assert "put back by manager" in manager.client.get("/service").text
+
+
+def test_the_first_of_alarms_that_came_together_is_marked(
+    enter: Callable[[str], Browser], field: Field, clock: StillClock, named: tuple[str, str]
+) -> None:
+    """In the list and on the Now page; the alarm's own page names the others, and theirs leads to it."""
+    viewer, gate = enter("viewer"), named[0]
+    first = field.alarm("tamper", gate, raised=clock.at - 50_000)
+    second = field.alarm("gate-forced", gate, raised=clock.at - 40_000)
+    field.alarm("link-down", "elsewhere", raised=clock.at - 30_000)
+    for path in ("/", "/alarms"):
+        assert viewer.client.get(path).text.count('class="first-out"') == 1, path
+    page = viewer.client.get(f"/alarms/{first}").text
+    assert "this one; within 60 s after it 1 more" in page
+    assert f'href="/alarms/{second}"' in page
+    assert f'href="/alarms/{first}"' in viewer.client.get(f"/alarms/{second}").text
