@@ -97,6 +97,7 @@ REASONS = {
     "not-said": lazy_gettext("could not be said"),
     "already-under-way": lazy_gettext("the same order is under way, number"),
     "seconds-out-of-range": lazy_gettext("not for so many seconds"),
+    "text-out-of-range": lazy_gettext("a text is wanted, of so many characters"),
     "occurrence-over": lazy_gettext("that time is over already"),
     "no-reason": lazy_gettext("it needs a reason"),
     "rejected": lazy_gettext("not possible"),

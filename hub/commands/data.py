@@ -95,11 +95,14 @@ class OrderLine(msgspec.Struct, frozen=True):
 @click.argument("command")
 @click.option("--seconds", type=Finite(), help="How long, for a command that takes a duration.")
 @click.option("--reason", default="", help="Why; kept with the order.")
+@click.option("--text", default="", help="What is read aloud, for a command that takes a text.")
 @DATA
 @JSON
-def order_command(device: str, command: str, seconds: float | None, reason: str, data: Path, as_json: bool) -> None:
+def order_command(
+    device: str, command: str, seconds: float | None, reason: str, text: str, data: Path, as_json: bool
+) -> None:
     """Have DEVICE carry out COMMAND, and say what became of it. Exit 0 only when the device confirmed it."""
-    order = make_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=reason)
+    order = make_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=text or reason)
     with open_journal(data) as db:
         _require_device(db, device, data)
     row = put_and_wait(data, order)
