@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 WINDOW_MS = 60_000  # long enough for a delay of half a minute behind the cause, short enough to be one event
-FEW, MANY = 200, 20_000  # rows that an announcement, and a page, look at; among more there is no first to be told
+FEW, MANY = 60, 20_000  # rows that an announcement, and a page, look at; among more there is no first to be told
 
 _BEGIN = """
 WITH RECURSIVE back (at, steps) AS (

@@ -106,6 +106,7 @@ def _lines(desk: Office) -> Iterable[str]:
     devices = desk.site.devices().values()
     reasons: Counter[str] = Counter(why_unwatched(device, health, out) or "ok" for device in devices)
     yield from _gauge("zhian_devices", "devices by state", _labelled("state", reasons))
+    yield from _gauge("zhian_out_of_service", "alarms and devices that nobody is told of", {"": float(len(out))})
     links = Counter(one.state for one in health.values() if one.kind == "link")
     yield from _gauge("zhian_links", "links by state", _labelled("state", links))
     alarms = Counter(happening.severity for happening in view.happenings("o.closed = ''", limit=MOST_OPEN))

@@ -112,6 +112,9 @@ def test_every_page_says_that_its_place_is_unwatched(
     ]  # fmt: skip
     assert "All watched" not in viewer.client.get("/").text
     assert "<strong>out of service</strong>" in viewer.client.get(f"/devices/{gate}").text
+    metrics = viewer.client.get("/metrics").text
+    assert "zhian_out_of_service 2\n" in metrics
+    assert 'zhian_devices{state="out-of-service"} 1\n' in metrics
     shown = {device["id"]: device["why"] for device in viewer.client.get("/api/v1/devices").json["devices"]}
     assert (shown[gate], shown[sos]) == ("out-of-service", None)
 
