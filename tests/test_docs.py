@@ -125,7 +125,7 @@ def test_voices_of_the_manual_load(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     yard = '[[link]]\nid = "yard"\nkind = "modbus-tcp"\nhost = "127.0.0.1"\n[[link.device]]\nid = "yard-relay"\n'
     yard += 'profile = "relay/waveshare-8ch"\n[[link]]\nid = "air"\nkind = "mqtt"\nurl = "mqtt://127.0.0.1:1"\n'
-    yard += '[[link.device]]\nid = "lake-column"\nprofile = "voice/json-mqtt"\n'
+    yard += '[[link.device]]\nid = "lake-column"\nprofile = "speech/json-mqtt"\n'
     path.write_text(f"{site}\n{yard}{''.join(tables)}", encoding="utf-8")
 
     site_read = load_site(path)

@@ -152,7 +152,7 @@ def test_seconds_that_are_no_number_are_left_out(siren: MqttProfile) -> None:
     assert orders.read(siren, b'{"do": "sound", "seconds": "long"}') == ("sound", None)
 
 
-COLUMN = profiles()["voice/json-mqtt"]
+COLUMN = profiles()["speech/json-mqtt"]
 
 
 def _say(text: str, command: str = "say") -> Publish:

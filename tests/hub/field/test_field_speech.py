@@ -50,7 +50,7 @@ url = "{url}"
   name = {{ zh = "湖边求助按钮", en = "Lake SOS button" }}
   [[link.device]]
   id = "column"
-  profile = "voice/json-mqtt"
+  profile = "speech/json-mqtt"
   zone = "lake"
 
 [[voice]]
