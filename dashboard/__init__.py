@@ -18,7 +18,7 @@ from dashboard import audit_words, headers, i18n, limit_words, menu, permissions
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, limits, mutes
+from dashboard.pages import PAGES, briefing, limits, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -166,6 +166,7 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
+        service_name=service.name_of,
         menu=menu.entries,
         audit_event=audit_words.audit_event,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
@@ -180,6 +181,7 @@ def _furnish(app: Flask) -> None:
             "clock_speed": office().clock.speed,
             "signed": getattr(g, "signed", None),
             "zone_mutes": mutes.banner(),
+            "out_of_service": service.banner(),
         }
 
 

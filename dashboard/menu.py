@@ -35,6 +35,7 @@ MENU = (
     Entry("plan.edit", lazy_gettext("Site plan"), Permission.MANAGE),
     Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
     Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
+    Entry("service.page", lazy_gettext("Out of service")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

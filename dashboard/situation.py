@@ -4,7 +4,7 @@ Pure: nothing here reads a file or asks for the time. The sentence "all watched,
 silence, a dead cable and a hub that does not answer all forbid it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -14,7 +14,7 @@ from dashboard.words import Words
 from hub.flood import KEY as FLOOD
 from hub.muted import WAITING
 from hub.noise import NoiseLimits
-from hub.outcome import Health, Mute, Order
+from hub.outcome import Health, Mute, Order, Service
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 
@@ -23,7 +23,7 @@ Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved",
 
 
 class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that nobody watches: a device without word, or an alarm that is muted."""
+    """Something that nobody watches: a device without word, an alarm that is muted, what is out of service."""
 
     source: str
     name: Label
@@ -149,6 +149,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     acks: Mapping[tuple[str, int | None], Order]  # not yet taken, by alarm key and occurrence
     mutes: list[Mute] = []
     dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
+    services: list[Service] = []
+
+    @property
+    def out(self) -> frozenset[str]:
+        """Devices and alarms that are out of service."""
+        return frozenset(row.target for row in self.services)
 
 
 def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1.0) -> Situation:
@@ -157,7 +163,11 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
     fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, speed)
     needs = sorted((_need(site, words, facts, happening) for happening in facts.open), key=_urgency)
     visible = [need for need in needs if not need.happening.hidden]
-    unwatched = [*_without_word(site, facts.health), *_muted(words, facts.open)]
+    unwatched = [
+        *_out_of_service(site, words, facts.services),
+        *_without_word(site, facts.health, facts.out),
+        *_muted(words, facts.open),
+    ]
     return Situation(
         now=now,
         hub_age_ms=age,
@@ -170,14 +180,21 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
         ],
         places=_places(site, facts.dragged, visible, unwatched, hub_fresh=fresh),
         figures=list(_figures(site, facts, now, hub_fresh=fresh)),
-        devices_ok=sum(why_blind(device, facts.health, hub_fresh=fresh) is None for device in site.devices().values()),
+        devices_ok=sum(
+            why_blind(device, facts.health, facts.out, hub_fresh=fresh) is None for device in site.devices().values()
+        ),
         devices=len(site.devices()),
         mutes=facts.mutes,
     )
 
 
-def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
-    """Why this device is not watching, or None. A device that is silent by nature watches while its cable is up."""
+def why_unwatched(device: Device, health: Mapping[str, Health], out: Collection[str] = ()) -> Why | None:
+    """Why this device is not watching, or None. A device that is silent by nature watches while its cable is up.
+
+    `out`: what is out of service.
+    """
+    if device.id in out:
+        return "out-of-service"
     link, own = health.get(device.link), health.get(device.id)
     if link is None:
         return "no-word"
@@ -190,14 +207,34 @@ def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
     return None if own.state == "ok" else "silent"
 
 
-def why_blind(device: Device, health: Mapping[str, Health], *, hub_fresh: bool) -> Why | None:
+def why_blind(
+    device: Device, health: Mapping[str, Health], out: Collection[str] = (), *, hub_fresh: bool
+) -> Why | None:
     """The same, and while the hub is silent no device watches, whatever was last written of it."""
-    return why_unwatched(device, health) or (None if hub_fresh else "hub")
+    return why_unwatched(device, health, out) or (None if hub_fresh else "hub")
 
 
-def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatched]:
+def _out_of_service(site: Site, words: Words, services: Iterable[Service]) -> Iterable[Unwatched]:
+    """Said as such, whether an alarm of it is active or not."""
+    devices = site.devices()
+    for row in services:
+        rule, _, rest = row.target.partition("/")
+        source = rest.partition("/")[0] or row.target
+        zone = devices[source].zone if source in devices else source if source in site.zones_by_id() else ""
+        yield Unwatched(
+            source=source,
+            name=words.rule(rule) if rest else words.source(source),
+            zone=zone,
+            why="out-of-service",
+            since=row.at,
+            detail=f"{row.actor}: {row.reason}",
+        )
+
+
+def _without_word(site: Site, health: Mapping[str, Health], out: Collection[str]) -> Iterable[Unwatched]:
     for device in site.devices().values():
-        if (why := why_unwatched(device, health)) is None:
+        why = why_unwatched(device, health, out)
+        if why is None or why == "out-of-service":
             continue
         about = health.get(device.link if why == "link-down" else device.id)
         yield Unwatched(
@@ -212,12 +249,12 @@ def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatche
 
 def _muted(words: Words, happenings: Iterable[Happening]) -> Iterable[Unwatched]:
     for happening in happenings:
-        if happening.hidden in ("shelved", "out-of-service"):
+        if happening.hidden == "shelved":
             yield Unwatched(
                 source=happening.source,
                 name=words.rule(happening.rule),
                 zone=happening.zone,
-                why="shelved" if happening.hidden == "shelved" else "out-of-service",
+                why="shelved",
                 until=happening.shelved_until,
             )
 
@@ -303,7 +340,7 @@ def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable
             if quantity not in device.profile.reading:
                 continue
             reading = facts.latest.get((device.id, quantity))
-            alive = why_blind(device, facts.health, hub_fresh=hub_fresh) is None
+            alive = why_blind(device, facts.health, facts.out, hub_fresh=hub_fresh) is None
             yield KeyValue(
                 device=device.id,
                 quantity=quantity,

@@ -34,6 +34,7 @@ COMMANDS = {
     "mute": "hub.commands.sayso",
     "unmute": "hub.commands.sayso",
     "mutes": "hub.commands.sayso",
+    "service": "hub.commands.service",
     "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
     "voice": "hub.commands.voice",

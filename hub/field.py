@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from device_profiles.types import speech_of
 from firmware_bridge.raw import Action, Arrival, Broker, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
@@ -265,6 +266,7 @@ class Field:
             device.profile,
             order.command,
             seconds=order.seconds,
+            text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
             order_id=str(order.id),
             expires=order.expires,
             topic=topic,

@@ -20,6 +20,7 @@ from dashboard.pages import (
     now,
     plan,
     reset,
+    service,
     setup,
     users,
 )
@@ -37,6 +38,7 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    service.bp,
     devices.bp,
     api.bp,
     health.bp,

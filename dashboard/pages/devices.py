@@ -69,7 +69,7 @@ def one(name: str) -> str:
         device=device,
         health=health.get(device.id),
         link=health.get(device.link),
-        why=why_blind(device, health, hub_fresh=situation.hub_fresh),
+        why=why_blind(device, health, _out(), hub_fresh=situation.hub_fresh),
         readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
         numbers=numbers,
         spans=list(SPANS_MS),
@@ -136,19 +136,23 @@ def find_command(device: Device, command: str) -> ModbusCommand | SerialCommand 
 
 def device_rows(*, hub_fresh: bool) -> list[Row]:
     """Every device with its state; nobody watches while the hub is silent."""
-    view = office().view
+    view, out = office().view, _out()
     health, latest = view.health(), view.latest()
     alarms = view.counts("SELECT source, count(*) FROM occurrence WHERE closed = '' GROUP BY source")
     return [
         Row(
             device=device,
             health=health.get(device.id),
-            why=why_blind(device, health, hub_fresh=hub_fresh),
+            why=why_blind(device, health, out, hub_fresh=hub_fresh),
             readings=[found for q in device.profile.reading if (found := latest.get((device.id, q))) is not None],
             alarms=alarms.get(device.id, 0),
         )
         for device in office().site.devices().values()
     ]
+
+
+def _out() -> set[str]:
+    return {row.target for row in office().view.services()}
 
 
 def used(device: Device, quantity: str) -> bool:

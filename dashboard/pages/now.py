@@ -2,7 +2,7 @@
 
 from flask import Blueprint, render_template
 
-from dashboard.gather import gather, today
+from dashboard.gather import first_outs, gather, today
 from dashboard.office import office
 from dashboard.pages.plan import backdrop
 from dashboard.permissions import Permission, allow
@@ -16,9 +16,11 @@ def page() -> str:
     """The page."""
     desk = office()
     alarms, mean_ack = today(desk)
+    situation = gather(desk)
     return render_template(
         "now.html",
-        situation=gather(desk),
+        situation=situation,
+        firsts=first_outs(desk, (need.happening for need in situation.needs)),
         **backdrop(desk),
         alarms_today=alarms,
         mean_ack=mean_ack,

@@ -95,6 +95,8 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "users.new_link",
         "users.add_client",
         "users.end_client",
+        "service.out",
+        "service.back",
     }
 
 
