@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, headers, i18n, limit_words, menu, permissions, words
+from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, words
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -169,6 +169,9 @@ def _furnish(app: Flask) -> None:
         service_name=service.name_of,
         menu=menu.entries,
         audit_event=audit_words.audit_event,
+        field_process=machine.field_process,
+        ended_lately=machine.ended_lately,
+        thinned=machine.thinned,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )
 

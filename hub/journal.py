@@ -83,8 +83,8 @@ class Journal:
             self._delivered(_deliveries(row["packets"]))
 
     def attend(self, site: Site) -> None:
-        """These voices are to be told from now on."""
-        self.voices = site.voices
+        """This is the site from now on; its voices are to be told."""
+        self.site, self.voices = site, site.voices
         self.links = {device.id: device.link for device in site.devices().values()}
 
     def remember(self, key: str, value: str) -> None:
@@ -105,6 +105,7 @@ class Journal:
         readings = [reading for outcome in outcomes for reading in outcome.readings]
         last = self._last + len(readings)
         self._latest.take(readings, last)
+        self._latest.take((each for outcome in outcomes for each in outcome.passing), last)
         self.db.execute("BEGIN IMMEDIATE")
         try:
             if readings:

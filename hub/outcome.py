@@ -208,6 +208,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
     readings: list[Reading] = []
+    passing: list[Reading] = []  # shown as the latest, and not kept: there is no room
     faults: list[Fault] = []
     health: list[Health] = []
     alarms: list[Alarm] = []

@@ -155,6 +155,15 @@ CREATE TABLE IF NOT EXISTS entry (list TEXT NOT NULL, id TEXT NOT NULL, note TEX
 -- How far each reader behind the journal has come (history, district ...).
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 
+-- What was taken out of `batch` because the journal's budget was nearly used, and no history had taken it (hub/thinning.py).
+CREATE TABLE IF NOT EXISTS thinned (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL, step_s INTEGER NOT NULL,         -- one reading of a series in so many seconds was left
+  first INTEGER NOT NULL, last INTEGER NOT NULL,        -- numbers of the readings that were gone through
+  since INTEGER NOT NULL, until INTEGER NOT NULL,       -- when they had been received
+  readings INTEGER NOT NULL                             -- how many of them were taken out
+);
+
 -- Duty: who is called for an alarm that nobody has acknowledged (hub/escalate.py). policy: JSON, as it was at the start.
 CREATE INDEX IF NOT EXISTS alarm_standing ON alarm (state) WHERE state <> 'normal';
 CREATE TABLE IF NOT EXISTS escalation (

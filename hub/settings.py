@@ -21,10 +21,12 @@ from hub.settings_voice import check_seconds, check_voice, is_address, read_voic
 from hub.settings_web import check_web
 from hub.site import (
     DEVICE_KIND,
+    LINK_KINDS,
     DayHours,
     Device,
     Devices,
     History,
+    JournalSpace,
     ModbusLine,
     ModbusRtuOverTcpLink,
     ModbusSerialLine,
@@ -65,6 +67,7 @@ class _File(Strict, frozen=True, kw_only=True):
     link: list[dict[str, object]] = []
     voice: list[dict[str, object]] = []
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
     page: Web = Web()
@@ -97,6 +100,7 @@ def load_site(path: Path) -> Site:
         page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
+        journal=file.journal,
         rules=file.rule,
         packs=msgspec.structs.replace(
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
@@ -135,7 +139,7 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
         raise Refusal(path, f"{key}.kind", "not a kind of link", value=kind, right=nearest(str(kind), DEVICE_KIND))
     if "devices" in rest:
         raise Refusal(path, f"{key}.devices", "there is no such key", right='did you mean "device"?')
-    link: SiteLink = parse(SiteLink, rest, file=path, key=key)  # type: ignore[arg-type]  # a union is a type form
+    link: SiteLink = parse(LINK_KINDS[kind], rest, file=path, key=key)
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
     devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
@@ -68,6 +68,16 @@ class History(Strict, frozen=True, kw_only=True):
     token_file: str = ""
 
 
+class JournalSpace(Strict, frozen=True, kw_only=True):
+    """Disk space of the journal in MB (2^20 bytes): what it may fill, and what alarms keep when the disk is full.
+
+    `budget_mb` 0: by the disk's size (hub/reserve.py).
+    """
+
+    budget_mb: Annotated[int, Meta(ge=0)] = 0
+    reserve_mb: Annotated[int, Meta(ge=4)] = 32
+
+
 class Device(Strict, frozen=True, kw_only=True):
     """One device of the site, with its profile and the profile's link options as this site overrides them."""
 
@@ -86,7 +96,7 @@ class Devices(tuple[Device, ...]):
 
 class _LinkCommon(Strict, frozen=True, kw_only=True):
     id: str
-    devices: Devices = Devices()
+    devices: Devices = field(default=Devices(), name="device")
 
 
 class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
@@ -150,6 +160,10 @@ class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", t
 ModbusSerialLine: TypeAlias = ModbusRtuLink | ModbusAsciiLink | ModbusRtuOverTcpLink  # has baud, parity, stop bits
 ModbusLine: TypeAlias = ModbusSerialLine | ModbusTcpLink
 SiteLink: TypeAlias = ModbusLine | SerialPortLink | MqttBrokerLink
+LINK_KINDS: dict[str, type[SiteLink]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (ModbusRtuLink, ModbusAsciiLink, ModbusRtuOverTcpLink, ModbusTcpLink, SerialPortLink, MqttBrokerLink)
+}
 DEVICE_KIND = {
     "modbus-rtu": "modbus",
     "modbus-ascii": "modbus",
@@ -174,6 +188,7 @@ class Site(Strict, frozen=True, kw_only=True):
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
     web: Web = Web()

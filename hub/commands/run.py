@@ -32,7 +32,11 @@ from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
 from hub.log_line import OneLine
+from hub.processes import Noted
+from hub.pulse import beating, show_stacks
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
+from hub.repeats import Repeats
+from hub.reserve import Reserve
 from hub.rules import load_rules
 from hub.sayso import rules_in_force
 from hub.settings import load_site
@@ -53,6 +57,9 @@ from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise,
 LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080
 PORT = click.IntRange(0, 65535)
+# A core that answers within a second and has said nothing for 15 hangs; 15 s more and sensors count as silent. The
+# office waits for databases: a guard rather waits half a minute for the page than loses it to an impatient supervisor.
+FIELD_SILENT_S, OFFICE_SILENT_S = 15.0, 30.0
 LOOK_S = 0.5  # how often the journal is asked whether the field process has reloaded
 
 
@@ -87,18 +94,25 @@ async def run_site(
     site = load_site(site_path)
     load_rules(site, site_path)
     with lock(data), listening_socket(host, port) as listener:
+        Reserve(data, site.journal).make_room()  # on a full disk, the files of a start find place
         _prepare_journal(site, site_path, data)
         accept(site_path, data)
         arguments = (str(site_path), "--data", str(data))
         office = (*arguments, "--listener", str(listener.fileno()), *office_flags)
         ours = [
             *more,
-            Child(name="field", argv=zhian("field", *arguments), environment=environment),
-            Child(name="office", argv=zhian("office", *office), pass_fds=[listener.fileno()], environment=environment),
+            Child(name="field", argv=zhian("field", *arguments), environment=environment, silent_s=FIELD_SILENT_S),
+            Child(
+                name="office",
+                argv=zhian("office", *office),
+                pass_fds=[listener.fileno()],
+                environment=environment,
+                silent_s=OFFICE_SILENT_S,
+            ),
         ]
         for link in broker.own(site):
             broker.check_free(link)
-        stop, keeper = asyncio.Event(), Keeper()
+        stop, keeper = asyncio.Event(), Keeper(Noted(data))
         stop_on_signals(stop)
         on_hangup(stop, lambda: keeper.signal("field", signal.SIGHUP))
         following = asyncio.create_task(_follow(keeper, site_path, data, ours))
@@ -143,24 +157,27 @@ def _prepare_journal(site: Site, site_path: Path, data: Path) -> None:
 def field_command(site: Path, data: Path) -> None:
     """The field process: links, decoding, alarms, journal, announcements."""
     configure_log()
+    show_stacks()
     uvloop.run(_field(site, data, Clock.from_environment()))
 
 
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     site, rules = read_accepted(site_path, data)
+    reserve = Reserve(data, site.journal)
+    reserve.make_room()
     journal = Journal(data / FILE, site)
     limited = rules_in_force(site, rules, journal.limits())
     core = Core(site, limited, journal.memory(), clock.now(), calendar_or_seed(data))
     gc.freeze()  # what stands for years need not be looked through again and again
     links = [open_link(site, link, data, clock) for link in site.links]
-    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
+    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock, reserve)
     stop = asyncio.Event()
     stop_on_signals(stop)
     reloader = Reloader(
         site, rules, site_path, data, field, lambda site, link: open_link(site, link, data, clock), clock
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
-    async with Control(data, _handlers(reloader, field)):
+    async with beating(field.well), Control(data, _handlers(reloader, field)):
         running = asyncio.create_task(field.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -185,17 +202,22 @@ def office_command(site: Path, data: Path, listener: int, demo: bool, way: str) 
     """The office process: dashboard, users, history."""
     from hub.office import serve_office  # a web server, which the field process need not load
 
+    async def serve() -> None:
+        async with beating():
+            checked = read_accepted(site, data)[0]
+            await serve_office(checked, site, data, socket.socket(fileno=listener), demo=demo, way=Way(way))
+
     configure_log()
-    uvloop.run(
-        serve_office(read_accepted(site, data)[0], site, data, socket.socket(fileno=listener), demo=demo, way=Way(way))
-    )
+    show_stacks()
+    uvloop.run(serve())
 
 
 def configure_log() -> None:
-    """One line an event on standard error, with its room."""
+    """One line an event on standard error, with its room; one that repeats itself a few times a minute."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

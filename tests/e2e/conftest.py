@@ -79,6 +79,12 @@ class Installation:
         for process in self._processes:
             process.wait(20)
 
+    def stop_hub(self) -> None:
+        """The hub alone, as a service manager does; the devices stay."""
+        hub = self._processes.pop(0)
+        hub.send_signal(signal.SIGTERM)
+        hub.wait(30)
+
     @property
     def address(self) -> str:
         """Where the dashboard is, as it was printed."""
