@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from device_profiles.types import speech_of
 from firmware_bridge.links.mqtt_lanes import is_urgent
 from firmware_bridge.raw import Action, Arrival, Broker, Laned, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
@@ -145,6 +146,10 @@ class Field:
         withdrawn = [flip.key for flip in outcome.flips if flip.event == "withdrawn"]
         await self._committer.call(lambda journal: journal.remember("reloaded", note(withdrawn)))
         return withdrawn
+
+    async def know(self, own: Mapping[str, str]) -> None:
+        """What somebody else has found out: id of a `self` rule -> why it is so, or empty."""
+        await self._take(self._core.know(own, self._clock.now()))
 
     @property
     def links(self) -> Mapping[str, Link]:
@@ -319,6 +324,7 @@ class Field:
             device.profile,
             order.command,
             seconds=order.seconds,
+            text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
             order_id=str(order.id),
             expires=order.expires,
             topic=topic,

@@ -18,6 +18,7 @@ from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
 from hub.settings_link import check_device, check_link
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
+from hub.settings_web import check_web
 from hub.site import (
     DEVICE_KIND,
     LINK_KINDS,
@@ -41,6 +42,7 @@ from hub.site import (
     Windows,
     Zone,
 )
+from hub.site_web import Web
 
 MOST_ID = 64  # topics, client ids and file names are made from it
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -68,6 +70,7 @@ class _File(Strict, frozen=True, kw_only=True):
     journal: JournalSpace = JournalSpace()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
+    page: Web = Web()
 
 
 class _DeviceTable(Strict, frozen=True, kw_only=True):
@@ -94,7 +97,7 @@ def load_site(path: Path) -> Site:
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
-        page=_page(file.site.page, path),
+        page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
         journal=file.journal,
@@ -102,6 +105,7 @@ def load_site(path: Path) -> Site:
         packs=msgspec.structs.replace(
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
         ),
+        web=check_web(file.page, path),
     )
     _check_names(site, path)
     _check_lines(site, path)
@@ -201,10 +205,10 @@ def _channel_names(wanted: _DeviceTable, profile: Profile, path: Path, key: str)
     return wanted.names
 
 
-def _page(address: str, path: Path) -> str:
+def _address(address: str, path: Path, key: str) -> str:
     if address and not is_address(address):
-        raise Refusal(path, "site.page", "is no address", value=address, right='as "https://zhian.example.org"')
-    return address.rstrip("/")
+        raise Refusal(path, key, "is no address", value=address, right='as "https://zhian.example.org"')
+    return address
 
 
 def _check_names(site: Site, path: Path) -> None:
@@ -276,6 +280,7 @@ def _check_zones(site: Site, path: Path) -> None:
             right = "from 0 to 1, from the left and from the top"
             raise Refusal(path, f"zone[{at}].at", "is not on the plan", value=list(zone.at), right=right)
         check_hours(zone.closed, path, f"zone[{at}].closed")
+        _address(zone.camera, path, f"zone[{at}].camera")
         if zone.siren is None:
             continue
         key = f"zone[{at}].siren"

@@ -11,6 +11,7 @@ from hub.reading import Label
 from hub.site_voice import Severity as Severity
 from hub.site_voice import Strict as Strict
 from hub.site_voice import Voice as Voice
+from hub.site_web import Web
 
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
 
@@ -38,7 +39,7 @@ class Siren(Strict, frozen=True, kw_only=True):
 class Zone(Strict, frozen=True, kw_only=True):
     """A place. `at` = (x, y) on the site plan, 0 to 1 from the top left. `closed` = hours when nobody should be there.
 
-    `siren` is what sounds there.
+    `siren` is what sounds there; `camera` is the address at which a person sees the place, opened by his own browser.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Zone(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass | None = None
     closed: str | DayHours = ""
     siren: Siren | None = None
+    camera: str = ""
 
 
 class Packs(Strict, frozen=True, kw_only=True):
@@ -189,6 +191,7 @@ class Site(Strict, frozen=True, kw_only=True):
     journal: JournalSpace = JournalSpace()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
+    web: Web = Web()
 
     @property
     def tz(self) -> ZoneInfo:

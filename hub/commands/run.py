@@ -28,8 +28,10 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.days import calendar_or_seed
 from hub.field import Field
+from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
+from hub.log_line import OneLine
 from hub.processes import Noted
 from hub.pulse import beating, show_stacks
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
@@ -49,6 +51,7 @@ from hub.site import (
     Site,
     SiteLink,
 )
+from hub.site_web import Way
 from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 
 LOG = logging.getLogger("zhian.run")
@@ -67,11 +70,14 @@ LOOK_S = 0.5  # how often the journal is asked whether the field process has rel
 @click.option(
     "--port", default=DEFAULT_PORT, show_default=True, type=PORT, help="Port of the dashboard; 0 takes a free one."
 )
-@click.option("--https", is_flag=True, help="The page is reached by HTTPS only, behind a proxy: cookies say Secure.")
-def run_command(site: Path, data: Path, host: str, port: int, https: bool) -> None:
-    """Run a site: the hub, its dashboard and, where the site names no broker, a mosquitto."""
+@click.option("--https", "way", flag_value="proxy", help="Plain HTTP for a proxy that people reach by HTTPS.")
+@click.option("--plain", "way", flag_value="plain", help="Plain HTTP, on a loopback address only.")
+def run_command(site: Path, data: Path, host: str, port: int, way: str | None) -> None:
+    """Run a site: the hub, its dashboard (by HTTPS) and, where the site names no broker, a mosquitto."""
+    if way == "plain" and not is_loopback(host):
+        raise Refusal("--plain", "", "passwords would be readable on the way", value=host, right="--host 127.0.0.1")
     configure_log()
-    asyncio.run(run_site(site, data, host, port, office_flags=["--https"] if https else []))
+    asyncio.run(run_site(site, data, host, port, office_flags=["--way", way or "tls"]))
 
 
 async def run_site(
@@ -183,7 +189,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 
 def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer, **Lending(field).handlers}
+    return {"reload": reloader.answer, **Lending(field).handlers, **Hearsay(OFFICE_FACTS, field.know).handlers}
 
 
 @click.command("office", hidden=True)
@@ -191,15 +197,15 @@ def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
 @DATA
 @click.option("--listener", type=int, required=True, help="File descriptor of the listening socket.")
 @click.option("--demo", is_flag=True, help="Make a new first login at each start.")
-@click.option("--https", is_flag=True, help="Cookies say Secure.")
-def office_command(site: Path, data: Path, listener: int, demo: bool, https: bool) -> None:
+@click.option("--way", type=click.Choice([way.value for way in Way]), default="tls", help="How the page is reached.")
+def office_command(site: Path, data: Path, listener: int, demo: bool, way: str) -> None:
     """The office process: dashboard, users, history."""
     from hub.office import serve_office  # a web server, which the field process need not load
 
     async def serve() -> None:
         async with beating():
             checked = read_accepted(site, data)[0]
-            await serve_office(checked, site, data, socket.socket(fileno=listener), demo=demo, https=https)
+            await serve_office(checked, site, data, socket.socket(fileno=listener), demo=demo, way=Way(way))
 
     configure_log()
     show_stacks()
@@ -212,8 +218,13 @@ def configure_log() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Repeats())
-    form = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, handlers=[handler])
+    handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
