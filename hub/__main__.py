@@ -40,6 +40,7 @@ COMMANDS = {
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
+    "report": "hub.commands.report",
     "bench": "hub.commands.bench",
     "calendar": "hub.commands.calendar",
     "duty": "hub.commands.duty",

@@ -37,23 +37,24 @@ class Measured(msgspec.Struct, frozen=True):
     gap_ms: int
 
 
-def measure(pages: Iterable[Sequence[Sample]], cells: Sequence[Cell], longest: int) -> Measured:
-    """What the samples (oldest first) say of each of the contiguous cells.
+def measure(pages: Iterable[Sequence[Sample]], cells: Sequence[Cell], longest: int, now: int) -> Measured:
+    """What the samples (oldest first, until `now`) say of each of the contiguous cells.
 
     A reading stands for the time since the reading before it: a meter that gives LAeq over a period says so at its
     end, and one that is asked for its momentary level is taken as steady between two questions. After a hole (more
     than one and a half times the usual spacing, the median of nine) it stands for the usual spacing alone. No
     reading stands for more than `longest` ms.
     """
-    meter = _Meter(cells, longest)
+    meter = _Meter(cells, longest, now)
     for page in pages:
         meter.take(page)
     return meter.done()
 
 
 class _Meter:
-    def __init__(self, cells: Sequence[Cell], longest: int) -> None:
+    def __init__(self, cells: Sequence[Cell], longest: int, now: int) -> None:
         self._cells, self._longest = cells, longest
+        self._end = min(cells[-1].end, now) if cells else 0
         self._tallies = [Tally() for _ in cells]
         self._at, self._held = 0, dict[float, float]()
         self._high = cells[0].end if cells else 0  # of the cell in hand
@@ -93,9 +94,8 @@ class _Meter:
             self._fold()
 
     def done(self) -> Measured:
-        if self._cells:
-            self._note_gap(self._cells[-1].end)
-            self._fold()
+        self._note_gap(self._end)
+        self._fold()
         gaps = sorted(self._gaps, key=lambda gap: gap.start)
         return Measured(self._tallies, gaps, self._gap_count, self._gap_ms)
 
@@ -128,7 +128,7 @@ class _Meter:
         self._readings = 0
 
     def _note_gap(self, until: int) -> None:
-        until = min(until, self._cells[-1].end)
+        until = min(until, self._end)
         length = until - self._known
         if length < GAP_MS:
             return

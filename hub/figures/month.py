@@ -15,10 +15,6 @@ from hub.figures.periods import Cell, Part
 from hub.figures.sudden import Sudden
 from hub.noise import ZoneLimits, exceeds
 
-VALID_SHARE = 0.75
-"""An hour, a day and a night count when so much of them was measured. Our choice, as GB 3095-2012 has it for an hour
-of air (45 minutes): HJ 906-2017 defines the share (3.1, 有效采集率) and has rules of validity (6)."""
-
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One hour, day part or night; levels in dB(A), instants in ms since 1970.
@@ -76,7 +72,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterMonth(msgspec.Struct, frozen=True, kw_only=True):
-    """What one meter says of a month."""
+    """What one meter says of a month, or of what has passed of it."""
 
     days: list[NoiseDay]
     by_day: Over
@@ -91,11 +87,15 @@ class MeterMonth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
-    """By what figures are judged: the limits, the least share that counts, and up to when time has passed."""
+    """By what figures are judged: the limits, up to when time has passed, and the least share that counts.
+
+    HJ 906-2017 defines the share of valid data (3.1, 有效采集率); how much is enough is the site's own number
+    (`noise_valid_share`), by default three quarters, as 45 minutes make an hour of air in GB 3095-2012.
+    """
 
     limits: ZoneLimits
     now: int
-    valid_share: float = VALID_SHARE
+    valid_share: float
 
     def limit(self, part: Part) -> float:
         """The limit of the equivalent level in dB(A)."""
@@ -116,7 +116,7 @@ def meter_month(
     """The month of one meter."""
     days = noise_days(cells, measured.tallies, maxima, judge)
     by_day, by_night = _over((day.ld for day in days), Part.DAY, judge), _over((d.ln for d in days), Part.NIGHT, judge)
-    length = sum(cell.end - cell.start for cell in cells)
+    length = sum(min(cell.end, judge.now) - cell.start for cell in cells if cell.start < judge.now)
     return MeterMonth(
         days=days,
         by_day=by_day,
