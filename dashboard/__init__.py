@@ -24,6 +24,7 @@ from dashboard.plan import drawing
 from dashboard.users import open_office
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
+from hub.reports.maker import Maker
 from hub.rules import load_rules
 from hub.site import Site
 
@@ -59,17 +60,18 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=MOST_BYTES,
         MAX_FORM_PARTS=50,
     )
+    known = {rule.id: rule for rule in (load_rules(site, Path("site.toml")) if rules is None else rules)}
+    names = Words(site, known)
     app.extensions[EXTENSION] = Office(
         site=site,
         data=data,
         clock=clock,
-        words=Words(
-            site, {rule.id: rule for rule in (load_rules(site, Path("site.toml")) if rules is None else rules)}
-        ),
+        words=names,
         drawing=drawing(site),
         view=JournalView(data / FILE),
         desk=OrderDesk(data / FILE),
         history=history,
+        reports=Maker(site, data, clock, history, names.rule),
         users=open_office(data),
         secure=secure_cookies,
     )

@@ -28,10 +28,12 @@ class Entry(msgspec.Struct, frozen=True):
 MENU = (
     Entry("now.page", lazy_gettext("Now"), shown="always"),
     Entry("alarms.page", lazy_gettext("Alarms"), shown="always"),
+    Entry("noise.page", lazy_gettext("Noise"), shown="always"),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.MANAGE),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("reports.page", lazy_gettext("Reports")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

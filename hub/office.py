@@ -14,8 +14,9 @@ import msgspec
 
 from dashboard import create_app
 from dashboard.asgi import asgi_app, serve
+from dashboard.office import EXTENSION
 from dashboard.users import first_login, renew_login
-from hub.agenda import Agenda, standard_jobs, vaccinations, voice_tests
+from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
@@ -23,6 +24,7 @@ from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
+from hub.reports.maker import Maker
 from hub.site import Site
 
 LOG = logging.getLogger("zhian.office")
@@ -41,12 +43,15 @@ async def serve_office(
     store = await _store(site, data, clock)
     app = create_app(site, data, clock, history=store, secure_cookies=https)
     password = renew_login(data, clock) if demo else first_login(data, clock)
+    reports: Maker = app.extensions[EXTENSION].reports
     jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs.append(Job("noise-reports", Every(10), reports.regular))
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
             answering = group.create_task(door.serve(store, data), name="door")
+            reports.regular(clock.now())
             _welcome(site, listener, password)
             await serve(asgi_app(app), listener)
             shipping.cancel()

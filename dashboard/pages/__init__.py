@@ -14,7 +14,9 @@ from dashboard.pages import (
     limits,
     more,
     mutes,
+    noise,
     now,
+    reports,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -25,6 +27,8 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    noise.bp,
+    reports.bp,
     devices.bp,
     api.bp,
     health.bp,

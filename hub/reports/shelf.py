@@ -18,7 +18,9 @@ from hub.site import Site
 FOLDER = "reports"
 Format: TypeAlias = Literal["xlsx", "pdf"]
 FORMATS: tuple[Format, ...] = ("xlsx", "pdf")
-_NAME = re.compile(r"noise-([a-z0-9]+(?:-[a-z0-9]+)*)-(\d{4}-(?:0[1-9]|1[0-2]))-(zh|en)\.(xlsx|pdf)")
+_NAME = re.compile(
+    r"noise-(?P<zone>[a-z0-9]+(-[a-z0-9]+)*)-(?P<month>\d{4}-(0[1-9]|1[0-2]))-(?P<language>zh|en)\.(?P<format>xlsx|pdf)"
+)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Paper(msgspec.Struct, frozen=True):
 def wanted_of(name: str) -> Wanted | None:
     """What a file's name says; None when it is not one of ours, so that no other file is ever handed out."""
     match = _NAME.fullmatch(name)
-    return msgspec.convert(match.groups(), Wanted, strict=False) if match else None
+    return msgspec.convert(match.groupdict(), Wanted) if match else None
 
 
 def all_of(zone: str, month: str) -> list[Wanted]:
