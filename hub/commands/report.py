@@ -95,7 +95,7 @@ def _progress() -> Callable[[float], None]:
 
 
 def _said(report: NoiseReport, site: Site, out: Path) -> str:
-    lines = [f"{out}: {report.name.zh} / {report.name.en}, {report.month}, {report.limits.standard}"]
+    lines = [f"{out}: {report.zone}, {report.month}, {report.limits.standard}"]
     if report.made < report.until:
         lines.append(f"  not over: until {datetime.fromtimestamp(report.made / 1000, site.tz):%Y-%m-%d %H:%M}")
     for meter in report.meters:

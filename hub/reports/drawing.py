@@ -14,7 +14,7 @@ from hub.reports.words import Words
 
 INK, QUIET, LINE, RED = HexColor("#1d2329"), HexColor("#606973"), HexColor("#d4d8dc"), HexColor("#b3151a")
 FILL: dict[Part, Color] = {Part.DAY: HexColor("#9fb0bf"), Part.NIGHT: HexColor("#36414c")}
-LEFT, BOTTOM, TOP = 30.0, 22.0, 14.0
+LEFT, BOTTOM, TOP = 30.0, 22.0, 20.0
 STEP_DB = 10
 
 
@@ -25,7 +25,7 @@ def day_chart(days: Sequence[NoiseDay], part: Part, words: Words, font: str, wid
     limit = next((figure.limit for figure in figures if figure is not None), 0.0)
     low, high = _span([figure for figure in figures if figure is not None], limit)
     scale = (height - BOTTOM - TOP) / (high - low)
-    title = f"{'Ld' if part is Part.DAY else 'Ln'} {words.part(part)} dB(A) · {words('limit')} {limit:.0f}"
+    title = f"{'Ld' if part is Part.DAY else 'Ln'} {words.part(part)} dB(A), {words('limit')} {limit:.0f}"
     drawing.add(String(0, height - 9, title, fontName=font, fontSize=9, fillColor=INK))
     for level in range(low, high + 1, STEP_DB):
         y = BOTTOM + (level - low) * scale

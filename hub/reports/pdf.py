@@ -211,7 +211,7 @@ class _Report:
             ("TEXTCOLOR", (0, 0), (-1, 0), QUIET),
             ("LINEBELOW", (0, 0), (-1, -1), 0.3, LINE),
             ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-            *_padding(1.1),
+            *_padding(1.1, 3 if widths is None else 1.5),
         ]
         for column, row in loud:
             style += [("TEXTCOLOR", (column, row), (column, row), RED), ("BOX", (column, row), (column, row), 0.5, RED)]
@@ -229,7 +229,7 @@ class _Report:
         canvas.setFont(self._font, 7.5)
         canvas.setFillColor(QUIET)
         w = self._w
-        text = f"{w.say(self._report.site)} · {w.say(self._report.name)} · {w('title')} {self._report.month}"
+        text = f"{w.say(self._report.site)} / {w.say(self._report.name)} / {w('title')} {self._report.month}"
         canvas.drawString(MARGIN, 9 * mm, text)
         canvas.drawRightString(A4[0] - MARGIN, 9 * mm, w("page", n=document.page))
 
@@ -240,6 +240,11 @@ def _shown(figure: Figure | None) -> str:
     return number(figure.laeq) if figure.valid else f"({figure.laeq:.0f})"
 
 
-def _padding(vertical: float) -> list[tuple[object, ...]]:
-    sides = (("LEFTPADDING", 1.5), ("RIGHTPADDING", 1.5), ("TOPPADDING", vertical), ("BOTTOMPADDING", vertical))
+def _padding(vertical: float, sideways: float = 1.5) -> list[tuple[object, ...]]:
+    sides = (
+        ("LEFTPADDING", sideways),
+        ("RIGHTPADDING", sideways),
+        ("TOPPADDING", vertical),
+        ("BOTTOMPADDING", vertical),
+    )
     return [(name, (0, 0), (-1, -1), points) for name, points in sides]
