@@ -66,6 +66,7 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "limits.change",
         "mutes.mute",
         "mutes.end",
+        "reports.make",
     }
 
 
