@@ -30,6 +30,7 @@ from hub.site import Site
 
 MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a comment
 KEY_FILE = "office.key"
+SITE_FILE = Path("site.toml")  # how it is called in words; where it lies is known to who read it
 
 __all__ = ["create_app"]
 
@@ -60,8 +61,7 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=MOST_BYTES,
         MAX_FORM_PARTS=50,
     )
-    known = {rule.id: rule for rule in (load_rules(site, Path("site.toml")) if rules is None else rules)}
-    names = Words(site, known)
+    names = Words(site, {rule.id: rule for rule in (load_rules(site, SITE_FILE) if rules is None else rules)})
     app.extensions[EXTENSION] = Office(
         site=site,
         data=data,
