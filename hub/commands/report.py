@@ -3,6 +3,7 @@
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def report_noise(zone: str, month: str | None, out: Path | None, lang: Language,
     now = Clock.from_environment().now()
     wanted = month or month_before(noise_day(now, parse_span(site.night), site.tz))
     try:
-        report = noise_report(site, place, wanted, DoorSamples(site, data), data / FILE, titles, now, _progress())
+        with closing(DoorSamples(site, data)) as samples:
+            report = noise_report(site, place, wanted, samples, data / FILE, titles, now, _progress())
     except StoreError as error:
         raise click.ClickException(f"the history cannot be read now: {error}") from None
     if as_json:

@@ -95,7 +95,7 @@ async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: async
         ask = msgspec.json.decode(await reader.readline(), type=Ask)
         if ask.quantity:
             pages = store.samples(ask.device, ask.quantity, ask.since, ask.until)
-            while samples := await asyncio.to_thread(next, pages, None):
+            while (samples := await asyncio.to_thread(next, pages, None)) is not None:
                 writer.write(msgspec.json.encode(samples) + b"\n")
                 await writer.drain()
             return ""
@@ -109,23 +109,26 @@ async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: async
 
 
 class DoorSamples:
-    """The samples of a history that may be held by the office process: as HistoryStore.samples."""
+    """The samples of a history that may be held by the office process: as HistoryStore.samples. Close it."""
 
     def __init__(self, site: Site, data: Path) -> None:
-        """Nothing is opened before something is asked."""
+        """Nothing is opened before something is asked; a store that had to be opened stays open."""
         self._site, self._data = site, data
+        self._store: HistoryStore | None = None
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
         """As HistoryStore says, from the office process, or from the store itself while that does not run."""
-        door = _knock(self._data / SOCKET)
+        door = None if self._store else _knock(self._data / SOCKET)
         if door is not None:
             yield from _lines(door, Ask(device, since_ms, until_ms, quantity), list[Sample])
         elif self._site.history.store != "duckdb" or (self._data / "history.duckdb").exists():
-            store = open_store(self._site, self._data, Clock(), lambda row, why: None)
-            try:
-                yield from (list(page) for page in store.samples(device, quantity, since_ms, until_ms))
-            finally:
-                store.close()
+            self._store = self._store or open_store(self._site, self._data, Clock(), lambda row, why: None)
+            yield from (list(page) for page in self._store.samples(device, quantity, since_ms, until_ms))
 
 
 def _from_office(path: Path, ask: Ask) -> Iterator[Row] | None:

@@ -27,7 +27,7 @@ from hub.site import Device, Site
 LOG = logging.getLogger("zhian.office")
 MOST_WAITING = 200
 RECENT_DAYS = 8  # today and a week
-STALE_MS = 300_000
+STALE_MS = 60_000
 LATE_MS = 3_600_000  # a day is done when readings that were held up have had this long to come
 
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from hub.days import DayKind, calendar_or_seed, days_between
 from hub.figures.measure import Gap, measure
 from hub.figures.month import Judge, MeterMonth, NoiseDay, meter_month, noise_days
 from hub.figures.periods import Cell, cells, month_days, noise_day
@@ -25,6 +26,7 @@ from hub.site import Device, Site, Zone
 
 LEVEL, MAXIMUM = "laeq", "lafmax"
 LONGEST_MS = 900_000  # a meter that names no time of silence: no reading stands for longer
+CHUNK_MS = 5 * 3_600_000  # so much is asked for at once: a page at one reading a second; a store then need not skip
 MOST_ALARMS = 500  # are listed; all are counted
 
 Titles: TypeAlias = Callable[[str], Label]
@@ -74,7 +76,10 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoiseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The noise of a zone in a month. `since` to `until`: from the first day's morning to the last night's end."""
+    """The noise of a zone in a month. `since` to `until`: from the first day's morning to the last night's end.
+
+    `kinds`: what kind of day each day of the month is; the limits are the same on all.
+    """
 
     site: Label
     zone: str
@@ -87,6 +92,7 @@ class NoiseReport(msgspec.Struct, frozen=True, kw_only=True):
     made: int
     limits: ZoneLimits
     valid_share: float
+    kinds: list[DayKind]
     meters: list[Meter]
     alarms: list[AlarmLine]
     alarm_count: int
@@ -108,7 +114,7 @@ def noise_report(
     """
     first, last = month_days(month)
     hours = cells(first, last, parse_span(site.night), site.tz)
-    judge = judge_of(site, zone.id, now)
+    judge, calendar = judge_of(site, zone.id, now), calendar_or_seed(journal.parent)
     devices = noise_meters(site, zone.id)
     with closing(connect(journal, read_only=True)) as db:
         meters = []
@@ -128,6 +134,7 @@ def noise_report(
         made=now,
         limits=judge.limits,
         valid_share=judge.valid_share,
+        kinds=[calendar.kind(day) for day in days_between(first, last)],
         meters=meters,
         alarms=alarms,
         alarm_count=count,
@@ -181,9 +188,11 @@ def _pages(
 ) -> Iterator[Sequence[Sample]]:
     """With the reading before, which tells the pace, and the one after, which stands for the end."""
     if quantity not in device.profile.reading:
-        return iter(())
+        return
     more = _longest(device)
-    return samples.samples(device.id, quantity, hours[0].start - more, min(now, hours[-1].end + more))
+    until = min(now, hours[-1].end + more)
+    for since in range(hours[0].start - more, until, CHUNK_MS):
+        yield from filter(None, samples.samples(device.id, quantity, since, min(since + CHUNK_MS, until)))
 
 
 def _longest(device: Device) -> int:

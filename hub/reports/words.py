@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
+from hub.days import DayKind
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.noise import Meter, NoiseReport
@@ -78,6 +79,11 @@ _TEXTS = {
     "notes": ("说明", "Notes"),
     "chart": ("每日等效声级", "Equivalent level of each day"),
     "charted": ("图中 {what}", "{what} charted"),
+    "kind": ("日期类型", "Day type"),
+    "workday": ("工作日", "workday"),
+    "weekend": ("周末", "weekend"),
+    "holiday": ("节假日", "holiday"),
+    "adjusted": ("调休上班", "worked weekend"),
     "chart_key": (
         "实心：有效；空心：数据不足，不评价；红线：限值",
         "filled: counts; hollow: too little was measured, not judged; red line: limit",
@@ -148,6 +154,10 @@ class Words:
         """How the figures were made, and by which clause."""
         values = {"night": report.night, "share": report.valid_share}
         return [(zh if self._zh else en).format(**values) for zh, en in _NOTES]
+
+    def kind(self, kind: DayKind) -> str:
+        """Workday, weekend, holiday or a weekend that is worked."""
+        return self(kind.value)
 
     def part(self, part: Part) -> str:
         """Day or night."""

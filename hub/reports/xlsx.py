@@ -95,10 +95,10 @@ class _Report:
         return row
 
     def _days(self, meter: Meter, name: str) -> None:
-        sheet = self._sheet(name, [12, 9, 11, 8, 9, 9, 9, 9, 9, 9, 11, 8, 9, 9, 9, 9, 9, 9, 3, 9, 9])
+        sheet = self._sheet(name, [12, 9, 11, 8, 9, 9, 9, 9, 9, 9, 11, 8, 9, 9, 9, 9, 9, 9, 12, 9, 9])
         levels = ["L10", "L50", "L90", "LAFmax"]
         part = [self._w("coverage"), self._w("valid"), self._w("limit"), *levels]
-        self._head(sheet, 0, [self._w("date"), "Ld", *part, "Ln", *part, "Ldn"])
+        self._head(sheet, 0, [self._w("date"), "Ld", *part, "Ln", *part, "Ldn", self._w("kind")])
         self._head(sheet, 0, [self._w("charted", what=name) for name in ("Ld", "Ln")], _CHARTED)
         sheet.freeze_panes(1, 1)
         for row, day in enumerate(meter.month.days, 1):
@@ -107,6 +107,7 @@ class _Report:
                 if figure is not None:
                     self._part(sheet, row, column, figure)
             self._cell(sheet, row, 17, day.ldn, _DB)
+            self._cell(sheet, row, 18, self._w.kind(self._report.kinds[row - 1]))
             for column, figure in enumerate((day.ld, day.ln), _CHARTED):
                 self._cell(sheet, row, column, figure.laeq if figure and figure.valid else None, _DB)
         sheet.insert_chart(len(meter.month.days) + 2, 0, self._chart(name, meter.month.days))

@@ -135,6 +135,9 @@ def test_the_workbook_says_the_same(october: "Community", language: Language, tm
     assert [days["A3"].value, days["B3"].value] == [at(10, 2), pytest.approx(EVENING)]
     assert [days["B5"].number_format, days["D5"].value] == ["(0.0)", words("no")]
     assert [days["T3"].value, days["T5"].value] == [pytest.approx(EVENING), None]
+    assert [days[f"S{row}"].value for row in (2, 11, 13)] == [
+        words(kind) for kind in ("holiday", "adjusted", "workday")
+    ]
     assert len(days._charts) == 1
     hours = book[f"{words('hours')} 1"]
     assert hours.max_row == 1 + 31 * 24
