@@ -17,7 +17,7 @@ from hub.figures.measure import Gap, measure
 from hub.figures.month import Judge, MeterMonth, NoiseDay, meter_month, noise_days
 from hub.figures.periods import Cell, cells, month_days, noise_day
 from hub.figures.sudden import maxima
-from hub.history.store import Sample
+from hub.history.store import PAGE, Sample
 from hub.journal_file import connect
 from hub.noise import ZoneLimits, zone_limits
 from hub.reading import Label
@@ -26,7 +26,8 @@ from hub.site import Device, Site, Zone
 
 LEVEL, MAXIMUM = "laeq", "lafmax"
 LONGEST_MS = 900_000  # a meter that names no time of silence: no reading stands for longer
-CHUNK_MS = 5 * 3_600_000  # so much is asked for at once: a page at one reading a second; a store then need not skip
+CHUNK_MS = 5 * 3_600_000  # is asked for at once: a page at one reading a second, so that a store need not sort and skip
+LONGEST_CHUNK_MS = 7 * 86_400_000
 MOST_ALARMS = 500  # are listed; all are counted
 
 Titles: TypeAlias = Callable[[str], Label]
@@ -190,9 +191,14 @@ def _pages(
     if quantity not in device.profile.reading:
         return
     more = _longest(device)
-    until = min(now, hours[-1].end + more)
-    for since in range(hours[0].start - more, until, CHUNK_MS):
-        yield from filter(None, samples.samples(device.id, quantity, since, min(since + CHUNK_MS, until)))
+    since, until, chunk = hours[0].start - more, min(now, hours[-1].end + more), CHUNK_MS
+    while since < until:
+        count = 0
+        for page in filter(None, samples.samples(device.id, quantity, since, min(since + chunk, until))):
+            count += len(page)
+            yield page
+        since += chunk
+        chunk = min(2 * chunk, LONGEST_CHUNK_MS) if count < PAGE // 3 else chunk  # a slow meter: longer pieces
 
 
 def _longest(device: Device) -> int:
