@@ -12,7 +12,7 @@ import pytest
 
 from dashboard.noise_bars import BOTTOM, HEIGHT, bars
 from dashboard.pages.noise import scale_share
-from dashboard.users import Role
+from dashboard.roles import Role
 from hub.figures.month import Figure, NoiseDay
 from hub.figures.periods import Part
 from hub.reading import Label
