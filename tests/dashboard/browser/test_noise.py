@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from playwright.sync_api import sync_playwright
 
 from hub.site import Site
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, Running, StillClock
 
 pytestmark = pytest.mark.browser
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 PACE = 5000
 WORDS = {
     "zh": ("高于限值 2.3 dB", "低于限值 3.0 dB", "以表格查看", "月报", "生成", "超标", "中文 · XLSX"),
@@ -34,15 +31,6 @@ WORDS = {
         "English · XLSX",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def chromium() -> "Iterator[Chromium]":
-    """One Chromium for the file."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="session")
