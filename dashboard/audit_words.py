@@ -37,6 +37,7 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "mute": lazy_gettext("muted a zone"),
     "unmute": lazy_gettext("ended a zone's mute"),
     "limit": lazy_gettext("changed a limit"),
+    "report": lazy_gettext("had a report made"),
     "command": lazy_gettext("gave an order"),
     "accept": lazy_gettext("took over an incident"),
 }

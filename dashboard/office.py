@@ -3,7 +3,7 @@
 `office()` is the running application's; `me()` is who asks. Both only inside a request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,8 @@ from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
 from hub.clock import Clock
-from hub.history.store import Bucket
+from hub.history.store import Bucket, Sample
+from hub.reports.maker import Maker
 from hub.site import Site
 
 EXTENSION = "zhian"
@@ -30,6 +31,9 @@ class HistoryReader(Protocol):
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> Sequence[Bucket]:
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """Every number of one series, oldest first, a page at a time."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     view: JournalView
     desk: OrderDesk
     history: HistoryReader
+    reports: Maker
     users: Engine
     setup: Setup
     vault: Vault
@@ -50,7 +55,8 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     secure: bool
 
     def close(self) -> None:
-        """Let go of both databases."""
+        """End what is being made, and let go of both databases."""
+        self.reports.close()
         self.view.close()
         self.users.dispose()
 

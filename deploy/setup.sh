@@ -3,14 +3,16 @@
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
+FONT=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc:fonts-wqy-microhei  # Chinese in PDF reports
 
 say() { printf '\033[1mzhian:\033[0m %s\n' "$*"; }
 
-# Debian packages that provide the given programs; asks for root only when something is missing.
+# Debian packages that provide the given programs or files; asks for root only when something is missing.
 need() {
     missing=""
     for pair in "$@"; do
         program=${pair%%:*}
+        [ -e "$program" ] && continue
         PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
     done
     [ -z "$missing" ] && return 0
@@ -49,10 +51,10 @@ development)
     touch "$VENV/.development"
     ;;
 demo-programs)
-    need mosquitto:mosquitto
+    need mosquitto:mosquitto "$FONT"
     ;;
 test-programs)
-    need mosquitto:mosquitto chromium:chromium influxd:influxdb promtool:prometheus
+    need mosquitto:mosquitto chromium:chromium influxd:influxdb promtool:prometheus pdftotext:poppler-utils "$FONT"
     ;;
 *)
     echo "usage: $0 runtime|development|demo-programs|test-programs" >&2

@@ -41,6 +41,7 @@ COMMANDS = {
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",
     "user": "hub.commands.users",
+    "report": "hub.commands.report",
     "audit": "hub.commands.audit",
     "certificate": "hub.commands.certificate",
     "bench": "hub.commands.bench",

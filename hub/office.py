@@ -31,6 +31,7 @@ from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
+from hub.reports.maker import Maker
 from hub.site import Site
 from hub.site_web import Way
 
@@ -65,12 +66,15 @@ async def serve_office(
     jobs.append(
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
     )
+    reports: Maker = app.extensions[EXTENSION].reports
+    jobs.append(Job("noise-reports", Every(10), reports.regular))
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
             watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
             answering = group.create_task(door.serve(store, data), name="door")
+            reports.regular(clock.now())
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()

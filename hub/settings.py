@@ -5,10 +5,11 @@ The installer writes the file, `zhian check` judges it. What people change while
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import Meta
 
 from device_profiles import load
 from device_profiles.door import Refusal, nearest, parse, read_toml
@@ -57,6 +58,7 @@ class _SiteTable(Strict, frozen=True, kw_only=True):
     timezone: str
     noise_class: NoiseClass | int = "2"
     night: str = "22:00-06:00"
+    noise_valid_share: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.75
     plan: str = ""
     page: str = ""
 
@@ -94,6 +96,7 @@ def load_site(path: Path) -> Site:
         timezone=_timezone(file.site.timezone, path),
         noise_class=str(file.site.noise_class),  # type: ignore[arg-type]  # the door checked the choices
         night=_span(file.site.night, path, "site.night"),
+        noise_valid_share=file.site.noise_valid_share,
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,

@@ -175,13 +175,17 @@ DEVICE_KIND = {
 
 
 class Site(Strict, frozen=True, kw_only=True):
-    """The whole community. `night` is the noise night: 22:00-06:00 unless the county says otherwise (GB 3096-2008)."""
+    """The whole community. `night` is the noise night: 22:00-06:00 unless the county says otherwise (GB 3096-2008).
+
+    `noise_valid_share` is the least share of an hour, day or night that has to be measured for its figure to count.
+    """
 
     id: str
     name: Label
     timezone: str
     noise_class: NoiseClass = "2"
     night: str = "22:00-06:00"
+    noise_valid_share: float = 0.75
     plan: str = ""  # a picture of the site; empty: a plain drawing
     page: str = ""  # the dashboard's address as people reach it, for links in announcements
     zones: tuple[Zone, ...]

@@ -12,14 +12,19 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from hub.batches import Row
 from hub.clock import Clock
+from hub.history import open_store
 from hub.history.duck import DuckStore
-from hub.history.store import HistoryStore, StoreError
+from hub.history.store import HistoryStore, Sample, StoreError
 from hub.query import Kept, ReadingLine, reading_line
+from hub.site import Site
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("zhian.history")
 SOCKET = "history.sock"
@@ -29,11 +34,12 @@ LIMIT = 64 * 1024
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """Readings of one device with `since` <= ts < `until` (ms since 1970)."""
+    """Readings of one device with `since` <= ts < `until` (ms since 1970); of one `quantity`, pages of its samples."""
 
     device: str
     since: int
     until: int
+    quantity: str = ""
 
 
 async def serve(store: HistoryStore, data: Path) -> None:
@@ -87,6 +93,12 @@ async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: async
     """Write what was asked for; returns the last line, a text: what went wrong, or nothing. Rows are objects."""
     try:
         ask = msgspec.json.decode(await reader.readline(), type=Ask)
+        if ask.quantity:
+            pages = store.samples(ask.device, ask.quantity, ask.since, ask.until)
+            while (samples := await asyncio.to_thread(next, pages, None)) is not None:
+                writer.write(msgspec.json.encode(samples) + b"\n")
+                await writer.drain()
+            return ""
         rows = store.readings(ask.device, ask.since, ask.until)
         while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, AT_ONCE))):
             writer.write(msgspec.json.Encoder().encode_lines(page))
@@ -96,23 +108,51 @@ async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: async
     return ""
 
 
+class DoorSamples:
+    """The samples of a history that may be held by the office process: as HistoryStore.samples. Close it."""
+
+    def __init__(self, site: Site, data: Path) -> None:
+        """Nothing is opened before something is asked; a store that had to be opened stays open."""
+        self._site, self._data = site, data
+        self._store: HistoryStore | None = None
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
+        """As HistoryStore says, from the office process, or from the store itself while that does not run."""
+        door = None if self._store else _knock(self._data / SOCKET)
+        if door is not None:
+            yield from _lines(door, Ask(device, since_ms, until_ms, quantity), list[Sample])
+        elif self._site.history.store != "duckdb" or (self._data / "history.duckdb").exists():
+            self._store = self._store or open_store(self._site, self._data, Clock(), lambda row, why: None)
+            yield from (list(page) for page in self._store.samples(device, quantity, since_ms, until_ms))
+
+
 def _from_office(path: Path, ask: Ask) -> Iterator[Row] | None:
+    door = _knock(path)
+    return None if door is None else _lines(door, ask, Row)
+
+
+def _knock(path: Path) -> socket.socket | None:
     door = socket.socket(socket.AF_UNIX)
     try:
         door.connect(str(path))
     except OSError:
         door.close()
         return None
-    return _lines(door, ask)
+    return door
 
 
-def _lines(door: socket.socket, ask: Ask) -> Iterator[Row]:
+def _lines(door: socket.socket, ask: Ask, kind: type[T]) -> Iterator[T]:
     door.settimeout(PATIENCE_S)
     try:
         with door, door.makefile("rb") as lines:
             door.sendall(msgspec.json.encode(ask) + b"\n")
             for line in lines:
-                said = msgspec.json.decode(line, type=Row | str)
+                said: T | str = msgspec.json.decode(line, type=kind | str)
                 if not isinstance(said, str):
                     yield said
                 elif said:

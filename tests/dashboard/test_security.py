@@ -93,6 +93,7 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "plan.move",
         "plan.give",
         "mutes.end",
+        "reports.make",
         "auth.end_sessions",
         "factor.enrol",
         "factor.off",
