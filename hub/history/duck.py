@@ -160,6 +160,10 @@ class DuckStore:
                 return
             after = (page[-1][3], page[-1][0])
 
+    def devices(self) -> list[str]:
+        """As HistoryStore says."""
+        return [str(name) for (name,) in self._ask("SELECT DISTINCT device FROM reading ORDER BY device", [])]
+
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""
         newest: int | None = self._ask("SELECT max(ts) FROM reading", [])[0][0]

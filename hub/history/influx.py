@@ -159,6 +159,11 @@ class InfluxStore:
         pages = [self._pages(name, device, since_ms, until_ms) for name in names]
         return heapq.merge(*pages, key=lambda row: (row.ts, row.seq))
 
+    def devices(self) -> list[str]:
+        """As HistoryStore says."""
+        found = self._ask(f"SHOW TAG VALUES WITH KEY = device WHERE site = {literal(self._site)}")
+        return sorted({str(values[1]) for series in found for values in series.values})
+
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""
         found = self._ask(f"SELECT last(seq) FROM /.*/ WHERE site = {literal(self._site)}")  # noqa: S608  # quoted

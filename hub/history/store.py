@@ -103,6 +103,9 @@ class HistoryStore(Protocol):
     def readings(self, device: str, since_ms: int, until_ms: int) -> Iterator[Row]:
         """Every reading of the device, oldest first, a page at a time."""
 
+    def devices(self) -> list[str]:
+        """Every device of which readings are kept, also those that the site does not have any more; sorted."""
+
     def latest_ts(self) -> int | None:
         """The newest `ts`, or None while nothing is kept."""
 
