@@ -5,18 +5,20 @@ import secrets
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from hub.backup import backup, restore
+from hub.backup import History, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
+from hub.history.reach import ask_snapshot
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order, OrderState
-from hub.query import alarm_lines, devices_of, open_journal
+from hub.query import alarm_lines, devices_of, open_journal, site_of
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -107,13 +109,20 @@ def quarantine_command(data: Path, as_json: bool) -> None:
 
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace FILE when it is there.")
 @DATA
-def backup_command(file: Path, data: Path) -> None:
-    """Write everything of the data folder into FILE, while the hub runs or not."""
-    with open_journal(data) as db:
+def backup_command(file: Path, force: bool, data: Path) -> None:
+    """Write everything of the data folder into FILE, and read it again, while the hub runs or not."""
+    with closing(open_journal(data)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
-    site = Path(row["value"]) if row and Path(row["value"]).exists() else None
-    click.echo(backup(data, file, Clock().now(), site=site))
+        site = site_of(db)
+    path = Path(row["value"]) if row and Path(row["value"]).exists() else None
+    in_folder = site is None or site.history.store == "duckdb"
+    history = History(
+        fresh=(lambda: ask_snapshot(data)) if in_folder else (lambda: None),
+        elsewhere="" if in_folder or site is None else f"it is in {site.history.url}, which has a backup of its own",
+    )
+    click.echo(backup(data, file, Clock().now(), site=path, force=force, history=history))
 
 
 @click.command("restore")

@@ -45,7 +45,7 @@ def readings_command(device: str, quantities: tuple[str, ...], data: Path, as_js
         site = site_of(db)
         chosen = _selection(span, site, (device,), quantities)
         with _reading(db, data, site, chosen) as stream:
-            _require_devices((device,), db, stream, data)
+            _require_devices((device,), devices_of(db), stream, data)
             print_lines(map(reading_line, stream.readings(device)), as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def export_command(
             devices = (*devices, *_of_zones(zones, site, data))
         chosen = _selection(span, site, () if everything else devices, quantities)
         with _reading(db, data, site, chosen) as stream:
-            _require_devices(chosen.devices, db, stream, data)
+            _require_devices(chosen.devices, [*devices_of(db), *(site.devices() if site else ())], stream, data)
             count = _Count(len(stream.devices()))
             sheet = Sheet(site, _zone_of(site), "zh" if lang == "zh" else "en")
             write(out, count.through(stream), sheet)
@@ -139,7 +139,7 @@ def _selection(
 ) -> Selection:  # Any: click's
     now, zone = Clock.from_environment().now(), _zone_of(site)
     for name in quantities:
-        vocabulary.require(name, file="zhian", key="--quantity")
+        vocabulary.require(name, file="the command line", key="--quantity")
     since = instant(span["since"], now, zone)
     until = now + AHEAD_MS + 1 if span["until"] is None else instant(span["until"], now, zone)
     if since >= until:
@@ -165,8 +165,7 @@ def _of_zones(zones: Iterable[str], site: Site | None, data: Path) -> list[str]:
     return found
 
 
-def _require_devices(devices: Iterable[str], db: sqlite3.Connection, stream: Stream, data: Path) -> None:
-    known = devices_of(db)
+def _require_devices(devices: Iterable[str], known: list[str], stream: Stream, data: Path) -> None:
     for device in devices:
         if device not in known and device not in (known := sorted({*known, *stream.known()})):
             raise Refusal(data, "DEVICE", "no such device", value=device, right=nearest(device, known) if known else "")

@@ -1,7 +1,7 @@
 """The history's small door for the command line: while the office process holds the store, it answers here.
 
 A Unix socket in the data folder, for the folder's owner alone: one JSON line asks; JSON lines answer. Objects are what
-was asked for, `null` means "still at it", and the last line is a text, empty when all was said. Nothing is changed.
+was asked for, `null` means "still at it", and the last line is a text, empty when all was said. Readings are only read.
 """
 
 import asyncio
@@ -42,6 +42,12 @@ class AskSnapshot(msgspec.Struct, frozen=True, tag_field="ask", tag="snapshot"):
     """A fresh snapshot for a backup, as one Taken."""
 
 
+class AskRebuild(msgspec.Struct, frozen=True, tag_field="ask", tag="rebuild"):
+    """Put back what is missing, from the journal and (when wanted) from the newest snapshot; as one Mended."""
+
+    snapshot: bool = False
+
+
 class State(msgspec.Struct, frozen=True):
     """What a store says of itself: its own cursor (None: it holds none), and of which devices it has readings."""
 
@@ -56,12 +62,25 @@ class Taken(msgspec.Struct, frozen=True):
     rows: int
 
 
-Ask: TypeAlias = AskReadings | AskState | AskSnapshot
-Snapshooter: TypeAlias = Callable[[], Taken]
+class Mended(msgspec.Struct, frozen=True):
+    """How many readings were put back, from where."""
+
+    journal: int
+    snapshot: int
+
+
+class Chores(msgspec.Struct, frozen=True):
+    """What the holder of the store does when it is asked to; each may raise StoreError or OSError."""
+
+    snapshot: Callable[[], Taken] | None = None
+    rebuild: Callable[[bool], Mended] | None = None
+
+
+Ask: TypeAlias = AskReadings | AskState | AskSnapshot | AskRebuild
 _ask = msgspec.json.Decoder(Ask).decode
 
 
-async def serve(store: HistoryStore, data: Path, snapshot: Snapshooter | None = None) -> None:
+async def serve(store: HistoryStore, data: Path, chores: Chores) -> None:
     """Answer until cancelled; a door that cannot be opened is logged, and does without."""
     path = data / SOCKET
     try:
@@ -69,7 +88,7 @@ async def serve(store: HistoryStore, data: Path, snapshot: Snapshooter | None = 
     except OSError as error:  # a path longer than a socket's may be (107 bytes), for one
         LOG.warning("%s: %s; the command line sees the journal alone while this runs", path, error)
         return
-    server = await asyncio.start_unix_server(lambda r, w: _answer(store, snapshot, r, w), sock=door, limit=LIMIT)
+    server = await asyncio.start_unix_server(lambda r, w: _answer(store, chores, r, w), sock=door, limit=LIMIT)
     async with server:
         await server.serve_forever()
 
@@ -93,31 +112,21 @@ def _bind(path: Path) -> socket.socket:
 
 
 async def _answer(
-    store: HistoryStore, snapshot: Snapshooter | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    store: HistoryStore, chores: Chores, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     try:
         with contextlib.suppress(ConnectionError):
-            writer.write(msgspec.json.encode(await _tell(store, snapshot, reader, writer)) + b"\n")
+            writer.write(msgspec.json.encode(await _tell(store, chores, reader, writer)) + b"\n")
             await writer.drain()
     finally:
         writer.close()
 
 
-async def _tell(
-    store: HistoryStore, snapshot: Snapshooter | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> str:
+async def _tell(store: HistoryStore, chores: Chores, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
     """Write what was asked for; returns the last line, a text: what went wrong, or nothing."""
     try:
         ask = _ask(await reader.readline())
-        match ask:
-            case AskReadings():
-                pages = _pages(store, ask)
-            case AskState():
-                pages = _once(lambda: state_of(store))
-            case AskSnapshot():
-                if snapshot is None:
-                    return "this store takes no snapshots: its server has a backup of its own"
-                pages = _once(snapshot)
+        pages = _pages(store, ask) if isinstance(ask, AskReadings) else _once(_work(store, chores, ask))
         async for page in pages:
             writer.write(msgspec.json.Encoder().encode_lines(page))
             await writer.drain()
@@ -126,6 +135,17 @@ async def _tell(
             raise
         return str(error) or type(error).__name__
     return ""
+
+
+def _work(store: HistoryStore, chores: Chores, ask: AskState | AskSnapshot | AskRebuild) -> Callable[[], object]:
+    match ask:
+        case AskState():
+            return lambda: state_of(store)
+        case AskSnapshot() if chores.snapshot is not None:
+            return chores.snapshot
+        case AskRebuild(snapshot) if (rebuild := chores.rebuild) is not None:
+            return lambda: rebuild(snapshot)
+    raise StoreError("cannot be asked of this store")
 
 
 async def _pages(store: HistoryStore, ask: AskReadings) -> AsyncIterator[list[object]]:

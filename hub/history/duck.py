@@ -63,8 +63,8 @@ class DuckStore:
         """Set the cursor alone."""
         self.append([], seq)
 
-    def append(self, rows: Sequence[Row], cursor: int) -> None:
-        """All rows and the cursor in one transaction."""
+    def append(self, rows: Sequence[Row], cursor: int | None) -> None:
+        """All rows and the cursor in one transaction; None leaves the cursor where it is."""
         self._renew_if_gone()
         try:
             with self._gate.using(), self._writing:
@@ -72,6 +72,10 @@ class DuckStore:
         except duckdb.Error as error:
             self._recover(error)
             raise StoreError(f"{self._path.name}: {first_line(error)}") from error
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """As HistoryStore says."""
+        self.append(rows, None)
 
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
@@ -201,7 +205,7 @@ class DuckStore:
             self._closed = True
             self._db.close()
 
-    def _write(self, rows: Sequence[Row], cursor: int) -> None:
+    def _write(self, rows: Sequence[Row], cursor: int | None) -> None:
         self._refuse_closed()
         self._db.begin()
         done = False
@@ -209,7 +213,8 @@ class DuckStore:
             if rows:
                 with self._db.appender("reading") as appender:  # 600,000 rows/s; executemany makes 1,500
                     appender.append_rows(map(_columns, rows))
-            self._db.execute("UPDATE cursor SET seq = ?", [cursor])
+            if cursor is not None:
+                self._db.execute("UPDATE cursor SET seq = ?", [cursor])
             self._db.commit()
             done = True
         finally:

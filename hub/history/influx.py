@@ -82,6 +82,10 @@ class InfluxStore:
         if points:
             self._deliver(points, doubted=False)
 
+    def add(self, rows: Sequence[Row]) -> None:
+        """As HistoryStore says."""
+        self.append(rows, 0)
+
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
         rows, bad = sound(batches, after)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 A_BLOCK = 4096
+_INVERTED = bytes(255 - byte for byte in range(256))
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Ticked:
         self._bits = bytearray(-(-whole.count // 8))
         self._at: dict[int, int] = {}
 
-    def tick(self, number: int, at: int) -> None:
+    def tick(self, number: int, at: int = 0) -> None:
         """This one is there, and came at `at` (ms). Others than those of the range are none of ours."""
         index = number - self._whole.first
         if 0 <= index < self._whole.count:
@@ -40,21 +41,28 @@ class Ticked:
             block = index // A_BLOCK
             self._at[block] = max(at, self._at.get(block, 0))
 
+    def ticked(self) -> Iterator[Range]:
+        """What was, as ranges in order."""
+        return self._ones(bytes(self._bits))
+
     def rest(self) -> Iterator[Range]:
-        """What was not ticked, as ranges in order."""
-        zeros = (
-            index
-            for found in re.finditer(rb"[^\xff]+", self._bits, re.DOTALL)
-            for index in range(found.start() * 8, found.end() * 8)
-            if index < self._whole.count and not self._bits[index >> 3] >> (index & 7) & 1
-        )
-        return ranges(self._whole.first + index for index in zeros)
+        """What was not, as ranges in order."""
+        return self._ones(bytes(self._bits.translate(_INVERTED)))
 
     def around(self, number: int) -> int | None:
         """When the ticked ones near a number came (ms), none of them before it; None when there are none."""
         block = (number - self._whole.first) // A_BLOCK
         later = (at for other, at in sorted(self._at.items()) if other >= block)
         return next(later, None)
+
+    def _ones(self, bits: bytes) -> Iterator[Range]:
+        ones = (
+            index
+            for found in re.finditer(rb"[^\0]+", bits)
+            for index in range(found.start() * 8, min(found.end() * 8, self._whole.count))
+            if bits[index >> 3] >> (index & 7) & 1
+        )
+        return ranges(self._whole.first + index for index in ones)
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[Range]:

@@ -6,6 +6,7 @@ The file appears whole or not at all; nothing is overwritten unasked. It may say
 import contextlib
 import csv
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -50,13 +51,14 @@ def write_parquet(out: Path, rows: Iterable[Row], sheet: Sheet) -> None:
 
     Rows are gathered in a database file beside it, which needs about as much room again while it is written.
     """
-    with _part(out) as part, _gathered(part) as db:
-        left = iter(rows)
+    left = iter(rows)
+    with _part(out) as part:
         try:
-            while some := list(islice(left, AT_ONCE)):
-                with db.appender("sheet") as appender:
-                    appender.append_rows([_split(sheet.cells(row)) for row in some])
-            db.execute(f"COPY ({_SELECT}) TO {quoted(part)} (FORMAT parquet, COMPRESSION zstd)")
+            with _gathered(out) as db:
+                while some := list(islice(left, AT_ONCE)):
+                    with db.appender("sheet") as appender:
+                        appender.append_rows([_split(sheet.cells(row)) for row in some])
+                db.execute(f"COPY ({_SELECT}) TO {quoted(part)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)")
         except duckdb.Error as error:
             raise StoreError(f"{out.name}: {first_line(error)}") from error
         with part.open("rb") as file:
@@ -85,18 +87,13 @@ def _split(cells: list[Cell]) -> Sequence[Cell | None]:
 
 
 @contextlib.contextmanager
-def _gathered(part: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database that is gone afterwards, with the empty table `sheet`."""
-    path = part.with_name(f"{part.name}.gather")
-    _unlink(path)
-    try:
-        with contextlib.closing(duckdb.connect(str(path), config={**CONFIG, "memory_limit": "128MB"})) as db:
+def _gathered(out: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in a folder for us alone, gone afterwards, with the empty table `sheet`."""
+    with tempfile.TemporaryDirectory(prefix=".zhian-", dir=out.parent) as folder:
+        path = str(Path(folder) / "gather.duckdb")
+        with contextlib.closing(duckdb.connect(path, config={**CONFIG, "memory_limit": "128MB"})) as db:
             db.execute(f"CREATE TABLE sheet ({_SHEET})")
             yield db
-    except duckdb.Error as error:
-        raise StoreError(f"{path.name}: {first_line(error)}") from error
-    finally:
-        _unlink(path)
 
 
 @contextlib.contextmanager
@@ -113,11 +110,6 @@ def _part(out: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
-
-
-def _unlink(path: Path) -> None:
-    for file in (path, path.with_name(f"{path.name}.wal")):
-        file.unlink(missing_ok=True)
 
 
 def _flush(file: IO[str]) -> None:

@@ -14,7 +14,18 @@ import msgspec
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import open_store
-from hub.history.door import SOCKET, Ask, AskReadings, AskSnapshot, AskState, State, Taken, state_of
+from hub.history.door import (
+    SOCKET,
+    Ask,
+    AskReadings,
+    AskRebuild,
+    AskSnapshot,
+    AskState,
+    Mended,
+    State,
+    Taken,
+    state_of,
+)
 from hub.history.store import HistoryStore, StoreError
 from hub.site import Site
 
@@ -41,26 +52,35 @@ def reach(data: Path, site: Site | None) -> Iterator[Kept]:
     if _answers(door):
         yield AtDoor(door)
         return
-    influx = site is not None and site.history.store != "duckdb"
-    if site is None or not influx:
-        if not (data / FILE).exists():
-            yield Nothing()
-            return
-        from hub.history.duck import DuckStore  # which whoever asks at the door need not load
-
-        store: HistoryStore = DuckStore(data / FILE, Clock())
-    else:
-        store = open_store(site, data, Clock(), lambda _row, _why: None)
+    if (site is None or site.history.store == "duckdb") and not (data / FILE).exists():
+        yield Nothing()
+        return
+    store = hold(data, site)
     try:
         yield Held(store)
     finally:
         store.close()
 
 
+def hold(data: Path, site: Site | None) -> HistoryStore:
+    """The store itself, for this process. Raises StoreError, as while an office process holds it."""
+    if site is not None:
+        return open_store(site, data, Clock(), lambda _row, _why: None)
+    from hub.history.duck import DuckStore  # which whoever asks at the door need not load
+
+    return DuckStore(data / FILE, Clock())
+
+
 def ask_snapshot(data: Path) -> Taken | None:
     """Have the office process take a fresh snapshot; None when no office answers. Raises StoreError."""
     door = data / SOCKET
     return next(_asked(door, AskSnapshot(), Taken)) if _answers(door) else None
+
+
+def ask_rebuild(data: Path, *, snapshot: bool) -> Mended | None:
+    """Have the office process put back what is missing; None when no office answers. Raises StoreError."""
+    door = data / SOCKET
+    return next(_asked(door, AskRebuild(snapshot), Mended)) if _answers(door) else None
 
 
 class AtDoor:

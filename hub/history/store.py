@@ -72,6 +72,9 @@ class HistoryStore(Protocol):
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """Make all rows and the cursor durable, or nothing."""
 
+    def add(self, rows: Sequence[Row]) -> None:
+        """Make these durable as well, or nothing: what was missing here. The cursor stays where it is."""
+
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """Make the readings past number `after` and the cursor (the last batch's end) durable, or nothing.
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from hub import batches
-from hub.batches import Row
+from hub.batches import Damaged, Row
+from hub.history.numbers import Range
 
+AT_ONCE = 20_000  # readings in memory at once
 _TABLE = """
 CREATE TABLE tail (device TEXT, ts INTEGER, seq INTEGER, quantity TEXT, rx INTEGER, value, quality TEXT, detail TEXT,
   PRIMARY KEY (device, ts, seq)) WITHOUT ROWID
@@ -31,31 +33,61 @@ class Reach(msgspec.Struct, frozen=True):
     last: int
 
 
+class Hole(msgspec.Struct, frozen=True):
+    """Numbers that no batch has, between two batches that came at `since` and at `until` (ms)."""
+
+    numbers: Range
+    since: int
+    until: int
+
+
 class Tail:
     """What the journal has of a selection at one instant."""
 
     def __init__(self, journal: sqlite3.Connection, now: int, wanted: Callable[[Row], bool]) -> None:
-        """Copy, in one view of the journal, whatever is pruned meanwhile. Raises sqlite3.Error."""
+        """Copy, in one view of the journal, whatever is pruned meanwhile. Raises sqlite3.Error.
+
+        `damaged`: what could not be read; it keeps nothing else back.
+        """
+        self.damaged: list[Damaged] = []
+        self.holes: list[Hole] = []
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute(_TABLE)
         journal.execute("BEGIN")
         try:
-            rows = batches.after(journal, 0)
-            first = next(rows, None)
-            last = batches.last_seq(journal)
-            self.reach = Reach(first.seq, first.rx, last) if first else Reach(2**62, now, last)
+            self.reach = self._reach(journal, now)
             self._db.execute("BEGIN")
-            if first is not None and wanted(first):
-                self._db.execute(_PUT, _columns(first))
-            self._db.executemany(_PUT, (_columns(row) for row in rows if wanted(row)))
+            self._copy(journal, wanted)
             self._db.execute("COMMIT")
         finally:
             journal.execute("ROLLBACK")
 
+    def _reach(self, journal: sqlite3.Connection, now: int) -> Reach:
+        first = journal.execute("SELECT first, rx FROM batch ORDER BY last LIMIT 1").fetchone()
+        last = batches.last_seq(journal)
+        before: tuple[int, int] | None = None
+        for begin, end, rx in journal.execute("SELECT first, last, rx FROM batch ORDER BY last"):
+            if before is not None and begin > before[0] + 1:
+                self.holes.append(Hole(Range(before[0] + 1, begin - 1), before[1], rx))
+            before = end, rx
+        return Reach(first[0], first[1], last) if first else Reach(last + 1, now, last)
+
+    def _copy(self, journal: sqlite3.Connection, wanted: Callable[[Row], bool]) -> None:
+        after = 0
+        while found := batches.packed_after(journal, after, AT_ONCE):
+            rows, bad = batches.sound(found, after)
+            self._db.executemany(_PUT, (_columns(row) for row in rows if wanted(row)))
+            self.damaged += bad
+            after = found[-1].last
+
     def devices(self) -> list[str]:
         """Of which there is something."""
         return [str(name) for (name,) in self._db.execute("SELECT DISTINCT device FROM tail ORDER BY device")]
+
+    def count(self) -> int:
+        """How many readings were wanted."""
+        return int(self._db.execute("SELECT count(*) FROM tail").fetchone()[0])
 
     def readings(self, device: str, since: int = 0, until: int = 2**62) -> Iterator[Row]:
         """What was wanted of a device with since <= ts < until, oldest first."""

@@ -242,3 +242,20 @@ def test_any_device_name_is_its_own_series(store: HistoryStore, row: MakeRow, de
     store.append([row(before + 1, 1.0, device=device, ts=T + before)], 1)
     assert len(list(store.readings(device, T, T + 60_000))) == known + 1
     assert store.count() == before + 1
+
+
+def test_which_devices_are_kept(store: HistoryStore, row: MakeRow) -> None:
+    """Each once, sorted, whether the site still has them or not."""
+    assert store.devices() == []
+    store.append([row(1), row(2, device="gate-1", quantity="gate", value="open"), row(3), row(4, device="a b")], 4)
+
+    assert store.devices() == ["a b", "gate-1", "noise-1"]
+
+
+def test_what_was_missing_is_added(store: HistoryStore, row: MakeRow) -> None:
+    """Readings of before take their place in time; the cursor stays where it is."""
+    store.append([row(1), row(5)], 5)
+    store.add([row(2), row(3)])
+
+    assert [found.seq for found in store.readings("noise-1", 0, 2 * 1_760_000_000_000)] == [1, 2, 3, 5]
+    assert store.cursor() in (None, 5)
