@@ -213,7 +213,7 @@ def _stage_history(data: Path, folder: Path, now: int, history: History) -> Hist
     try:
         fresh = history.fresh() is not None
     except StoreError as error:
-        fresh, reason = False, str(error)
+        fresh, reason = False, f"no fresh one could be made: {error}"
     newest = newest_snapshot(data)
     if not fresh and (data / HISTORY).exists() and (newest is None or now - newest[0].at > NEW_ENOUGH_MS):
         folder.mkdir()
@@ -223,7 +223,8 @@ def _stage_history(data: Path, folder: Path, now: int, history: History) -> Hist
             return HistoryNote(source="live", at=made.at, rows=made.rows)
         except (StoreError, Unusable, duckdb.Error) as error:
             shutil.rmtree(folder)
-            reason = str(error).partition("\n")[0]
+            locked = str(error).partition("\n")[0]
+            reason = f"{reason}; {locked}" if reason.startswith("no fresh") else locked
     if newest is None:
         return HistoryNote(source="none", reason=reason)
     told, path = newest

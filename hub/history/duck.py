@@ -63,8 +63,15 @@ class DuckStore:
         """Set the cursor alone."""
         self.append([], seq)
 
-    def append(self, rows: Sequence[Row], cursor: int | None) -> None:
-        """All rows and the cursor in one transaction; None leaves the cursor where it is."""
+    def append(self, rows: Sequence[Row], cursor: int) -> None:
+        """All rows and the cursor in one transaction."""
+        self._append(rows, cursor)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """As HistoryStore says."""
+        self._append(rows, None)
+
+    def _append(self, rows: Sequence[Row], cursor: int | None) -> None:
         self._renew_if_gone()
         try:
             with self._gate.using(), self._writing:
@@ -72,10 +79,6 @@ class DuckStore:
         except duckdb.Error as error:
             self._recover(error)
             raise StoreError(f"{self._path.name}: {first_line(error)}") from error
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """As HistoryStore says."""
-        self.append(rows, None)
 
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
