@@ -3,7 +3,7 @@
 `office()` is the running application's; `me()` is who asks. Both only inside a request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from dashboard.plan import Drawing
 from dashboard.sessions import Signed
 from dashboard.words import Words
 from hub.clock import Clock
-from hub.history.store import Bucket
+from hub.history.store import Bucket, Said, Sample
 from hub.site import Site
 
 EXTENSION = "zhian"
@@ -27,6 +27,15 @@ class HistoryReader(Protocol):
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> Sequence[Bucket]:
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """Every number, oldest first, a page at a time."""
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
+        """Every state or event, oldest first, a page at a time."""
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """What was said last before an instant."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
