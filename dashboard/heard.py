@@ -1,6 +1,5 @@
 """When a device was heard, and so when it was not: what a chart hatches. Pure; instants are ms since 1970."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 
 
@@ -19,10 +18,10 @@ class Heard:
         else:
             self._spans.append([ts, ts])
 
-    def also(self, times: Iterable[int]) -> None:
-        """Then as well; in any order."""
-        old, self._spans = self._spans, []
-        for first, last in sorted([*old, *([ts, ts] for ts in times)]):
+    def also(self, other: "Heard") -> None:
+        """What the other heard as well."""
+        both, self._spans = sorted([*self._spans, *other._spans]), []  # of the same class
+        for first, last in both:
             self.at(first)
             self._spans[-1][1] = max(last, self._spans[-1][1])
 

@@ -4,17 +4,21 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from flask import Response
 
+from dashboard.bars import Bars, Increases
 from dashboard.i18n import gettext, say
 from dashboard.series import Series
-from dashboard.tallies import SEVERAL, Bars, Stretches
+from dashboard.stretches import SEVERAL, Stretches
 from hub.history.sheet import Cell, Sheet, safe
 from hub.site import Site
 
+Shown: TypeAlias = Series | Bars | Stretches
 
-def answer(found: Series | Bars | Stretches, site: Site) -> Response:
+
+def answer(found: Shown, site: Site) -> Response:
     """The file, with a byte order mark, for a browser to keep."""
     text = io.StringIO()
     csv.writer(text).writerows([safe(cell) for cell in row] for row in _table(found, Sheet(site, site.tz, "en")))
@@ -26,7 +30,7 @@ def answer(found: Series | Bars | Stretches, site: Site) -> Response:
     )
 
 
-def _table(found: Series | Bars | Stretches, sheet: Sheet) -> Iterable[Iterable[Cell]]:
+def _table(found: Shown, sheet: Sheet) -> Iterable[Iterable[Cell]]:
     match found:
         case Series():
             yield [
@@ -48,7 +52,7 @@ def _table(found: Series | Bars | Stretches, sheet: Sheet) -> Iterable[Iterable[
             yield [*_head(), gettext("until"), gettext("UTC ms"), gettext("state"), gettext("seconds")]
             yield from _stretches(found, sheet)
         case _:
-            what = gettext("increase") if found.unit or hasattr(found, "in_gaps") else gettext("count")
+            what = gettext("increase") if isinstance(found, Increases) else gettext("count")
             yield [*_head(), gettext("seconds"), what]
             yield from (
                 [*_when(ts, sheet), found.width // 1000, _cell(value)]

@@ -3,18 +3,21 @@
 Instants are ms since 1970; labels come in both languages.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from dashboard import series, series_csv, tallies
+from dashboard import bars, series, series_csv, stretches
 from dashboard.gather import gather
-from dashboard.office import office
+from dashboard.office import Office, office
 from dashboard.pages.alarms import PAGE, Filters, condition
 from dashboard.pages.devices import device_rows, find
 from dashboard.permissions import Permission, allow
-from dashboard.window import asked_for
+from dashboard.window import Window, asked_for
 from dashboard.words import kind
 from hub.reading import Kind
+from hub.site import Device
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -81,9 +84,16 @@ def device_series(name: str) -> Response:
     wanted = request.args.get("format", "json")
     if window is None or wanted not in ("json", "csv"):
         abort(400)
-    read = series.read if kind(quantity) is Kind.GAUGE else tallies.read
-    found = read(office(), device, quantity, window)
+    found = _READ[kind(quantity)](office(), device, quantity, window)
     return series_csv.answer(found, office().site) if wanted == "csv" else _json(found)
+
+
+_READ: dict[Kind, Callable[[Office, Device, str, Window], series_csv.Shown]] = {
+    Kind.GAUGE: series.read,
+    Kind.STATE: stretches.read,
+    Kind.COUNTER: bars.read,
+    Kind.EVENT: bars.read,
+}
 
 
 def _json(value: object) -> Response:

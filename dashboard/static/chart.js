@@ -50,6 +50,7 @@
       if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
     if (!data.whole) note(chart, "gap-note", words.part);
+    keys(chart);
     tell(chart);
   }
 
@@ -60,8 +61,22 @@
     chart.drawing.append(made);
   }
 
+  // Read aloud after somebody moved the chart, not each time that it moves on by itself.
   function say(chart, text) {
+    chart.said.setAttribute("aria-live", chart.window || chart.dates ? "polite" : "off");
     if (chart.said.textContent !== text) chart.said.textContent = text;
+  }
+
+  function keys(chart) {
+    chart.key.textContent = "";
+    if (chart.data.kind !== "state") return;
+    for (const state of new Set(chart.data.stretches.map((each) => each[2]))) {
+      const swatch = document.createElement("i");
+      swatch.style.opacity = shade(chart.data, state);
+      const item = document.createElement("li");
+      item.append(swatch, ` ${stateName(chart.data, state)}`);
+      chart.key.append(item);
+    }
   }
 
   const long = (ms) => {
@@ -206,7 +221,7 @@
     const find = (name) => section.querySelector(name);
     const chart = {
       section, span: "24h", window: null, dates: null, edge: null, data: null, plot: null, due: Infinity, settle: 0, seen: false,
-      url: section.dataset.chart, drawing: find(".drawing"), said: find(".said"), csv: find(".csv"), now: find("[data-move=now]"),
+      url: section.dataset.chart, drawing: find(".drawing"), said: find(".said"), key: find(".key"), csv: find(".csv"), now: find("[data-move=now]"),
       spans: [...section.querySelectorAll("[data-span]")],
     };
     chart.span = chart.spans.find((button) => button.getAttribute("aria-pressed") === "true").dataset.span;

@@ -122,7 +122,7 @@ def test_two_fingers(page: "Page", running: "Running", levels: None) -> None:
       const area = document.querySelector('#chart-laeq .u-over');
       const box = area.getBoundingClientRect();
       for (const [pointerId, share] of fingers) area.dispatchEvent(new PointerEvent(name, {
-        pointerId, pointerType: 'touch', clientX: box.left + box.width * share, clientY: box.top + 20, bubbles: true }));
+        pointerId, pointerType: 'touch', clientX: box.left + box.width * share, clientY: box.top + 9, bubbles: true }));
     }"""
     page.evaluate(touch, ["pointerdown", [1, 0.2]])
     page.evaluate(touch, ["pointermove", [1, 0.7]])
