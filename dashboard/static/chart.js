@@ -72,7 +72,7 @@
     if (chart.data.kind !== "state") return;
     for (const state of new Set(chart.data.stretches.map((each) => each[2]))) {
       const swatch = document.createElement("i");
-      swatch.style.opacity = shade(chart.data, state);
+      swatch.style.setProperty("--shade", shade(chart.data, state));
       const item = document.createElement("li");
       item.append(swatch, ` ${stateName(chart.data, state)}`);
       chart.key.append(item);

@@ -57,6 +57,7 @@ const chartDrawing = (() => {
     inside(plot, (pen, box, at) => {
       pen.font = `${16 * devicePixelRatio}px system-ui`;
       pen.textBaseline = "middle";
+      pen.textAlign = "left";
       for (const [from, to, state] of data.stretches) {
         const left = Math.max(at(from), box.left);
         const width = Math.max(Math.min(at(to), box.left + box.width) - left, devicePixelRatio);
