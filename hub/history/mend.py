@@ -13,7 +13,7 @@ from hub.history.compare import Difference, Extra, Wrong, beside, compare
 from hub.history.reach import Held
 from hub.history.store import HistoryStore
 from hub.history.tail import Tail
-from hub.history.verify import noted_of
+from hub.history.verify import AHEAD_MS, noted_of
 from hub.retention import KEEP_TRACES_MS, TRACES
 
 AT_ONCE = 10_000
@@ -29,15 +29,12 @@ def from_journal(journal: sqlite3.Connection, store: HistoryStore, now: int) -> 
 
 def from_store(source: HistoryStore, store: HistoryStore, now: int) -> int:
     """What another store has, as one made of a snapshot; who went where only for its legal life. Raises StoreError."""
-    legal = now - KEEP_TRACES_MS
+    legal, until = now - KEEP_TRACES_MS, now + AHEAD_MS
     gone = 0
     for device in source.devices():
-        found = missing(beside(source.readings(device, 0, _END), store.readings(device, 0, _END)))
+        found = missing(beside(source.readings(device, 0, until), store.readings(device, 0, until)))
         gone += _add(store, (row for row in found if row.quantity not in TRACES or row.ts >= legal))
     return gone
-
-
-_END = 2**62
 
 
 def missing(differences: Iterable[Difference | Extra]) -> Iterator[Row]:

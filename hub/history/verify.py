@@ -19,7 +19,7 @@ from hub.history.tail import Hole, Tail
 from hub.retention import KEEP_TRACES_MS
 
 NOTED = "history"  # the shipper's note in the journal's table `cursor`
-END = 2**62
+AHEAD_MS = 86_400_000  # past now, for a machine whose clock was ahead
 
 
 class Aside(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def verify(journal: sqlite3.Connection, data: Path, kept: Kept, now: int, *, dee
         for each in compare(tail, kept):
             found.take(each)
         between = [hole for hole in tail.holes if hole.numbers.first <= past]
-        holes = _Holes(_before(tail, past, noted_at, deep=deep) + between, deep=deep)
+        holes = _Holes(_before(tail, past, noted_at, deep=deep) + between, (0, now + AHEAD_MS) if deep else None)
         holes.search(kept, [*tail.devices(), *state.devices], found)
         refused, thinned = list(ranges(sorted(_refused(journal)))), _thinned(journal)
         known = [*refused, *(Range(each.first, each.last) for each in thinned)]
@@ -117,13 +117,15 @@ _MOST_TWICE = 1_000_000  # where more are there twice, the first million says en
 class _Holes:
     """Numbers that the journal does not have, ticked off where the store has them."""
 
-    def __init__(self, holes: list[Hole], *, deep: bool) -> None:
+    def __init__(self, holes: list[Hole], everything: tuple[int, int] | None) -> None:
+        """`everything`: for a deep look, the span of all readings."""
         self._holes = [(hole, Ticked(hole.numbers)) for hole in holes]
-        self._deep = deep
+        self._everything = everything
 
     def search(self, kept: Kept, devices: Iterable[str], found: _Found) -> None:
         """Ask for all readings of about then; deep: for all."""
-        spans = [(0, END)] if self._deep else [(hole.since - NEAR_MS, hole.until + NEAR_MS) for hole, _ in self._holes]
+        near = [(max(0, hole.since - NEAR_MS), hole.until + NEAR_MS) for hole, _ in self._holes]
+        spans = [self._everything] if self._everything else near
         for device in sorted(set(devices)) if spans else ():
             for since, until in spans:
                 for each in beside((), kept.readings(device, since, until)):
