@@ -19,7 +19,7 @@ from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
 from hub.clock import Clock
-from hub.history.store import Bucket, Sample
+from hub.history.store import Bucket, Said, Sample
 from hub.reports.maker import Maker
 from hub.site import Site
 
@@ -33,7 +33,13 @@ class HistoryReader(Protocol):
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
-        """Every number of one series, oldest first, a page at a time."""
+        """Every number, oldest first, a page at a time."""
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
+        """Every state or event, oldest first, a page at a time."""
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """What was said last before an instant."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):

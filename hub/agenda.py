@@ -14,7 +14,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from hub.backup import BACKUPS, Backup, backup, take_snapshot
+from hub.backup import BACKUPS, Backup, History, backup, take_snapshot
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
@@ -160,12 +160,14 @@ def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -
 
     Raises StoreError, BackupError, OSError.
     """
+    history = History()
     if isinstance(store, DuckStore):
         take_snapshot(store, data, now)
+    else:
+        history = History(elsewhere="it is on a server, which has a backup of its own")
     folder = data / BACKUPS
-    made = backup(
-        data, folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz", now, site=site_path
-    )
+    file = folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
+    made = backup(data, file, now, site=site_path, force=True, history=history)
     for old in sorted(folder.glob("zhian-*.tar.gz"))[:-KEEP_BACKUPS]:
         old.unlink()
     return made

@@ -24,13 +24,16 @@ from dashboard.users import renew_login
 from dashboard.watchman import Watchman
 from hub import control, hearsay
 from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
+from hub.backup import take_snapshot
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
+from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
+from hub.rebuild import rebuild
 from hub.reports.maker import Maker
 from hub.site import Site
 from hub.site_web import Way
@@ -73,7 +76,7 @@ async def serve_office(
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
             watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
-            answering = group.create_task(door.serve(store, data), name="door")
+            answering = group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door")
             reports.regular(clock.now())
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
@@ -109,6 +112,18 @@ async def _store(site: Site, data: Path, clock: Clock) -> HistoryStore:
         except StoreError as error:
             LOG.warning("history cannot be opened yet: %s", error)
             await asyncio.sleep(RETRY_S)
+
+
+def _chores(store: HistoryStore, data: Path, clock: Clock) -> door.Chores:
+    """What the command line may ask of whoever holds the store."""
+
+    def snapshot() -> door.Taken:
+        if not isinstance(store, DuckStore):
+            raise StoreError("its server has a backup of its own")
+        made = take_snapshot(store, data, clock.now())
+        return door.Taken(made.at, made.rows)
+
+    return door.Chores(snapshot, lambda wide: rebuild(data, store, clock.now(), snapshot=wide))
 
 
 def _refused(data: Path, row: Row, why: str) -> None:

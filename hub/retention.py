@@ -12,7 +12,7 @@ import msgspec
 
 from hub import batches
 from hub.history.store import HistoryStore
-from hub.journal import FILE as JOURNAL
+from hub.journal_file import FILE as JOURNAL
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

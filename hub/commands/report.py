@@ -3,7 +3,6 @@
 import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON
 from hub.figures.periods import month_before, month_days, noise_day
-from hub.history.door import DoorSamples
+from hub.history.reach import reach
 from hub.history.store import StoreError
 from hub.journal_file import FILE
 from hub.query import open_journal
@@ -64,7 +63,7 @@ def report_noise(zone: str, month: str | None, out: Path | None, lang: Language,
     now = Clock.from_environment().now()
     wanted = month or month_before(noise_day(now, parse_span(site.night), site.tz))
     try:
-        with closing(DoorSamples(site, data)) as samples:
+        with reach(data, site) as samples:
             report = noise_report(site, place, wanted, samples, data / FILE, titles, now, _progress())
     except StoreError as error:
         raise click.ClickException(f"the history cannot be read now: {error}") from None

@@ -13,8 +13,9 @@ from typing import Any
 import duckdb
 import msgspec
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row, sound
 from hub.clock import Clock
+from hub.history.cadence import covered
 from hub.history.duck_file import (
     SetAside,
     Unusable,
@@ -29,7 +30,7 @@ from hub.history.duck_file import (
     quoted,
 )
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Bucket, Sample, StoreError, bucket_width, by_energy
+from hub.history.store import PAGE, Bucket, Figure, Grain, Said, Sample, StoreError, bucket_width, by_energy
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -64,6 +65,13 @@ class DuckStore:
 
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """All rows and the cursor in one transaction."""
+        self._append(rows, cursor)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """As HistoryStore says."""
+        self._append(rows, None)
+
+    def _append(self, rows: Sequence[Row], cursor: int | None) -> None:
         self._renew_if_gone()
         try:
             with self._gate.using(), self._writing:
@@ -72,15 +80,34 @@ class DuckStore:
             self._recover(error)
             raise StoreError(f"{self._path.name}: {first_line(error)}") from error
 
+    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+        """As HistoryStore says."""
+        rows, bad = sound(batches, after)
+        self.append(rows, batches[-1].last)
+        return bad
+
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """As HistoryStore says."""
+        return self._buckets(device, quantity, since_ms, until_ms, bucket_width(since_ms, until_ms, points))
+
+    def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
+        """As HistoryStore says."""
+        begin, end = -(-since_ms // step_ms) * step_ms, -(-until_ms // step_ms) * step_ms
+        gap = self._ask(
+            "SELECT median(gap) FROM (SELECT ts - lag(ts) OVER (ORDER BY ts) AS gap FROM reading WHERE device = ? "
+            "AND quantity = ? AND ts >= ? AND ts < ? AND number IS NOT NULL AND quality <> 'retained')",
+            [device, quantity, begin, end],
+        )[0][0]
+        return covered(self._buckets(device, quantity, begin, end, step_ms), step_ms, gap or step_ms)
+
+    def _buckets(self, device: str, quantity: str, since_ms: int, until_ms: int, width: int) -> list[Bucket]:
         mean = "10 * log10(avg(pow(10, number / 10)))" if by_energy(quantity) else "avg(number)"
-        width = bucket_width(since_ms, until_ms, points)
         found = self._ask(
             # greatest/least: 10 lg(10^(x/10)) is not x in the last digit, and a mean outside its bucket looks wrong
             f"SELECT (ts - $since) // $width AS slot, min(number), "  # noqa: S608  # `mean` is one of two constants
             f"greatest(min(number), least(max(number), {mean})), max(number), count(*) FROM reading "
             "WHERE device = $device AND quantity = $quantity AND ts >= $since AND ts < $until AND number IS NOT NULL "
+            "AND quality <> 'retained' "
             "GROUP BY slot ORDER BY slot",
             {"since": since_ms, "until": until_ms, "width": width, "device": device, "quantity": quantity},
         )
@@ -88,15 +115,31 @@ class DuckStore:
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
         """As HistoryStore says. Each page is a query of its own, so that a slow reader holds nothing."""
+        return self._column("number", device, quantity, since_ms, until_ms)
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Said]]:
+        """As HistoryStore says."""
+        return self._column("text", device, quantity, since_ms, until_ms)
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """As HistoryStore says."""
+        found = self._ask(
+            "SELECT ts, number, text FROM reading WHERE device = ? AND quantity = ? AND ts < ? "
+            "AND quality <> 'retained' ORDER BY ts DESC, seq DESC LIMIT 1",
+            [device, quantity, before_ms],
+        )
+        return next(((ts, number) if text is None else (ts, text) for ts, number, text in found), None)
+
+    def _column(self, column: str, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Any]]:
         after = (since_ms, -1)
         while True:
             page = self._ask(
-                "SELECT ts, number, seq FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND ts < ? "
-                "AND (ts > ? OR seq > ?) AND number IS NOT NULL AND quality <> 'retained' ORDER BY ts, seq LIMIT ?",
+                f"SELECT ts, {column}, seq FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND ts < ? "  # noqa: S608
+                f"AND (ts > ? OR seq > ?) AND {column} IS NOT NULL AND quality <> 'retained' ORDER BY ts, seq LIMIT ?",
                 [device, quantity, after[0], until_ms, *after, PAGE],
             )
             if page:
-                yield [(ts, number) for ts, number, _ in page]
+                yield [(ts, value) for ts, value, _ in page]
             if len(page) < PAGE:
                 return
             after = (page[-1][0], page[-1][2])
@@ -124,6 +167,10 @@ class DuckStore:
                 return
             after = (page[-1][3], page[-1][0])
 
+    def devices(self) -> list[str]:
+        """As HistoryStore says."""
+        return [str(name) for (name,) in self._ask("SELECT DISTINCT device FROM reading ORDER BY device", [])]
+
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""
         newest: int | None = self._ask("SELECT max(ts) FROM reading", [])[0][0]
@@ -133,8 +180,10 @@ class DuckStore:
         """As HistoryStore says."""
         return int(self._ask("SELECT count(*) FROM reading", [])[0][0])
 
-    def forget(self, quantities: Collection[str], before_ms: int) -> int:
+    def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
         """Delete, and write the file anew when something went: DuckDB leaves deleted text in free blocks."""
+        if grain is not Grain.RAW:
+            return 0
         self._renew_if_gone()
         try:
             with self._gate.alone():
@@ -159,7 +208,7 @@ class DuckStore:
             self._closed = True
             self._db.close()
 
-    def _write(self, rows: Sequence[Row], cursor: int) -> None:
+    def _write(self, rows: Sequence[Row], cursor: int | None) -> None:
         self._refuse_closed()
         self._db.begin()
         done = False
@@ -167,7 +216,8 @@ class DuckStore:
             if rows:
                 with self._db.appender("reading") as appender:  # 600,000 rows/s; executemany makes 1,500
                     appender.append_rows(map(_columns, rows))
-            self._db.execute("UPDATE cursor SET seq = ?", [cursor])
+            if cursor is not None:
+                self._db.execute("UPDATE cursor SET seq = ?", [cursor])
             self._db.commit()
             done = True
         finally:

@@ -19,9 +19,10 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row, sound
+from hub.history.cadence import covered
 from hub.history.lines import NS, Unspeakable, identifier, line, literal
-from hub.history.store import Bucket, Refused, Sample, StoreError, bucket_width, by_energy
+from hub.history.store import Bucket, Figure, Grain, Refused, Said, Sample, StoreError, bucket_width, by_energy
 
 TIMEOUT_S = 10.0
 PAGE = 5_000  # rows a question: several questions are open at once while a device's quantities are merged
@@ -81,10 +82,31 @@ class InfluxStore:
         if points:
             self._deliver(points, doubted=False)
 
+    def add(self, rows: Sequence[Row]) -> None:
+        """As HistoryStore says."""
+        self.append(rows, 0)
+
+    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+        """As HistoryStore says."""
+        rows, bad = sound(batches, after)
+        self.append(rows, batches[-1].last)
+        return bad
+
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """As HistoryStore says."""
-        width = bucket_width(since_ms, until_ms, points)
-        where = self._where(device, since_ms, until_ms)
+        return self._buckets(device, quantity, since_ms, until_ms, bucket_width(since_ms, until_ms, points))
+
+    def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
+        """As HistoryStore says, from every reading: nothing coarser is kept here."""
+        begin, end = -(-since_ms // step_ms) * step_ms, -(-until_ms // step_ms) * step_ms
+        where = f"{self._where(device, begin, end)} AND quality <> 'retained'"
+        gaps = f"SELECT elapsed(value, 1ms) AS gap FROM {identifier(quantity)} WHERE {where}"  # noqa: S608  # quoted
+        found = self._ask(f"SELECT median(gap) FROM ({gaps})")  # noqa: S608  # made above
+        cadence = next((float(values[1]) for series in found for values in series.values), float(step_ms))
+        return covered(self._buckets(device, quantity, begin, end, step_ms), step_ms, cadence)
+
+    def _buckets(self, device: str, quantity: str, since_ms: int, until_ms: int, width: int) -> list[Bucket]:
+        where = f"{self._where(device, since_ms, until_ms)} AND quality <> 'retained'"
         source, mean = f"{identifier(quantity)} WHERE {where}", "mean(value)"
         if by_energy(quantity):
             span = f"time >= {since_ms * NS} AND time < {until_ms * NS}"
@@ -98,13 +120,32 @@ class InfluxStore:
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
         """As HistoryStore says."""
+        for page in self._field("value", device, quantity, since_ms, until_ms):
+            yield [(at, float(value)) for at, value in page]
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Said]]:
+        """As HistoryStore says."""
+        for page in self._field("text", device, quantity, since_ms, until_ms):
+            yield [(at, str(value)) for at, value in page]
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """As HistoryStore says."""
+        where = f"{self._where(device, 0, before_ms)} AND quality <> 'retained'"
+        found = self._ask(f"SELECT value, text FROM {identifier(quantity)} WHERE {where} ORDER BY time DESC LIMIT 1")  # noqa: S608
+        for time_ns, number, text in (values for series in found for values in series.values):
+            return (int(time_ns) // NS, float(number)) if text is None else (int(time_ns) // NS, str(text))
+        return None
+
+    def _field(
+        self, field: str, device: str, quantity: str, since_ms: int, until_ms: int
+    ) -> Iterator[list[tuple[int, Any]]]:  # Any: a number or a text, as the field
         after = since_ms * NS - 1
         while True:
             where = f"{self._where(device, since_ms, until_ms)} AND time > {after} AND quality <> 'retained'"
-            found = self._ask(f"SELECT value FROM {identifier(quantity)} WHERE {where} ORDER BY time LIMIT {PAGE}")  # noqa: S608
+            found = self._ask(f"SELECT {field} FROM {identifier(quantity)} WHERE {where} ORDER BY time LIMIT {PAGE}")  # noqa: S608
             page = [values for series in found for values in series.values]
             if page:
-                yield [(int(time_ns) // NS, float(value)) for time_ns, value in page]
+                yield [(int(time_ns) // NS, value) for time_ns, value in page]
             if len(page) < PAGE:
                 return
             after = int(page[-1][0])
@@ -122,6 +163,11 @@ class InfluxStore:
         pages = [self._pages(name, device, since_ms, until_ms) for name in names]
         return heapq.merge(*pages, key=lambda row: (row.ts, row.seq))
 
+    def devices(self) -> list[str]:
+        """As HistoryStore says."""
+        found = self._ask(f"SHOW TAG VALUES WITH KEY = device WHERE site = {literal(self._site)}")
+        return sorted({str(values[1]) for series in found for values in series.values})
+
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""
         found = self._ask(f"SELECT last(seq) FROM /.*/ WHERE site = {literal(self._site)}")  # noqa: S608  # quoted
@@ -132,9 +178,11 @@ class InfluxStore:
         found = self._ask(f"SELECT count(seq) FROM /.*/ WHERE site = {literal(self._site)}")  # noqa: S608  # quoted
         return sum(int(series.values[0][1]) for series in found)
 
-    def forget(self, quantities: Collection[str], before_ms: int) -> int:
-        """Delete on the server, which drops the bytes when it next compacts."""
+    def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
+        """Delete on the server, which drops the bytes when it next compacts. No grain but readings is kept here."""
         gone = 0
+        if grain is not Grain.RAW:
+            return gone
         for quantity in sorted(quantities):
             where = f"site = {literal(self._site)} AND time < {before_ms * NS}"
             found = self._ask(f"SELECT count(seq) FROM {identifier(quantity)} WHERE {where}")  # noqa: S608  # quoted

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, HistoryStore
+from hub.history.store import Bucket, Figure, HistoryStore
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
@@ -144,6 +144,76 @@ def test_samples_are_every_number_but_replayed_ones(store: HistoryStore, row: Ma
     assert found == [(kept.ts, kept.value) for kept in rows]
 
 
+def _batch(rows: list[Row]) -> Batch:
+    """As the journal keeps them."""
+    return Batch(rows[-1].seq, rows[0].seq, json.dumps([_packed(row) for row in rows]))
+
+
+def _packed(row: Row) -> list[object]:
+    detail = json.loads(row.detail) if row.detail else None
+    return [row.device, row.quantity, row.value, row.ts, row.rx, row.quality, detail]
+
+
+def test_batches_are_taken_as_the_journal_keeps_them(store: HistoryStore, row: MakeRow) -> None:
+    """Numbers, texts, details; nothing up to `after`, nothing of forgotten readings; whole numbers are numbers."""
+    rows = [
+        row(1, 50.5),
+        row(2, "granted", quantity="passage", detail='{"by":"卡"}'),
+        row(3, 7, quantity="distance"),
+        row(4, 'a"b\\,],[é\n', quantity="passage", device="gate 2"),
+        row(5, "12", quantity="chip"),
+        row(6, -1e-7, quality="late"),
+    ]
+    first, second = _batch(rows[:3]), _batch(rows[3:])
+    gap = Batch(9, 7, "[null," + json.dumps(_packed(row(8, 51.0)))[:-1] + "], null]")
+    assert store.append_batches([first, second, gap], 1) == []
+    assert list(store.readings("noise-1", T, T + 60_000)) == [*rows[1:3], *rows[4:], row(8, 51.0)]
+    assert list(store.readings("gate 2", T, T + 60_000)) == [rows[3]]
+    assert store.cursor() in (9, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["[[", "{}", "null", '[["noise-1"]]', '[["noise-1","laeq",50,"x",1,"good",null]]', "[7]", "", '["\udcff"]']
+)
+def test_a_batch_that_cannot_be_read_holds_nothing_up(store: HistoryStore, row: MakeRow, text: str) -> None:
+    """It is passed over whole and told with its numbers; what stands before and after it is stored."""
+    bad = store.append_batches([_batch([row(1)]), Batch(4, 2, text), _batch([row(5)])], 0)
+    assert [(each.first, each.last) for each in bad] == [(2, 4)]
+    assert isinstance(bad[0], Damaged)
+    assert bad[0].words
+    assert list(store.readings("noise-1", T, T + 60_000)) == [row(1), row(5)]
+    assert store.cursor() in (5, None)
+
+
+def test_figures_have_the_share_of_time_that_is_covered(store: HistoryStore, row: MakeRow) -> None:
+    """A reading each 10 s, and none in the second half of the second minute; a minute without any is absent."""
+    start = T - T % 60_000
+    kept = [*range(9), *range(18, 24)]
+    store.append([row(n + 1, 50.0 + n, ts=start + n * 10_000) for n in kept], 24)
+    assert store.figures("noise-1", "temperature", start, start + 240_000, 60_000) == []
+    found = store.figures("noise-1", "laeq", start, start + 240_000, 60_000)
+    assert [(each.ts - start, each.low, each.high, each.count, each.coverage) for each in found] == [
+        (0, 50.0, 55.0, 6, 1.0),
+        (60_000, 56.0, 58.0, 3, 0.5),
+        (180_000, 68.0, 73.0, 6, 1.0),
+    ]
+    assert found[0].mean == pytest.approx(10 * math.log10(sum(10 ** (5 + n / 10) for n in range(6)) / 6))
+    assert isinstance(found[0], Figure)
+
+
+def test_states_come_in_order_with_what_was_before(store: HistoryStore, row: MakeRow) -> None:
+    """Texts only, oldest first, replayed ones left out; the last word before an instant is found however old."""
+    said = ["open", "closed", "stuck", "open"]
+    rows = [row(n, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
+    store.append([*rows, row(9, "moving", quantity="gate", ts=T + 1500, quality="retained"), row(10, 5.0)], 10)
+    assert [each for page in store.states("noise-1", "gate", T, T + 3000) for each in page] == [
+        (T, "open"), (T + 1000, "closed"), (T + 2000, "stuck"),
+    ]  # fmt: skip
+    assert store.last_before("noise-1", "gate", T + 2000) == (T + 1000, "closed")
+    assert store.last_before("noise-1", "laeq", T + 60_000) == (T + 10_000, 5.0)
+    assert store.last_before("noise-1", "gate", T) is None
+
+
 def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> None:
     """Only the named quantities go, only before the instant, and the count is told."""
     rows = [row(1, "a", quantity="chip"), row(2, "b", quantity="passage"), row(3, "c", quantity="chip"), row(4, 50.0)]
@@ -172,3 +242,20 @@ def test_any_device_name_is_its_own_series(store: HistoryStore, row: MakeRow, de
     store.append([row(before + 1, 1.0, device=device, ts=T + before)], 1)
     assert len(list(store.readings(device, T, T + 60_000))) == known + 1
     assert store.count() == before + 1
+
+
+def test_which_devices_are_kept(store: HistoryStore, row: MakeRow) -> None:
+    """Each once, sorted, whether the site still has them or not."""
+    assert store.devices() == []
+    store.append([row(1), row(2, device="gate-1", quantity="gate", value="open"), row(3), row(4, device="a b")], 4)
+
+    assert store.devices() == ["a b", "gate-1", "noise-1"]
+
+
+def test_what_was_missing_is_added(store: HistoryStore, row: MakeRow) -> None:
+    """Readings of before take their place in time; the cursor stays where it is."""
+    store.append([row(1), row(5)], 5)
+    store.add([row(2), row(3)])
+
+    assert [found.seq for found in store.readings("noise-1", 0, 2 * 1_760_000_000_000)] == [1, 2, 3, 5]
+    assert store.cursor() in (None, 5)

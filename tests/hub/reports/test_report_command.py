@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from device_profiles.door import Refusal
 from hub.commands.report import report_command
 from hub.history import door
-from hub.history.door import DoorSamples
+from hub.history.reach import reach
 from hub.history.store import StoreError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Door:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._serving = asyncio.run_coroutine_threadsafe(door.serve(store, data), self._loop)
+        self._serving = asyncio.run_coroutine_threadsafe(door.serve(store, data, door.Chores()), self._loop)
         while not (data / door.SOCKET).exists():
             assert not self._serving.done()
 
@@ -75,7 +75,8 @@ def test_the_office_is_asked_while_it_runs(october: "Community", office: Door) -
 
     assert told["meters"][0]["month"]["by_day"]["level"] == own.meters[0].month.by_day.level
     assert [len(day["hours"]) for day in told["meters"][0]["month"]["days"]] == [24] * 31
-    asked = list(DoorSamples(october.site, october.data).samples("meter-1", "laeq", 0, 2**60))
+    with reach(october.data, october.site) as history:
+        asked = list(history.samples("meter-1", "laeq", 0, 2**60))
     kept = [list(page) for page in october.store.samples("meter-1", "laeq", 0, 2**60)]
     assert [sample for page in asked for sample in page] == [sample for page in kept for sample in page]
 
@@ -84,8 +85,8 @@ def test_an_office_whose_store_fails_is_no_empty_month(october: "Community", off
     """The store's words come through the door, and no report is made."""
     october.store.close()
 
-    with pytest.raises(StoreError, match="closed"):
-        list(DoorSamples(october.site, october.data).samples("meter-1", "laeq", 0, 2**60))
+    with pytest.raises(StoreError, match="closed"), reach(october.data, october.site) as history:
+        list(history.samples("meter-1", "laeq", 0, 2**60))
     assert run(october, "square", "--json").exit_code == 1
 
 
