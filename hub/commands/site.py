@@ -23,6 +23,7 @@ from hub.reading import Fault, FaultKind, Reading
 from hub.route import check_routes
 from hub.rules import all_rules, load_rules
 from hub.settings import load_site
+from hub.settings_history import check_history_token
 from hub.settings_voice import check_secrets
 from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
@@ -40,6 +41,7 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
     rules = load_rules(checked, site)
     check_routes(checked, {rule.id for rule in rules}, site)
     check_secrets(checked, site)
+    check_history_token(checked, site)
     _check_ports(checked, site)
     if checked.plan and not Path(checked.plan).is_file():
         raise Refusal(

@@ -106,26 +106,61 @@ def row() -> Callable[..., Row]:
     return make
 
 
-@pytest.fixture(scope="session")
-def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real InfluxDB 1.x (Debian's `influxdb`, which `make test` installs), started once."""
+class Daemon:
+    """A real server of a test's own folder, which can be killed and started again on the same port."""
+
+    def __init__(self, command: list[str], url: str, log: Path) -> None:
+        """Starts it; `command` stays in the foreground."""
+        self.command, self.url, self._log = command, url, log
+        self.start()
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        _wait_for(self.url, self._process, self._log)
+
+    def kill(self) -> None:
+        """As a power cut ends it, but for the disk's own cache."""
+        self._process.kill()
+        self._process.wait(10)
+
+
+def influx_daemon(folder: Path, more: str = "") -> Daemon:
+    """A real InfluxDB 1.x (Debian's `influxdb`, which `make test` installs)."""
     assert shutil.which("influxd"), "needs influxd: apt-get install influxdb"
-    folder = tmp_path_factory.mktemp("influxd")
     port, internal = _free_port(), _free_port()
     (folder / "influxdb.conf").write_text(
         f'reporting-disabled = true\nbind-address = "127.0.0.1:{internal}"\n'
         f'[meta]\ndir = "{folder}/meta"\n[data]\ndir = "{folder}/data"\nwal-dir = "{folder}/wal"\n'
-        f'[monitor]\nstore-enabled = false\n[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\n'
+        f'[monitor]\nstore-enabled = false\n[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\n{more}'
     )
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(["influxd", "-config", folder / "influxdb.conf"], stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(url, server, folder / "log")
-        yield url
-    finally:
-        server.kill()
-        server.wait(10)
+    return Daemon(["influxd", "-config", str(folder / "influxdb.conf")], url, folder / "log")
+
+
+def victoria_daemon(folder: Path) -> Daemon:
+    """A real VictoriaMetrics (Debian's `victoria-metrics`, which `make test` installs)."""
+    assert shutil.which("victoria-metrics"), "needs victoria-metrics: apt-get install victoria-metrics"
+    port = _free_port()
+    flags = [f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"]
+    return Daemon(["victoria-metrics", *flags, "-loggerLevel=ERROR"], f"http://127.0.0.1:{port}", folder / "log")
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real InfluxDB 1.x, started once."""
+    server = influx_daemon(tmp_path_factory.mktemp("influxd"))
+    yield server.url
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real VictoriaMetrics, started once."""
+    server = victoria_daemon(tmp_path_factory.mktemp("victoria"))
+    yield server.url
+    server.kill()
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -134,6 +169,8 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         try:
             with urllib.request.urlopen(f"{url}/ping", timeout=5):
                 return
+        except urllib.error.HTTPError:
+            return  # it answers, if only that it wants a password
         except (urllib.error.URLError, ConnectionError) as error:
             if server.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(log.read_text()) from error

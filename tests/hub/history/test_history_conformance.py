@@ -1,9 +1,9 @@
-"""What every history store must do, on both stores: DuckDB in a file, and a real InfluxDB. The same tests for both."""
+"""What every history store must do: DuckDB in a file, a real InfluxDB, a real VictoriaMetrics. One test for all."""
 
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
 from hub.history.store import Bucket, Figure, HistoryStore
+from hub.history.victoria import VictoriaStore
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
@@ -24,23 +25,34 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "noise.json").read
 T = 1_760_000_000_000
 
 
-@pytest.fixture(params=["duckdb", "influxdb"])
+class Seen(VictoriaStore):
+    """Shows what was stored at once: else it takes seconds. A site of its own stands for a database of its own."""
+
+    def append(self, rows: Sequence[Row], cursor: int) -> None:
+        """And then the server is told to show it."""
+        super().append(rows, cursor)
+        self._server.send("GET", "/internal/force_flush", {})
+
+
+@pytest.fixture(params=["duckdb", "influxdb", "victoriametrics"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: "SetClock") -> Iterator[HistoryStore]:
-    """A store that is empty, of either kind; a point that it refuses fails the test."""
+    """A store that is empty, of any kind; a point that it refuses fails the test."""
     made: HistoryStore
-    if request.param == "duckdb":
-        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "influxdb":
+        database = f"zhian-{uuid.uuid4().hex}"
+        url = request.getfixturevalue("influxd")
+        made = InfluxStore(url, "", database, "", site="zhongshan", refused=_refused)
     else:
-        made = _influx(request.getfixturevalue("influxd"))
+        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "victoriametrics":
+        url = request.getfixturevalue("victoria")
+        made = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=made)
     yield made
     made.close()
 
 
-def _influx(url: str) -> InfluxStore:
-    def refused(row: Row, words: str) -> None:
-        raise AssertionError(f"{row} was refused: {words}")
-
-    return InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=refused)
+def _refused(row: Row, words: str) -> None:
+    raise AssertionError(f"{row} was refused: {words}")
 
 
 def test_rows_come_back_as_they_went_in(store: HistoryStore, row: MakeRow) -> None:
