@@ -13,7 +13,7 @@ from hub.site import History, Site
 
 
 def open_store(site: Site, data: Path, clock: Clock, refused: Refused) -> HistoryStore:
-    """The store that the site names: DuckDB in the data folder, or one on a server; `refused` hears of points it rejects.
+    """The store that the site names: DuckDB in the data folder, or one on a server; `refused` hears of what it rejects.
 
     Raises StoreError when it cannot be opened now, Refusal when the token file is wrong.
     """

@@ -13,9 +13,9 @@ from hub.batches import Row
 from hub.history.store import Refused
 from hub.history.verdict import PAUSE_S, Unavailable, Verdict, all_too_old
 
-AT_MOST = 20_000  # lines a request; less once a server said 413
+AT_MOST = 20_001  # lines a request: a page and its mark; less once a server said 413
 
-Points: TypeAlias = Sequence[tuple[Row, str]]
+Points: TypeAlias = Sequence[tuple[Row | None, str]]
 Post: TypeAlias = Callable[[Sequence[str]], "Answer"]
 """One request. Raises Unavailable for every verdict that is not about the lines."""
 
@@ -35,24 +35,25 @@ class Delivery:
         self._post, self._probe, self._refused = post, probe, refused
         self.at_most = AT_MOST
 
-    def bring(self, points: Points, last: str = "") -> bool:
-        """Store all of them, and then the line `last`; or raise Unavailable, and bring them again later.
+    def bring(self, rows: Sequence[tuple[Row, str]], last: str = "") -> bool:
+        """Store all rows by their lines, and the line `last`; or raise Unavailable, and bring them again later.
 
-        False when the server did not want `last`: of the points nothing is said by that.
+        False when the server does not want `last`: of the rows nothing is said by that.
         """
-        told: list[tuple[Row, str]] = []
+        points: Points = [*rows, (None, last)] if last else rows
+        told: list[tuple[Row | None, str]] = []
         at = 0
         while at < len(points):
             part = points[at : at + self.at_most]
             at += len(part)
             self._bring(part, told)
-        taken = bool(last) and self._post([last]).verdict is Verdict.STORED
         for row, words in told:
-            self._refused(row, words)
+            if row is not None:
+                self._refused(row, words)
         self.at_most = min(AT_MOST, self.at_most + self.at_most // 8 + 1)
-        return taken
+        return bool(last) and all(row is not None for row, _ in told)
 
-    def _bring(self, points: Points, told: list[tuple[Row, str]], *, doubted: bool = False) -> None:
+    def _bring(self, points: Points, told: list[tuple[Row | None, str]], *, doubted: bool = False) -> None:
         answer = self._post([line for _, line in points])
         if answer.verdict is Verdict.STORED:
             return

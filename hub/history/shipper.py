@@ -105,30 +105,35 @@ class Shipper:
             return Lag(rows=last - first.seq + 1, seconds=max(0.0, (self._clock.now() - first.rx) / 1000))
 
     def _feed(self, journal: sqlite3.Connection, store: FedStore) -> int:
-        """One step for a store on a server, in lanes where it is far behind."""
+        """One step for a store on a server, in lanes where it is far behind; returns its rows, 0 when all is there."""
         low, last = self._agree_fed(journal, store), batches.last_seq(journal)
         lanes = self._lanes
         if lanes is None or not lanes.apart or lanes.low != low:
             lanes = Lanes.begin(low, last, PAGE)
+        self._lanes = None  # until this is done nothing is known but what is noted
         count = 0
-        for span in lanes.spans(last):
-            self._lanes = None  # until this is done nothing is known but what is noted
-            found = _within(batches.packed_after(journal, span.after, _room(span)), span.upto)
-            rows, bad = batches.sound(_calls(found) if span.lane is Lane.CALLS else found, span.after)
-            if span.lane is Lane.CALLS:
-                rows = [row for row in rows if row.seq <= span.upto and is_call(row.quantity)]
-            stored = found[-1].last if found else span.upto
-            lanes_after = lanes.after(span, stored)
-            self._put(store, rows, lanes_after.low)
-            if span.lane is Lane.REST:
-                self._tell_damage(bad)
-            if lanes_after.low != lanes.low:
-                self._note(journal, lanes_after.low)
-            lanes = lanes_after
-            count += len(rows)
+        while not count and lanes.low < last:  # a look back that finds no calls is not a step
+            for span in lanes.spans(last):
+                carried, lanes = self._carry(journal, store, lanes, span)
+                count += carried
         self._lanes = lanes
         self._more = lanes.apart or count >= PAGE
         return count
+
+    def _carry(self, journal: sqlite3.Connection, store: FedStore, lanes: Lanes, span: Span) -> tuple[int, Lanes]:
+        """Bring one span to the store, and note it when everything up to somewhere is there."""
+        room = BLOCK if span.lane is Lane.CALLS else PAGE
+        found = [each for each in batches.packed_after(journal, span.after, room) if each.first <= span.upto]
+        rows, bad = batches.sound(_calls(found) if span.lane is Lane.CALLS else found, span.after)
+        if span.lane is Lane.CALLS:
+            rows = [row for row in rows if row.seq <= span.upto and is_call(row.quantity)]
+        reached = lanes.after(span, found[-1].last if found else span.upto)
+        self._put(store, rows, reached.low)
+        if span.lane is Lane.REST:
+            self._tell_damage(bad)
+        if reached.low != lanes.low:
+            self._note(journal, reached.low)
+        return len(rows), reached
 
     def _put(self, store: FedStore, rows: list[Row], low: int) -> None:
         """A page at a time; `low` is what is complete once they are stored."""
@@ -201,14 +206,6 @@ def is_call(quantity: str) -> bool:
     """True for what lives hang on, as the vocabulary says."""
     word = vocabulary.find(quantity)
     return word is not None and word.quantity.urgent
-
-
-def _room(span: Span) -> int:
-    return BLOCK if span.lane is Lane.CALLS else PAGE
-
-
-def _within(found: list[Batch], upto: int) -> list[Batch]:
-    return [batch for batch in found if batch.first <= upto]
 
 
 def _calls(found: list[Batch]) -> list[Batch]:

@@ -18,10 +18,10 @@ from hub.history.store import Bucket, Sample, by_energy
 from hub.history.verdict import unavailable
 
 PAGE_MS = 7 * 24 * 3_600_000  # a series of ten seconds has 60,000 samples in it
+EARLY_S = 315_532_800
 FAR_MS = 4_102_444_800_000  # the year 2100: our clock may be ahead of the server's
 ANY = ".+"
 NUMBERS = '__name__=~".+_seq"'
-EVER = "[100y]"  # back from there
 
 
 class _Line(msgspec.Struct):
@@ -74,7 +74,7 @@ class Reader:
     def last(self, device: str, quantity: str, before_ms: int) -> Sample | None:
         """The newest number before an instant, replayed old ones left out."""
         match = self._match(f"{quantity}_value", f'device={_quoted(device)},quality!="retained"')
-        at = self._figure(f"max(tlast_over_time({match}{EVER}))", before_ms - 1)
+        at = self._figure(f"max(tlast_over_time({match}{_back(before_ms)}))", before_ms - 1)
         if at is None:
             return None
         ts = round(at * 1000)
@@ -83,18 +83,18 @@ class Reader:
 
     def latest_ts(self) -> int | None:
         """The newest `ts`."""
-        at = self._figure(f"max(tlast_over_time({self._match('', NUMBERS)}{EVER}))")
+        at = self._figure(f"max(tlast_over_time({self._match('', NUMBERS)}{_back(FAR_MS)}))")
         return None if at is None else round(at * 1000)
 
     def count(self) -> int:
         """How many readings are there, each counted once by its number."""
-        found = self._figure(f"sum(distinct_over_time({self._match('', NUMBERS)}{EVER}))")
+        found = self._figure(f"sum(distinct_over_time({self._match('', NUMBERS)}{_back(FAR_MS)}))")
         return int(found or 0)
 
     def mark(self, since_ms: int) -> Mark | None:
         """The newest mark from an instant on."""
         if since_ms == 0:
-            at = self._figure(f"max(tlast_over_time({self._match(f'{MARKS}_cursor', '')}{EVER}))")
+            at = self._figure(f"max(tlast_over_time({self._match(f'{MARKS}_cursor', '')}{_back(FAR_MS)}))")
             since_ms = 0 if at is None else round(at * 1000)
         found: dict[int, dict[str, int]] = {}
         names = {f"{MARKS}_cursor": "seq", f"{MARKS}_boot": "boot"}
@@ -176,6 +176,11 @@ def _rows(device: str, lines: Iterable[_Line]) -> Iterator[Row]:
 
 def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
+
+
+def _back(at_ms: int) -> str:
+    """All the time before, to the year 1980: a span that reaches near 1970 finds nothing at all."""
+    return f"[{max(1, at_ms // 1000 - EARLY_S)}s]"
 
 
 def _seconds(ms: int) -> str:

@@ -216,7 +216,7 @@ def test_figures_have_the_share_of_time_that_is_covered(store: HistoryStore, row
 def test_states_come_in_order_with_what_was_before(store: HistoryStore, row: MakeRow) -> None:
     """Texts only, oldest first, replayed ones left out; the last word before an instant is found however old."""
     said = ["open", "closed", "stuck", "open"]
-    rows = [row(n, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
+    rows = [row(n + 1, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
     store.append([*rows, row(9, "moving", quantity="gate", ts=T + 1500, quality="retained"), row(10, 5.0)], 10)
     assert [each for page in store.states("noise-1", "gate", T, T + 3000) for each in page] == [
         (T, "open"), (T + 1000, "closed"), (T + 2000, "stuck"),
@@ -240,8 +240,10 @@ def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> 
 def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts: list[str]) -> None:
     """Quotes, backslashes, newlines, NUL and emoji in values and details stay data, in their own row."""
     device = f"reader-{uuid.uuid4().hex}"
-    rows = [row(n, text, quantity="passage", device=device, detail=text) for n, text in enumerate(texts)]
-    store.append(rows, len(rows))
+    first = store.count() + 1
+    said = [(n, {"quantity": "passage", "device": device, "ts": T + n, "detail": text}) for n, text in enumerate(texts)]
+    rows = [row(first + n, texts[n], **more) for n, more in said]
+    store.append(rows, rows[-1].seq)
     assert list(store.readings(device, T, T + 60_000)) == rows
 
 
