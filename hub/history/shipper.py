@@ -93,6 +93,11 @@ class Shipper:
             self._more = count >= PAGE
             return count
 
+    @property
+    def calls_are_over(self) -> bool:
+        """True when no call for help waits behind other rows."""
+        return self._lanes is None or self._lanes.called <= self._lanes.low
+
     def lag(self) -> Lag:
         """How far behind, by the journal's note. Raises sqlite3.Error while there is no journal."""
         with self._open() as journal:

@@ -6,16 +6,11 @@ For annotations: `from tests.hub.history.conftest import JournalFile` under TYPE
 import contextlib
 import gzip
 import re
-import shutil
 import socket
 import sqlite3
 import struct
-import subprocess
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +21,7 @@ import pytest
 
 from hub import batches
 from hub.batches import Row
+from hub.bench.servers import Daemon, influxdb, victoriametrics
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.reading import Reading, Value
@@ -259,51 +255,10 @@ def v2() -> Iterator[V2Server]:
     server.close()
 
 
-class Daemon:
-    """A real server of a test's own folder, which can be killed and started again on the same port."""
-
-    def __init__(self, command: list[str], url: str, log: Path) -> None:
-        """Starts it; `command` stays in the foreground."""
-        self.command, self.url, self._log = command, url, log
-        self.start()
-
-    def start(self) -> None:
-        """Returns once it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        _wait_for(self.url, self._process, self._log)
-
-    def kill(self) -> None:
-        """As a power cut ends it, but for the disk's own cache."""
-        self._process.kill()
-        self._process.wait(10)
-
-
-def influx_daemon(folder: Path, more: str = "") -> Daemon:
-    """A real InfluxDB 1.x (Debian's `influxdb`, which `make test` installs)."""
-    assert shutil.which("influxd"), "needs influxd: apt-get install influxdb"
-    port, internal = _free_port(), _free_port()
-    (folder / "influxdb.conf").write_text(
-        f'reporting-disabled = true\nbind-address = "127.0.0.1:{internal}"\n'
-        f'[meta]\ndir = "{folder}/meta"\n[data]\ndir = "{folder}/data"\nwal-dir = "{folder}/wal"\n'
-        f'[monitor]\nstore-enabled = false\n[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\n{more}'
-    )
-    url = f"http://127.0.0.1:{port}"
-    return Daemon(["influxd", "-config", str(folder / "influxdb.conf")], url, folder / "log")
-
-
-def victoria_daemon(folder: Path) -> Daemon:
-    """A real VictoriaMetrics (Debian's `victoria-metrics`, which `make test` installs)."""
-    assert shutil.which("victoria-metrics"), "needs victoria-metrics: apt-get install victoria-metrics"
-    port = _free_port()
-    flags = [f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"]
-    return Daemon(["victoria-metrics", *flags, "-loggerLevel=ERROR"], f"http://127.0.0.1:{port}", folder / "log")
-
-
 @pytest.fixture(scope="session")
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real InfluxDB 1.x, started once."""
-    server = influx_daemon(tmp_path_factory.mktemp("influxd"))
+    server = influxdb(tmp_path_factory.mktemp("influxd"))
     yield server.url
     server.kill()
 
@@ -314,7 +269,7 @@ def influx_with(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
     made: list[Daemon] = []
 
     def start(more: str = "") -> Daemon:
-        made.append(influx_daemon(tmp_path, more))
+        made.append(influxdb(tmp_path, more))
         return made[-1]
 
     yield start
@@ -325,7 +280,7 @@ def influx_with(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
 @pytest.fixture
 def own_victoria(tmp_path: Path) -> Iterator[Daemon]:
     """A VictoriaMetrics of the test's own."""
-    server = victoria_daemon(tmp_path)
+    server = victoriametrics(tmp_path)
     yield server
     server.kill()
 
@@ -333,26 +288,6 @@ def own_victoria(tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture(scope="session")
 def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real VictoriaMetrics, started once."""
-    server = victoria_daemon(tmp_path_factory.mktemp("victoria"))
+    server = victoriametrics(tmp_path_factory.mktemp("victoria"))
     yield server.url
     server.kill()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/ping", timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return  # it answers, if only that it wants a password
-        except (urllib.error.URLError, ConnectionError) as error:
-            if server.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(log.read_text()) from error
-            time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -23,7 +23,8 @@ from hub.history.store import FedStore
 from hub.history.victoria import VictoriaStore
 
 if TYPE_CHECKING:
-    from tests.hub.history.conftest import Daemon, JournalFile, SetClock, V2Server
+    from hub.bench.servers import Daemon
+    from tests.hub.history.conftest import JournalFile, SetClock, V2Server
 
 MakeRow = Callable[..., Row]
 T = 1_760_000_000_000

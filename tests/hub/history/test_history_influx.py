@@ -20,7 +20,8 @@ from hub.history.store import StoreError
 from hub.history.verdict import PAUSE_S, Unavailable
 
 if TYPE_CHECKING:
-    from tests.hub.history.conftest import Daemon, Refusals, V2Server
+    from hub.bench.servers import Daemon
+    from tests.hub.history.conftest import Refusals, V2Server
 
 MakeRow = Callable[..., Row]
 T = 1_760_000_000_000
