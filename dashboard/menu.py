@@ -32,6 +32,7 @@ MENU = (
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.MANAGE),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("history.page", lazy_gettext("History store")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

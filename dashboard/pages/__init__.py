@@ -11,6 +11,7 @@ from dashboard.pages import (
     briefing,
     devices,
     health,
+    history,
     limits,
     more,
     mutes,
@@ -28,6 +29,7 @@ PAGES: tuple[Blueprint, ...] = (
     devices.bp,
     api.bp,
     health.bp,
+    history.bp,
     briefing.bp,
     more.bp,
 )

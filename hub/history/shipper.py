@@ -8,6 +8,8 @@ import asyncio
 import logging
 import random
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -28,6 +30,7 @@ from hub.reading import Label
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 BUSY_S = 5.0
+PACE_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Shipper:
         self._damaged = damaged or _log_damage
         self._lanes: Lanes | None = None
         self._more = False
+        self._carried: deque[tuple[float, int]] = deque(maxlen=600)  # when, and how many: of the last minute
         self.state = Shipping(well=True, since=clock.now(), words=_WELL)
 
     async def run(self) -> None:
@@ -67,7 +71,7 @@ class Shipper:
         failures = 0
         while True:
             try:
-                await asyncio.to_thread(self.step)
+                self._carried.append((time.monotonic(), await asyncio.to_thread(self.step)))
             except (StoreError, sqlite3.Error, OSError) as error:
                 failures += 1
                 self._tell(well=False, words=_trouble(str(error)))
@@ -97,6 +101,11 @@ class Shipper:
     def calls_are_over(self) -> bool:
         """True when no call for help waits behind other rows."""
         return self._lanes is None or self._lanes.called <= self._lanes.low
+
+    def pace(self) -> float:
+        """Readings a second that went over in the last minute."""
+        since = time.monotonic() - PACE_S
+        return sum(count for at, count in list(self._carried) if at >= since) / PACE_S
 
     def lag(self) -> Lag:
         """How far behind, by the journal's note. Raises sqlite3.Error while there is no journal."""
