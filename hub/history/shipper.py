@@ -36,11 +36,12 @@ log = logging.getLogger(__name__)
 
 
 class Shipping(msgspec.Struct, frozen=True):
-    """How the carrying goes: since when, and in words for the page when it does not."""
+    """How the carrying goes: since when, and in words for a log when it does not; `said`: the store's own alone."""
 
     well: bool
     since: int
     words: Label
+    said: str = ""
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ class Shipper:
                 self._carried.append((time.monotonic(), await asyncio.to_thread(self.step)))
             except (StoreError, sqlite3.Error, OSError) as error:
                 failures += 1
-                self._tell(well=False, words=_trouble(str(error)))
+                self._tell(well=False, words=_trouble(str(error)), said=str(error))
                 pause = min(LONGEST_PAUSE_S, 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
                 asked = error.pause_s if isinstance(error, Unavailable) else 0.0
                 await self._clock.sleep(max(pause, asked))
@@ -197,12 +198,12 @@ class Shipper:
             journal.execute("PRAGMA synchronous = FULL")  # a first note that a power cut takes back would ship twice
             yield journal
 
-    def _tell(self, *, well: bool, words: Label) -> None:
+    def _tell(self, *, well: bool, words: Label, said: str = "") -> None:
         if well != self.state.well:
             log.log(logging.INFO if well else logging.WARNING, "history: %s", words.en)
-            self.state = Shipping(well=well, since=self._clock.now(), words=words)
+            self.state = Shipping(well=well, since=self._clock.now(), words=words, said=said)
         elif words != self.state.words:
-            self.state = msgspec.structs.replace(self.state, words=words)
+            self.state = msgspec.structs.replace(self.state, words=words, said=said)
 
 
 _WELL = Label(zh="历史库正常", en="the history store takes every reading")

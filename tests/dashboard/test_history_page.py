@@ -68,7 +68,7 @@ def test_a_server_that_is_down_is_told_plainly(
     behind(42, 2)
     since = clock.now() - 40 * MINUTE
     words = Label(zh="历史库暂不可用：503: shutting down", en="not available: 503: shutting down")
-    carrier.state = Shipping(well=False, since=since, words=words)
+    carrier.state = Shipping(well=False, since=since, words=words, said="503: shutting down")
     page = admin.client.get("/history").text
     for told in (
         "takes nothing since",
