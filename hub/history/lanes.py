@@ -1,7 +1,7 @@
 """Which rows go next to a server that is far behind: the newest, then calls for help, then the rest. Pure.
 
-Only for stores that take a row twice as once. Nothing here need be remembered: the note in the journal says up to where
-every row is there, and a lane that is forgotten is sent again.
+Only for stores that take a row twice as once: what overtook is sent again in its turn. So `low` alone says what is
+there, nothing else need be remembered, and a store may leave of an overtaking row what it must have in order.
 """
 
 from enum import StrEnum
@@ -28,9 +28,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Lanes(msgspec.Struct, frozen=True):
-    """Stored are all rows up to `low`, those past `start` up to `head`, and calls past `called` up to `start`.
-
-    With `start` = `low` there is one lane, and nothing waits but what has just come.
+    """Stored are all rows up to `low`; sent before their turn were those past `start` up to `head`, and calls past
+    `called` up to `start`. With `start` = `low` there is one lane, and nothing waits but what has just come.
     """
 
     low: int
@@ -66,10 +65,6 @@ class Lanes(msgspec.Struct, frozen=True):
             case Lane.CALLS:
                 return msgspec.structs.replace(self, called=span.after)
             case Lane.REST:
-                return self._joined(stored)
-
-    def _joined(self, low: int) -> "Lanes":
-        if low < self.start:
-            return msgspec.structs.replace(self, low=low)
-        low = max(low, self.head)
-        return Lanes(low=low, start=low, head=low, called=low)
+                if stored < self.start:
+                    return msgspec.structs.replace(self, low=stored)
+                return Lanes(low=stored, start=stored, head=stored, called=stored)

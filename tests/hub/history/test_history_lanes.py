@@ -127,14 +127,16 @@ def test_a_short_wait_needs_no_lanes(journal: JournalFile, clock: SetClock) -> N
 
 
 @pytest.mark.usefixtures("small")
-def test_nothing_that_overtook_is_sent_again_but_calls(journal: JournalFile, clock: SetClock) -> None:
-    """Undisturbed, a backlog costs its own rows, and the calls in it once more."""
+def test_what_overtook_is_sent_again_in_its_turn_and_nothing_else(journal: JournalFile, clock: SetClock) -> None:
+    """Undisturbed, a backlog costs its own rows, and the newest page and the calls in it once more."""
     fill(journal, 300, calls=(7, 8, 9))
     server = Server()
     shipper = Shipper(journal.path, server, clock)
     while shipper.step():
         pass
-    assert len(server.order) == 303
+    assert len(server.order) == 300 + 10 + 3
+    turn = [seq for at, seq in enumerate(server.order) if seq not in server.order[at + 1 :]]
+    assert turn == list(range(1, 301))
 
 
 @given(
@@ -150,7 +152,7 @@ def test_the_lanes_always_come_to_an_end(low: int, more: int, page: int, arrival
             break
         for span in lanes.spans(last):
             end = min(span.upto, span.after + page) if span.lane is not Lane.CALLS else span.upto
-            if span.lane is not Lane.CALLS:
+            if span.lane is Lane.REST:
                 stored |= set(range(span.after + 1, end + 1))
             lanes = lanes.after(span, end)
             assert set(range(1, lanes.low + 1)) <= stored

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -252,3 +253,24 @@ def test_a_client_per_thread_is_not_needed(v2: "V2Server", store: InfluxStore, r
     store.append([row(n) for n in range(1, 101)], 100)
     asking.join()
     assert v2.stored() == list(range(1, 101))
+
+
+def test_the_page_of_the_manual_has_the_same_table() -> None:
+    """Every status of the policy stands in docs/history-servers.md, in the row of its verdict."""
+    page = (Path(__file__).parents[3] / "docs" / "history-servers.md").read_text(encoding="utf-8")
+    section = page.partition("## What an answer means")[2].partition("## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| ")]
+    words = {
+        Verdict.STORED: "stored",
+        Verdict.POINT: "quarantine",
+        Verdict.SIZE: "no more than that",
+        Verdict.TOKEN: "token_file",
+        Verdict.PLACE: "database",
+        Verdict.ADDRESS: "history.url",
+        Verdict.LATER: "Retry-After",
+    }
+    for status, verdict in POLICY.items():
+        said = [what for statuses, what in rows if str(status) in statuses] or [
+            what for statuses, what in rows if "other" in statuses
+        ]
+        assert any(words[verdict] in what for what in said), status
