@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.batches import Batch, Damaged, Row, sound
+from hub.history.ahead import Ahead
 from hub.history.cadence import covered
 from hub.history.delivery import Delivery
 from hub.history.lines import NS, PROBE, Unspeakable, identifier, line, literal, mark_line
@@ -29,6 +30,7 @@ class InfluxStore:
         self._ask = self._server.ask
         self._delivery = Delivery(self._server.post, PROBE, refused)
         self._marks = Marks(self._server.started, self._mark, number_of)
+        self._ahead = Ahead()
 
     def cursor(self) -> None:
         """Not held here."""
@@ -57,8 +59,13 @@ class InfluxStore:
             raise
         if mark and taken:
             self._marks.wrote(mark)
+        self._ahead.note(rows, cursor)
         for row, words in unsaid:
             self._refused(row, words)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Store these as well; the cursor, and what is known of it, stay as they are."""
+        self._delivery.bring([(row, line(row, self._site)) for row in rows])
 
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
@@ -67,8 +74,10 @@ class InfluxStore:
         return bad
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
-        """As HistoryStore says."""
-        return self._buckets(device, quantity, since_ms, until_ms, bucket_width(since_ms, until_ms, points))
+        """As HistoryStore says, but for what came before its turn: that is beyond the cursor."""
+        a = self._ahead
+        known = f" AND (seq <= {a.cursor} OR seq > {a.newest} OR rx < {a.since})" if a.any else ""
+        return self._buckets(device, quantity, since_ms, until_ms, bucket_width(since_ms, until_ms, points), known)
 
     def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
         """As HistoryStore says, from every reading: nothing coarser is kept here."""
@@ -79,8 +88,10 @@ class InfluxStore:
         cadence = next((float(values[1]) for series in found for values in series.values), float(step_ms))
         return covered(self._buckets(device, quantity, begin, end, step_ms), step_ms, cadence)
 
-    def _buckets(self, device: str, quantity: str, since_ms: int, until_ms: int, width: int) -> list[Bucket]:
-        where = f"{self._where(device, since_ms, until_ms)} AND quality <> 'retained'"
+    def _buckets(
+        self, device: str, quantity: str, since_ms: int, until_ms: int, width: int, more: str = ""
+    ) -> list[Bucket]:
+        where = f"{self._where(device, since_ms, until_ms)} AND quality <> 'retained'{more}"
         source, mean = f"{identifier(quantity)} WHERE {where}", "mean(value)"
         if by_energy(quantity):
             span = f"time >= {since_ms * NS} AND time < {until_ms * NS}"
@@ -136,6 +147,11 @@ class InfluxStore:
         names = [str(values[0]) for series in found for values in series.values]
         pages = [self._pages(name, device, since_ms, until_ms) for name in names]
         return heapq.merge(*pages, key=lambda row: (row.ts, row.seq))
+
+    def devices(self) -> list[str]:
+        """Every device of which readings are kept, sorted."""
+        found = self._ask(f"SHOW TAG VALUES WITH KEY = device WHERE site = {literal(self._site)}")
+        return sorted({str(values[1]) for series in found for values in series.values})
 
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""

@@ -6,9 +6,11 @@ readings of one series and millisecond stay beside. A row sent again is there tw
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from device_profiles import vocabulary
 from hub.batches import Batch, Damaged, Row, sound
+from hub.history.ahead import Ahead
 from hub.history.cadence import covered
 from hub.history.delivery import Delivery
 from hub.history.lines import PROBE, Unspeakable, mark_line, number_line
@@ -47,6 +49,7 @@ class VictoriaStore:
         self._marks = Marks(self._server.started, self._reader.mark, number_of)
         self._last: dict[tuple[str, str], tuple[int, int]] = {}  # of each series: ts and seq of the newest reading sent
         self._held = -1
+        self._ahead = Ahead()
 
     def cursor(self) -> None:
         """Not held here."""
@@ -82,6 +85,15 @@ class VictoriaStore:
             raise
         if mark and taken:
             self._marks.wrote(mark)
+        self._ahead.note(rows, cursor)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Store these as well; the cursor, and what is known of it, stay as they are."""
+        numbers, others = self._sorted(rows, self._beside.cursor() or 0)
+        if others:
+            beside: Any = self._beside  # Any: not every store beside a server can be added to
+            beside.add(others)
+        self._delivery.bring([(row, number_line(row, self._site)) for row in numbers])
 
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
@@ -92,7 +104,12 @@ class VictoriaStore:
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """As HistoryStore says, from every number: the server would count one that it has twice twice."""
         width = bucket_width(since_ms, until_ms, points)
-        return buckets(self._numbers(device, quantity, since_ms, until_ms), quantity, since_ms, width)
+        numbers = self._numbers(device, quantity, since_ms, until_ms)
+        if self._ahead.any:  # what came before its turn is beyond the cursor
+            rows = (row for row in self.readings(device, since_ms, until_ms) if not self._ahead.holds(row))
+            plain = (row for row in rows if row.quantity == quantity and row.quality != "retained")
+            numbers = ((row.ts, row.value) for row in plain if not isinstance(row.value, str))
+        return buckets(numbers, quantity, since_ms, width)
 
     def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
         """As HistoryStore says, from every number."""
@@ -133,6 +150,11 @@ class VictoriaStore:
         """As HistoryStore says."""
         beside = self._beside.readings(device, since_ms, until_ms)
         return heapq.merge(self._reader.rows(device, since_ms, until_ms), beside, key=lambda row: (row.ts, row.seq))
+
+    def devices(self) -> list[str]:
+        """Every device of which readings are kept, sorted."""
+        beside: Any = self._beside  # Any: as in `add`
+        return sorted({*self._reader.devices(), *beside.devices()})
 
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""

@@ -43,6 +43,11 @@ class _Told(msgspec.Struct):
     data: _Vector = msgspec.field(default_factory=_Vector)
 
 
+class _Names(msgspec.Struct):
+    data: list[str] = []
+
+
+_names = msgspec.json.Decoder(_Names)
 _lines = msgspec.json.Decoder(_Line)
 _told = msgspec.json.Decoder(_Told)
 
@@ -80,6 +85,17 @@ class Reader:
         ts = round(at * 1000)
         found = [(ts, value) for line in self._export(match, ts, ts + 1) for value in line.values]
         return found[-1] if found else None
+
+    def devices(self) -> list[str]:
+        """Every device of which numbers are there."""
+        fields = {"match[]": self._match("", NUMBERS), "start": _seconds(EARLY_S * 1000), "end": _seconds(FAR_MS)}
+        answer = self._server.send("GET", "/api/v1/label/device/values", fields)
+        try:
+            if answer.status == 200:
+                return _names.decode(answer.data).data
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+        raise unavailable(self._server.url, answer.status, words_of(answer), answer.headers.get("Retry-After"))
 
     def latest_ts(self) -> int | None:
         """The newest `ts`."""

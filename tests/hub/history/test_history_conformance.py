@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, Figure, HistoryStore
+from hub.history.store import Bucket, FedStore, Figure, HistoryStore
 from hub.history.victoria import VictoriaStore
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Seen(VictoriaStore):
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """And then the server is told to show it."""
         super().append(rows, cursor)
+        self.show()
+
+    def show(self) -> None:
+        """What it has."""
         self._server.send("GET", "/internal/force_flush", {})
 
 
@@ -233,6 +237,47 @@ def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> 
     assert store.forget(["chip", "passage"], T + 3000) == 2
     assert list(store.readings("noise-1", T, T + 60_000)) == rows[2:]
     assert store.forget(["chip", "passage"], T + 3000) == 0
+
+
+def test_what_came_before_its_turn_is_left_to_the_journal_by_charts(store: HistoryStore, row: MakeRow) -> None:
+    """A chart adds what is beyond the cursor from the journal: a row that overtook must not count twice meanwhile."""
+    if not isinstance(store, FedStore):
+        pytest.skip("takes rows in order only")
+    store.append([row(1, 50.0, ts=T), row(2, 50.0, ts=T + 1)], 2)
+    store.append([row(9, 60.0, ts=T + 2)], 2)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(2, 50.0)]
+    assert len(list(store.readings("noise-1", T, T + 60_000))) == 3
+    store.append([row(n, 55.0, ts=T + n) for n in range(3, 9)] + [row(9, 60.0, ts=T + 2)], 9)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(9, 60.0)]
+    store.append([row(20, 70.0, ts=T + 20)], 9)
+    other = row(11, 40.0, ts=T + 30, device="noise-2")
+    store.append([other], 11)
+    assert [bucket.count for bucket in store.series("noise-2", "laeq", T, T + 60_000, 1)] == [1]
+
+
+@pytest.mark.parametrize("server", ["influxdb", "victoriametrics"])
+def test_what_is_added_leaves_the_cursor_alone(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest, row: MakeRow, clock: "SetClock"
+) -> None:
+    """No mark is written with it: a mark says how far the journal had come."""
+    store: InfluxStore | VictoriaStore
+    if server == "influxdb":
+        url = request.getfixturevalue("influxd")
+        store = InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=_refused)
+    else:
+        url = request.getfixturevalue("victoria")
+        beside = DuckStore(tmp_path / "history.duckdb", clock)
+        store = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=beside)
+    store.append([row(5)], 5)
+    before = list(store._marks._written)
+    store.add([row(3), row(4)])
+    if isinstance(store, Seen):
+        store.show()
+    assert [found.seq for found in store.readings("noise-1", T, T + 60_000)] == [3, 4, 5]
+    assert list(store._marks._written) == before
+    assert store.count() == 3
+    assert (store._reader if isinstance(store, Seen) else store).devices() == ["noise-1"]
+    store.close()
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
