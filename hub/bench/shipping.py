@@ -45,7 +45,6 @@ class Caught(msgspec.Struct, frozen=True):
     first_s: float
     calls_s: float
     cpu_us_per_reading: float
-    bytes_per_reading: float
     lost: int
     twice: int
 
@@ -96,7 +95,7 @@ def _catch_up(folder: Path, name: str, readings: int) -> Caught | None:
     try:
         store = _store(server, own)
         try:
-            return _carried(folder / FILE, store, own, readings)
+            return _carried(folder / FILE, store, readings)
         finally:
             store.close()
     finally:
@@ -110,7 +109,7 @@ def _store(server: Daemon, folder: Path) -> FedStore:
     return VictoriaStore(server.url, "", site="bench", refused=_refused, beside=beside)
 
 
-def _carried(journal: Path, store: FedStore, folder: Path, readings: int) -> Caught:
+def _carried(journal: Path, store: FedStore, readings: int) -> Caught:
     shipper = Shipper(journal, store, Clock())
     _unsay(journal)
     began, cpu = time.perf_counter(), time.process_time()
@@ -123,14 +122,12 @@ def _carried(journal: Path, store: FedStore, folder: Path, readings: int) -> Cau
     took = time.perf_counter() - began
     cpu = time.process_time() - cpu
     kept = _settled(store.count, readings)
-    disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Caught(
         readings_per_s=readings / took,
         times_real_time=readings / RATE / took,
         first_s=first,
         calls_s=calls,
         cpu_us_per_reading=cpu / readings * 1e6,
-        bytes_per_reading=disk / readings,
         lost=max(0, readings - kept),
         twice=max(0, kept - readings),
     )

@@ -8,8 +8,7 @@ import sqlite3
 
 import msgspec
 
-from hub.retention import KEEP_READ_MS
-
+WINDOW_MS = 3_600_000  # how long a reading has been in the store before the journal may forget it
 NAME, KEPT, WAITING = "history", "history-kept", "history-waiting"
 
 
@@ -44,7 +43,7 @@ def moved(notes: Notes | None, seq: int, now: int) -> Notes:
     kept, waiting, since = min(notes.kept, seq), notes.waiting, notes.since
     if waiting > seq or now < since:  # taken back, or the clock was: the hour begins anew
         return Notes(noted=seq, kept=kept, waiting=min(waiting, seq), since=now)
-    if now - since >= KEEP_READ_MS:
+    if now - since >= WINDOW_MS:
         return Notes(noted=seq, kept=max(kept, min(waiting, seq)), waiting=seq, since=now)
     return Notes(noted=seq, kept=kept, waiting=waiting, since=since)
 
