@@ -10,7 +10,7 @@ from dashboard.permissions import Permission, allow
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 ALWAYS = {
     "Content-Security-Policy": POLICY,
@@ -51,7 +51,7 @@ def asset(name: str) -> str:
     return url_for("files.static", name=name, v=digest(name))
 
 
-def init(app: Flask, *, secure: bool) -> None:
+def init(app: Flask, *, hsts: bool) -> None:
     """Put the headers on."""
     app.register_blueprint(bp)
     app.jinja_env.globals["asset"] = asset
@@ -60,7 +60,7 @@ def init(app: Flask, *, secure: bool) -> None:
     def put_on(response: Response) -> Response:
         for name, value in ALWAYS.items():
             response.headers[name] = value
-        if secure:
+        if hsts:
             response.headers["Strict-Transport-Security"] = HSTS
         if request.endpoint != "files.static" or response.status_code >= 400:
             response.headers["Cache-Control"] = "no-store"

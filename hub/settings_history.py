@@ -5,9 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from device_profiles.door import Refusal
-from hub.secret import SecretError, read_secret
 from hub.settings_voice import is_address
-from hub.site import History, Site
+from hub.site import History
 
 KEYS = ("url", "org", "bucket", "token_file")
 NEEDED: Mapping[str, tuple[str, ...]] = {"duckdb": (), "influxdb": ("url", "bucket"), "victoriametrics": ("url",)}
@@ -37,16 +36,6 @@ def check_history(history: History, path: Path) -> None:
     if history.org and not history.token_file:
         right = "the path of a file (mode 0600) that holds an API token which may read and write the bucket"
         raise Refusal(path, "history.token_file", "a server with organisations wants a token", value="", right=right)
-
-
-def check_history_token(site: Site, path: Path) -> None:
-    """Raise Refusal unless the file with the token is there and readable by its owner alone."""
-    file = site.history.token_file
-    if file:
-        try:
-            read_secret(file)
-        except SecretError as error:
-            raise Refusal(path, "history.token_file", error.problem, value=file, right=error.right) from None
 
 
 def _check_url(url: str, path: Path) -> None:

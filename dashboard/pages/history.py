@@ -19,6 +19,7 @@ from hub.history.shipper import Shipping
 bp = Blueprint("history", __name__, url_prefix="/history")
 CARRIER = "zhian.history"
 LATE_MS = 60_000
+_THINNED = "SELECT sum(readings) FROM thinned WHERE until >= ?"
 REFUSED = 20
 
 
@@ -41,6 +42,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     pace: float = 0.0
     room_ms: int | None = None
     done_ms: int | None = None
+    thinned: int = 0  # readings that went since the oldest that waits came, since the journal was near its budget
 
 
 def standing(desk: Office, carrier: Carrier | None) -> Standing:
@@ -58,6 +60,7 @@ def standing(desk: Office, carrier: Carrier | None) -> Standing:
         pace=pace,
         room_ms=None if room is None else int(room * 1000),
         done_ms=None if done is None or not found.readings else int(done * 1000),
+        thinned=0 if found.oldest is None else desk.view.one(_THINNED, (found.oldest,)) or 0,
     )
 
 

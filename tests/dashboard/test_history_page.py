@@ -121,3 +121,16 @@ def test_what_was_refused_is_shown_to_those_who_may_mend_it(
         browser = new_browser(app)
         browser.enter(role)
         assert ("field type conflict" in browser.client.get("/history").text) is sees
+
+
+def test_what_was_thinned_is_not_called_kept(
+    admin: "Browser", field: "Field", clock: "StillClock", behind: Callable[[int, int], None]
+) -> None:
+    """When the journal came near its limit meanwhile, the page says how many went, and not that nothing is lost."""
+    behind(42, 2)
+    field.put(
+        "thinned", at=clock.now(), step_s=10, first=3, last=9, since=0, until=clock.now() - 30 * MINUTE, readings=17
+    )
+    page = admin.client.get("/history").text
+    assert "17 ordinary readings were thinned out" in page
+    assert "Nothing is lost" not in page
