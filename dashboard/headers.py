@@ -1,11 +1,13 @@
 """The headers that every response carries, errors and files included, and the files themselves."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, abort, request, send_from_directory, url_for
 
+from dashboard.office import office
 from dashboard.permissions import Permission, allow
 
 POLICY = (
@@ -38,6 +40,18 @@ def static(name: str) -> Response:
 def icon() -> Response:
     """For browsers that ask without reading the page."""
     return send_from_directory(FILES, "icon.svg")
+
+
+@bp.get("/.well-known/security.txt")
+@allow(Permission.OPEN)
+def security_txt() -> Response:
+    """Whom to tell of a hole in this installation (RFC 9116), where the site file names somebody."""
+    contact = office().site.web.contact
+    if not contact:
+        abort(404)
+    until = datetime.fromtimestamp(office().clock.now() / 1000, UTC) + timedelta(days=180)
+    lines = [f"Contact: {contact}", f"Expires: {until:%Y-%m-%dT%H:%M:%SZ}", "Preferred-Languages: zh, en"]
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
 
 @cache

@@ -149,6 +149,12 @@ def change_password(engine: Engine, name: str, password: str | None, now: int) -
     return chosen
 
 
+def exists(engine: Engine, name: str) -> bool:
+    """Whether there is a user of this name."""
+    with Session(engine) as db:
+        return db.scalar(select(User.id).where(User.name == name)) is not None
+
+
 def verify(engine: Engine, name: str, password: str) -> User | None:
     """The active user with this name and password, or None; it takes as long for a name that nobody has."""
     with Session(engine, expire_on_commit=False) as db:

@@ -34,14 +34,14 @@ def sign_in() -> Response | tuple[str, int]:
     wait = sessions.wait_ms(office().users, name, address, now)
     if wait:
         if sessions.tell(office().users, address, now):
-            note("login-delayed", name)
+            note("login-delayed", _known(name))
         return _again(gettext("Too many tries. Wait %(s)s seconds, then try again.", s=-(-wait // 1000)), 429)
     try:
         user = users.verify(office().users, name, password)
     except users.Busy:
         return _again(gettext("Very many are signing in at once. Try again in a moment."), 503)
     if user is None:
-        note("login-failed", name)
+        note("login-failed", _known(name))
         return _again(gettext("Name or password is wrong."), 401)
     sessions.succeeded(office().users, name, address)
     return let_in(user, address, now, request.form.get("next"))
@@ -89,6 +89,11 @@ def let_in(user: User, address: str, now: int, goal: str | None, *, coded: bool 
         cookie_name(secure=office().secure), token, path="/", secure=office().secure, httponly=True, samesite="Strict"
     )
     return response
+
+
+def _known(name: str) -> str:
+    """The name where somebody has it: what stands in the field of the name may be a password."""
+    return name if users.exists(office().users, name) else "?"
 
 
 def _token() -> str:

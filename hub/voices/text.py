@@ -36,7 +36,8 @@ def headline(said: Announcement, tongue: str, most_bytes: int = 200) -> str:
     """One line: severity, kind, what and where."""
     name = getattr(_KIND.get(said.kind, _KIND["raised"]), tongue)
     place = _place(said, tongue)
-    return cut(f"【{said.severity} {name}】{getattr(said.title, tongue)}{' · ' + place if place else ''}", most_bytes)
+    line = f"【{said.severity} {name}】{getattr(said.title, tongue)}{' · ' + place if place else ''}"
+    return cut(" ".join("".join(sign if sign.isprintable() else " " for sign in line).split()), most_bytes)
 
 
 def blanks(said: Announcement, tongue: str, most_chars: int) -> Mapping[str, str]:

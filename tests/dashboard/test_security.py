@@ -2,14 +2,21 @@
 
 import re
 import stat
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from werkzeug.routing import Rule
 
+from dashboard import MOST_BYTES, create_app
 from dashboard.headers import POLICY
 from dashboard.permissions import Permission
 from dashboard.roles import CHANGES, GRANTS, Role
+from dashboard.users import add_user
+from hub.site_web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +24,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from dashboard.office import Office
-    from tests.dashboard.conftest import Browser, Field
+    from hub.site import Site
+    from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
 VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
@@ -38,6 +46,7 @@ LEAVING = {"auth.sign_in", "auth.logout", "auth.password", "auth.end_sessions"}
 SETUP = {"setup.page", "setup.make"}  # there is no such page once there is a user
 OPEN |= SETUP
 ELSEWHERE = {
+    "files.security_txt": 404,  # the site names nobody
     "auth.code": 302,
     "reset.page": 404,
     "reset.change": 404,
@@ -200,3 +209,27 @@ def test_files_are_private(office: "Office", app: "Flask") -> None:
     """The office database and the key are readable by their owner alone."""
     for name in ("office.sqlite", "office.key"):
         assert stat.S_IMODE((office.data / name).stat().st_mode) == 0o600
+
+
+def test_security_txt(site: "Site", tmp_path: Path, clock: "StillClock", history: "ListHistory") -> None:
+    """RFC 9116, where the site file names a contact."""
+    told = msgspec.structs.replace(site, web=Web(contact="mailto:security@garden.example"))
+    add_user(tmp_path, "admin", "admin", "a lake at night")
+    made = create_app(told, tmp_path, clock, history=history)
+    text = made.test_client().get("/.well-known/security.txt").text
+    made.extensions["zhian"].close()
+    assert "Contact: mailto:security@garden.example\n" in text
+    assert "Expires: 2026-04-07T" in text
+
+
+def test_every_answer_is_counted_in_bytes(app: "Flask", admin: "Browser") -> None:
+    """A form without a length, in pieces, is cut off at the same limit."""
+    form = {"csrf_token": admin.token("/account"), "text": "x" * (MOST_BYTES + 1)}
+    body = urlencode(form).encode()
+    answer = admin.client.post(
+        "/mutes",
+        input_stream=BytesIO(body),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 413

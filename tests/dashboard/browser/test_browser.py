@@ -207,7 +207,7 @@ def contrast(a: str, b: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_contrast(scheme: int) -> None:
     """Text has 4.5:1 and signs have 3:1 against what they stand on, by day and by night (WCAG AA)."""
-    css = (Path(__file__).parents[2] / "dashboard" / "static" / "app.css").read_text()
+    css = (Path(__file__).parents[3] / "dashboard" / "static" / "app.css").read_text()
     root = re.findall(r":root {(.*?)}", css, flags=re.DOTALL)[scheme]
     colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root))
     grounds = ("page", "sheet", "raised")
