@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from hub import batches
+from hub.history.progress import Backlog, backlog
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
@@ -223,6 +224,13 @@ class JournalView:
         """The newest readings, `most` of them and past number `after`, oldest first."""
         after = max(after, (self.one("SELECT max(last) FROM batch") or 0) - most)
         return batches.unpacked(self.rows(batches.AFTER, (after,)), after)
+
+    def backlog(self, now: int) -> Backlog:
+        """How far the history is behind, as figures."""
+        try:
+            return backlog(self._connection(), now)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalUnreadable(f"{self.path.name}: {error}") from error
 
     def history_lag_ms(self, now: int) -> int:
         """How old the oldest reading is that the history store does not have yet; 0 when it has all."""

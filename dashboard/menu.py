@@ -38,6 +38,7 @@ MENU = (
     Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
     Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("service.page", lazy_gettext("Out of service")),
+    Entry("history.page", lazy_gettext("History store")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

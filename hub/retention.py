@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 
 from hub import batches
+from hub.history.notes import WINDOW_MS
 from hub.history.store import HistoryStore
 from hub.journal_file import FILE as JOURNAL
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-KEEP_READ_MS = HOUR_MS
+KEEP_READ_MS = WINDOW_MS
 KEEP_UNREAD_MS = DAY_MS  # while nobody ships the journal away
 KEEP_FAULT_MS = 30 * DAY_MS
 KEEP_ORDER_MS = 180 * DAY_MS  # Cybersecurity Law of the PRC, article 21 (3): logs at least six months

@@ -17,6 +17,7 @@ from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
 from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
+from hub.settings_history import check_history
 from hub.settings_link import check_device, check_link
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
 from hub.settings_web import check_web
@@ -114,6 +115,7 @@ def load_site(path: Path) -> Site:
     _check_lines(site, path)
     _check_zones(site, path)
     _check_voices(site, path)
+    check_history(site.history, path)
     return site
 
 

@@ -61,7 +61,7 @@ class Packs(Strict, frozen=True, kw_only=True):
 class History(Strict, frozen=True, kw_only=True):
     """Where readings are kept for years. The token stands in a file of mode 0600, never here."""
 
-    store: Literal["duckdb", "influxdb"] = "duckdb"
+    store: Literal["duckdb", "influxdb", "victoriametrics"] = "duckdb"
     url: str = ""
     org: str = ""
     bucket: str = ""

@@ -18,6 +18,7 @@ BENCHES = {
     "ingest": "hub.bench.ingest",
     "modbus": "hub.bench.modbus",
     "rules": "hub.bench.rules",
+    "shipping": "hub.bench.shipping",
 }
 
 
