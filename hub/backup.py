@@ -19,8 +19,9 @@ import duckdb
 import msgspec
 
 from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
-from hub.history.duck import DuckStore, Snapshot, load_snapshot, write_snapshot
+from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
+from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
 from hub.history.store import StoreError
 from hub.journal import FILE as JOURNAL
 
