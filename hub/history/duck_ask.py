@@ -166,8 +166,9 @@ def _steps(series: int, quantity: str, span: tuple[int, int], step: int) -> str:
     raw = " UNION ALL ".join(_raw(level, series, *span) for level in levels)
     width = grain or step
     each = (
-        f"SELECT instant // {width} * {width} AS instant, min(low) AS low, {_middle(quantity)} AS mean, max(high) AS high, "
-        f"count(*) AS count, max(instant) - min(instant) AS extent FROM ({raw}) GROUP BY instant // {width}"
+        f"SELECT instant // {width} * {width} AS instant, min(low) AS low, {_middle(quantity)} AS mean, "
+        "max(high) AS high, count(*) AS count, max(instant) - min(instant) AS extent "
+        f"FROM ({raw}) GROUP BY instant // {width}"
     )
     return f"{_rolled(series, *span, grain)} UNION ALL {each}" if grain else each
 

@@ -51,7 +51,7 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise StoreError(f"{path.name}: {error.strerror}") from error
     try:
         _prepare(db)
-    except (duckdb.BinderException, duckdb.CatalogException) as error:
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ConstraintException) as error:
         db.close()
         raise Unusable(f"is another program's file: {first_line(error)}") from error
     except duckdb.Error as error:

@@ -70,7 +70,7 @@ def register(db: duckdb.DuckDBPyConnection, source: str) -> None:
     """Number the pairs of device and quantity in `source` that are not known yet."""
     db.execute(
         "INSERT INTO series SELECT (SELECT coalesce(max(id), 0) FROM series) + row_number() OVER (), device, quantity, "
-        f"false FROM (SELECT DISTINCT device, quantity FROM {source}) ANTI JOIN series USING (device, quantity) "  # our own texts
+        f"false FROM (SELECT DISTINCT device, quantity FROM {source}) ANTI JOIN series USING (device, quantity) "
         "ORDER BY device, quantity"
     )
     for (quantity,) in db.execute("SELECT DISTINCT quantity FROM series WHERE NOT energy").fetchall():
@@ -94,5 +94,5 @@ def from_named(source: str) -> str:
     """Rows with device and quantity by name (the first layout, and snapshots) in today's shape."""
     return (
         "SELECT id AS series, ts, seq, rx - ts AS lag, number, text, nullif(quality, 'good') AS quality, detail "
-        f"FROM {source} JOIN series USING (device, quantity)"  # our own texts
+        f"FROM {source} JOIN series AS pair USING (device, quantity)"
     )

@@ -12,28 +12,33 @@ import duckdb
 from hub.batches import Batch, Damaged, Row, sound
 from hub.history.store import by_energy
 
-_BETWEEN = "],["  # two readings of a plain batch
-_NOTHING = "-"  # stands for a reading that is read as JSON
 _MANY = 2_000  # readings; fewer are sooner read as JSON than SQL is planned
 
-# One line a reading. Made first, so that both threads can work on the second step.
-_LINES = """
-CREATE OR REPLACE TEMP TABLE line AS
-SELECT $first + unnest(range($count)) AS seq, unnest(string_split($text, '],[')) AS text
+# In steps: one long list is slow to take apart, and both threads work on what lies in a table.
+_BATCHES = """
+CREATE OR REPLACE TEMP TABLE batch AS SELECT unnest($first) AS first, unnest($last) AS last, unnest($text) AS text
 """
+_LINES = """
+CREATE OR REPLACE TEMP TABLE line AS SELECT first + unnest(range(last - first + 1)) AS seq, unnest(part) AS text FROM (
+  SELECT first, last, CASE WHEN len(part) = last - first + 1 THEN part ELSE [] END AS part
+  FROM (SELECT first, last, string_split(text, '],[') AS part FROM batch))
+"""
+# Whatever is not well-formed has no device in the end. It is no WHERE: each condition would split the line once more.
 _INSERT = """
 INSERT INTO fresh
-SELECT series.id, ts, seq, rx - ts, number, text, nullif(trim(quality, '"'), 'good'), nullif(detail, 'null')
+SELECT series.id, ts, seq, rx - ts, number, text,
+  CASE WHEN quality <> '"good"' THEN trim(quality, '"') END, nullif(detail, 'null')
 FROM (
-  SELECT seq, part[1] AS device, part[2] AS quantity, TRY_CAST(part[4] AS BIGINT) AS ts,
-    TRY_CAST(part[5] AS BIGINT) AS rx, TRY_CAST(part[3] AS DOUBLE) AS number,
-    CASE WHEN starts_with(part[3], '"') THEN trim(part[3], '"') END AS text, part[6] AS quality, part[7] AS detail
-  FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after) WHERE len(part) = 7
+  SELECT * EXCLUDE (device), CASE WHEN ts IS NOT NULL AND rx IS NOT NULL AND (text IS NOT NULL OR isfinite(number))
+    AND starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{')) THEN device END AS device
+  FROM (
+    SELECT seq, CASE WHEN len(part) = 7 THEN part[1] END AS device, part[2] AS quantity,
+      TRY_CAST(part[4] AS BIGINT) AS ts, TRY_CAST(part[5] AS BIGINT) AS rx, TRY_CAST(part[3] AS DOUBLE) AS number,
+      CASE WHEN starts_with(part[3], '"') THEN trim(part[3], '"') END AS text, part[6] AS quality, part[7] AS detail
+    FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after))
 ) AS reading
 JOIN (SELECT id, '"' || device || '"' AS device, '"' || quantity || '"' AS quantity FROM series) AS series
   USING (device, quantity)
-WHERE ts IS NOT NULL AND rx IS NOT NULL AND (text IS NOT NULL OR isfinite(number)) AND starts_with(quality, '"')
-  AND (detail = 'null' OR starts_with(detail, '{'))
 """
 _MISSING = "SELECT seq FROM line ANTI JOIN (SELECT seq FROM fresh WHERE seq > ?) USING (seq) WHERE seq > ? ORDER BY seq"
 
@@ -101,18 +106,15 @@ def _runs(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
 
 def _plain(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> list[Batch]:
     """Have the plain ones written by SQL; returns the others, of which nothing is written."""
-    texts = [_text(batch) for batch in batches]
-    first, last = batches[0].first, batches[-1].last
-    text = _BETWEEN.join(texts)
-    if text.count(_BETWEEN) != last - first:  # a text that holds "],[", or a batch that is short of readings
-        texts = [
-            each if each.count(_BETWEEN) == b.last - b.first else _blank(b)
-            for each, b in zip(texts, batches, strict=True)
-        ]
-        text = _BETWEEN.join(texts)
-    db.execute(_LINES, {"first": first, "count": last - first + 1, "text": text})
+    columns = {
+        "first": [batch.first for batch in batches],
+        "last": [batch.last for batch in batches],
+        "text": [_text(batch) for batch in batches],
+    }
+    db.execute(_BATCHES, columns)
+    db.execute(_LINES)
     written = db.execute(_INSERT, {"after": after}).fetchall()[0][0]
-    if written == last - max(first - 1, after):
+    if written == batches[-1].last - max(batches[0].first - 1, after):
         return []
     return _take_back(db, batches, after)
 
@@ -124,26 +126,23 @@ def _take_back(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) 
     odd = [batches[at] for at in sorted({bisect.bisect_left(ends, seq) for (seq,) in missing})]
     spans = [(max(batch.first, after + 1), batch.last) for batch in odd]
     db.execute(
-        "DELETE FROM fresh WHERE seq IN (SELECT unnest(range(unnest($first), unnest($last) + 1)))",
+        "DELETE FROM fresh USING (SELECT unnest($first) AS first, unnest($last) AS last) AS odd "
+        "WHERE seq BETWEEN odd.first AND odd.last",
         {"first": [first for first, _ in spans], "last": [last for _, last in spans]},
     )
     return odd
 
 
 def _text(batch: Batch) -> str:
-    """The batch without its brackets, or as many blanks as it has readings where it is not plain."""
+    """The batch without its brackets, or nothing where it is not plain."""
     text = batch.text
     if text.startswith('[["') and text.endswith("]]") and "\\" not in text and (text.isascii() or _is_utf8(text)):
         return text[2:-2]
-    return _blank(batch)
+    return ""
 
 
 def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= each <= "\udfff" for each in text)
-
-
-def _blank(batch: Batch) -> str:
-    return _BETWEEN.join([_NOTHING] * (batch.last - batch.first + 1))
 
 
 def _columns(row: Row, series: int) -> tuple[object, ...]:
