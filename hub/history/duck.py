@@ -31,12 +31,14 @@ from hub.history.duck_file import (
 )
 from hub.history.duck_forget import forget
 from hub.history.duck_levels import transaction
-from hub.history.duck_snapshot import Snapshot, write_snapshot
+from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
 from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
-from hub.history.store import Grain, StoreError
+from hub.history.store import PAGE, Grain, StoreError
 
+__all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 _Done = TypeVar("_Done")
+BACKLOG = 2 * PAGE  # so many readings in one append are a backlog
 
 
 class DuckStore(DuckQuestions):
@@ -64,7 +66,7 @@ class DuckStore(DuckQuestions):
             duck_levels.settle(db)
             db.execute("UPDATE cursor SET seq = ?", [seq])
 
-        self._write(put)
+        self.write(put)
 
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """All rows and the cursor in one transaction."""
@@ -74,7 +76,16 @@ class DuckStore(DuckQuestions):
                 insert_rows(db, self._series, rows)
                 db.execute("UPDATE cursor SET seq = ?", [cursor])
 
-        self._write(put)
+        self.write(put)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Rows that were missing, in one transaction; the cursor stays."""
+
+        def put(db: duckdb.DuckDBPyConnection) -> None:
+            with transaction(db):
+                insert_rows(db, self._series, rows)
+
+        self.write(put)
 
     def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
@@ -85,20 +96,20 @@ class DuckStore(DuckQuestions):
                 db.execute("UPDATE cursor SET seq = ?", [batches[-1].last])
             return bad
 
-        return self._write(put)
+        return self.write(put, behind=batches[-1].last - max(after, batches[0].first) > BACKLOG)
 
-    def compact(self, keep_ms: int = duck_levels.KEEP_SEQ_MS) -> int:
-        """Sort what is older than `keep_ms` for good, and roll it up; returns how many rows. Readers go on."""
+    def compact(self, group: int = duck_levels.GROUP) -> int:
+        """Sort for good what makes whole groups of a series, and roll it up; returns how many rows. Readers go on."""
 
         def put(db: duckdb.DuckDBPyConnection) -> int:
             duck_levels.settle(db)
-            return duck_levels.compact(db, keep_ms)
+            return duck_levels.compact(db, group)
 
-        return self._write(put)
+        return self.write(put)
 
     def rebuild(self) -> None:
         """Make the figures by minute and hour anew from the readings."""
-        self._write(duck_levels.rebuild)
+        self.write(duck_levels.rebuild)
 
     def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
         """As HistoryStore says. Texts are in no file afterwards; the space of numbers is free, and written over."""
@@ -107,7 +118,7 @@ class DuckStore(DuckQuestions):
         def put(db: duckdb.DuckDBPyConnection) -> tuple[int, bool]:
             return forget(db, series, before_ms, grain)
 
-        gone, said = self._write(put)
+        gone, said = self.write(put)
         if said:
             self._rewrite()
         return gone
@@ -126,8 +137,11 @@ class DuckStore(DuckQuestions):
             self._closed = True
             self._db.close()
 
-    def _write(self, put: Callable[[duckdb.DuckDBPyConnection], _Done]) -> _Done:
-        """Have one thread at a time write; afterwards, sort what has become much."""
+    def write(self, put: Callable[[duckdb.DuckDBPyConnection], _Done], *, behind: bool = False) -> _Done:
+        """Have `put` write, one thread at a time; then sort what has become much. Raises StoreError.
+
+        `behind`: more is to come at once.
+        """
         self._renew_if_gone()
         try:
             with self._gate.using(), self._writing, contextlib.closing(self._duplicate()) as db:
@@ -137,7 +151,7 @@ class DuckStore(DuckQuestions):
                     with contextlib.suppress(duckdb.Error):
                         self._series = Series(db)  # what was learnt was rolled back
                     raise
-                duck_levels.tend(db)
+                duck_levels.tend(db, behind=behind)
                 return done
         except duckdb.Error as error:
             self._recover(error)

@@ -82,10 +82,14 @@ class DuckQuestions:
         return [_row(device, quantity, columns) for columns in found]
 
     def readings(self, device: str, since_ms: int, until_ms: int) -> Iterator[Row]:
-        """As HistoryStore says. `seq` is 0 for numbers that are sorted for good."""
+        """As HistoryStore says."""
         names = {number: quantity for (name, quantity), number in self._series.known.items() if name == device}
         for page in self._pages("*", list(names), since_ms, until_ms, "true"):
             yield from (_row(device, names[columns[0]], columns) for columns in page)
+
+    def devices(self) -> list[str]:
+        """Every device of which readings are kept, or were."""
+        return sorted({device for device, _ in self._series.known})
 
     def latest_ts(self) -> int | None:
         """As HistoryStore says."""
@@ -195,4 +199,4 @@ def _all(where: str) -> str:
 
 def _row(device: str, quantity: str, columns: tuple[Any, ...]) -> Row:  # Any: as the table has them
     _, ts, seq, lag, number, text, quality, detail = columns
-    return Row(seq or 0, device, quantity, ts, ts + lag, number if text is None else text, quality or "good", detail)
+    return Row(seq, device, quantity, ts, ts + lag, number if text is None else text, quality or "good", detail)

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import duckdb
 
 from hub.history.duck_levels import transaction
-from hub.history.duck_tables import GRAINS
+from hub.history.duck_tables import GRAINS, roll_up
 from hub.history.store import HOUR_MS, Grain
+
+_LEVELS = ("reading", "recent", "fresh")
 
 
 def forget(db: duckdb.DuckDBPyConnection, series: Sequence[int], before_ms: int, grain: Grain) -> tuple[int, bool]:
     """Delete what is older than `before_ms`; returns how many rows, and whether texts were among them.
 
-    Numbers go by whole hours, and only once they are sorted for good and so stand in the figures; texts go at once.
+    Numbers go by whole hours, and what is not in the figures yet is put there before.
     """
     if not series:
         return 0, False
@@ -22,8 +24,11 @@ def forget(db: duckdb.DuckDBPyConnection, series: Sequence[int], before_ms: int,
             return _delete(db, grain, f"{names} AND bucket < {before_ms // GRAINS[grain]}"), False
         numbers = f"{names} AND number IS NOT NULL AND ts < {before_ms // HOUR_MS * HOUR_MS}"
         texts = f"{names} AND text IS NOT NULL AND ts < {before_ms}"
-        said = sum(_delete(db, level, texts) for level in ("reading", "recent", "fresh"))
-        return said + _delete(db, "reading", numbers), said > 0
+        for level in ("recent", "fresh"):
+            for name in GRAINS:
+                db.execute(roll_up(level, name, numbers))
+        said = sum(_delete(db, level, texts) for level in _LEVELS)
+        return said + sum(_delete(db, level, numbers) for level in _LEVELS), said > 0
 
 
 def _delete(db: duckdb.DuckDBPyConnection, table: str, where: str) -> int:

@@ -11,8 +11,9 @@ import duckdb
 from hub.history.duck_tables import FRESH, GRAINS, ORDER, RECENT, SCHEMA_FIGURES, roll_up
 
 SETTLE_ROWS = 2_000_000  # unsorted rows that a question reads through: 20 ms
-COMPACT_ROWS = 16_000_000  # rows in sorted runs, of which a question reads through two row groups each
-KEEP_SEQ_MS = 2 * 3_600_000  # the journal keeps what is younger than an hour: until then `seq` is worth its bytes
+BEHIND_ROWS = 16_000_000  # unsorted rows at most while a backlog is carried: sorting waits for its end
+COMPACT_ROWS = 8_000_000  # rows in whole groups that wait in sorted runs; a question reads a little of each run
+GROUP = 2_048  # DuckDB packs so many values together: where all are of one series, times and numbers hardly take room
 
 
 @contextlib.contextmanager
@@ -43,35 +44,41 @@ def settle(db: duckdb.DuckDBPyConnection) -> None:
         db.execute(FRESH)
 
 
-def compact(db: duckdb.DuckDBPyConnection, keep_ms: int = KEEP_SEQ_MS) -> int:
-    """Sort all but the last `keep_ms` for good, with its minutes and hours; returns how many rows. Settle before."""
-    newest = db.execute("SELECT max(ts + lag) FROM recent").fetchall()[0][0]
-    if newest is None:
-        return 0
-    old = f"ts + lag <= {newest - keep_ms}"
+def compact(db: duckdb.DuckDBPyConnection, group: int) -> int:
+    """Sort for good, with its minutes and hours, what makes whole groups of a series; returns how many rows.
+
+    Settle before. What is left of each series, less than a group, waits.
+    """
     with transaction(db):
-        for grain in GRAINS:
-            db.execute(roll_up("recent", grain, old))
         db.execute(
-            "INSERT INTO reading SELECT series, ts, CASE WHEN text IS NOT NULL THEN seq END AS seq, lag, number, text, "
-            f"quality, detail FROM (FROM recent WHERE {old} ORDER BY {ORDER})"  # constants and a number
+            "CREATE TEMP TABLE ranked AS SELECT recent.*, "
+            f"row_number() OVER (PARTITION BY series ORDER BY ts, seq) <= whole AS goes FROM recent "
+            f"JOIN (SELECT series, count(*) // {group} * {group} AS whole FROM recent GROUP BY series) USING (series)"
         )
-        moved = rows(db, "recent")
-        db.execute("ALTER TABLE recent RENAME TO done")
+        for grain in GRAINS:
+            db.execute(roll_up("ranked", grain, "goes"))
+        rows_of = "SELECT * EXCLUDE (goes) FROM ranked WHERE"
+        moved = db.execute(f"INSERT INTO reading {rows_of} goes ORDER BY series, ts, seq").fetchall()[0][0]
+        db.execute("DROP TABLE recent")
         db.execute(RECENT)
-        db.execute(f"INSERT INTO recent SELECT * FROM done WHERE NOT ({old})")
-        db.execute("DROP TABLE done")
-        moved -= rows(db, "recent")
+        db.execute(f"INSERT INTO recent {rows_of} NOT goes ORDER BY {ORDER}")
+        db.execute("DROP TABLE ranked")
     db.execute("CHECKPOINT")
-    return moved
+    return int(moved)
 
 
-def tend(db: duckdb.DuckDBPyConnection) -> None:
-    """After a writing: sort what has become much. Usually there is nothing to do."""
-    if rows(db, "fresh") >= SETTLE_ROWS:
+def _waiting(db: duckdb.DuckDBPyConnection) -> int:
+    """Rows of `recent` that make whole groups."""
+    counts = f"SELECT count(*) // {GROUP} * {GROUP} AS whole FROM recent GROUP BY series"
+    return int(db.execute(f"SELECT coalesce(sum(whole), 0) FROM ({counts})").fetchall()[0][0])
+
+
+def tend(db: duckdb.DuckDBPyConnection, *, behind: bool) -> None:
+    """After a writing: sort what has become much, later while a backlog is carried. Usually there is nothing to do."""
+    if rows(db, "fresh") >= (BEHIND_ROWS if behind else SETTLE_ROWS):
         settle(db)
-        if rows(db, "recent") >= COMPACT_ROWS:
-            compact(db)
+        if _waiting(db) >= COMPACT_ROWS:
+            compact(db, GROUP)
 
 
 def rebuild(db: duckdb.DuckDBPyConnection) -> None:

@@ -75,7 +75,8 @@ def _load(db: duckdb.DuckDBPyConnection, folder: Path) -> None:
         db.execute(f"INSERT INTO recent {from_named(rows)} ORDER BY {ORDER}")  # a quoted path
         return
     for level, which in (("reading", "sorted"), ("recent", "NOT sorted")):
-        db.execute(f"INSERT INTO {level} FROM ({from_named(rows)} WHERE {which}) ORDER BY {ORDER}")
+        order = "series, ts, seq" if level == "reading" else ORDER  # those that make whole groups stay so
+        db.execute(f"INSERT INTO {level} FROM ({from_named(rows)} WHERE {which}) ORDER BY {order}")
     for grain in GRAINS:
         figures = f"read_parquet({quoted(folder / f'{grain}.parquet')})"
         register(db, figures)

@@ -1,7 +1,7 @@
 """The tables of the history file, in SQL: what stands in them, how they are sorted, and the earlier layout brought in.
 
 A reading goes through three tables of the same shape: `fresh` (as it came), `recent` (sorted in runs of millions) and
-`reading` (sorted for good, without what only the journal needs; its minutes and hours stand in `minute` and `hour`).
+`reading` (sorted for good, in whole groups of one series; its minutes and hours stand in `minute` and `hour`).
 """
 
 import duckdb
@@ -10,7 +10,7 @@ from hub.history.store import HOUR_MS, MINUTE_MS, by_energy
 
 _SHAPE = """(
   series INTEGER NOT NULL, ts BIGINT NOT NULL,
-  seq BIGINT,                -- NULL in `reading` for numbers: there it would be half of the file, and nobody asks
+  seq BIGINT NOT NULL,
   lag BIGINT NOT NULL,       -- rx - ts
   number DOUBLE, text VARCHAR,
   quality VARCHAR,           -- NULL = good

@@ -28,12 +28,12 @@ T = 1_760_000_000_000 // DAY_MS * DAY_MS
 
 def settle(store: DuckStore) -> None:
     """Into runs, as when much has come."""
-    store._write(duck_levels.settle)
+    store.write(duck_levels.settle)
 
 
 def sort_all(store: DuckStore) -> None:
-    """For good, the youngest too."""
-    store.compact(0)
+    """For good, also what makes no whole group."""
+    store.compact(1)
 
 
 def nothing(store: DuckStore) -> None:
@@ -147,36 +147,36 @@ def moved(duck: DuckStore, row: MakeRow) -> tuple[DuckStore, list[Row]]:
     return duck, rows
 
 
-def test_rows_are_the_same_at_every_level_but_for_the_numbers_of_numbers(moved: tuple[DuckStore, list[Row]]) -> None:
-    """Value, times, quality and detail stay; `seq` of a number is 0 once sorted for good, a text keeps its own."""
+def test_rows_are_the_same_at_every_level(moved: tuple[DuckStore, list[Row]]) -> None:
+    """Number, value, times, quality and detail stay as they were, and so does what is asked of them."""
     store, rows = moved
-    found = list(store.readings("noise-1", 0, 2 * T))
-    assert [each.seq for each in found[:4]] == [0, 2, 3, 0]
-    assert [each.seq for each in found[4:]] == [each.seq for each in rows[4:]]
-    assert [_without_seq(each) for each in found] == [_without_seq(each) for each in rows]
+    assert list(store.readings("noise-1", 0, 2 * T)) == rows
     assert store.count() == 12
     assert store.latest_ts() == rows[-1].ts
     assert store.last_before("noise-1", "gate", T + 9000) == (T + 1000, "open")
     assert [each.seq for each in store.events("noise-1", "passage", 0, 2 * T, 2)] == [23, 13]
 
 
-def _without_seq(row: Row) -> tuple[object, ...]:
-    return row.device, row.quantity, row.ts, row.rx, row.value, row.quality, row.detail
-
-
-def test_the_last_two_hours_keep_their_numbers(duck: DuckStore, row: MakeRow) -> None:
-    """What the journal may still hold can be compared with it one by one."""
-    rows = [row(n, 50.0, ts=T + n * MINUTE_MS) for n in range(1, 241)]
-    duck.append(rows, 240)
-    assert duck.compact() == 120
-    assert [each.seq for each in duck.readings("noise-1", 0, 2 * T)] == [0] * 120 + list(range(121, 241))
+def test_whole_groups_of_a_series_are_sorted_for_good(duck: DuckStore, row: MakeRow) -> None:
+    """The oldest 2,048, 4,096 ... of each series: values that are packed together are of one series; the rest waits."""
+    rows = [row(n, 50.0, ts=T + n * 10, device=("noise-1", "noise-2", "noise-2")[n % 3]) for n in range(9000)]
+    duck.append(rows, 8999)
+    assert duck.compact() == 2048 + 4096
+    counts = "SELECT series, count(*), max(ts) FROM {} GROUP BY series ORDER BY series"
+    (one, two), (left, right) = (duck._ask(counts.format(level)) for level in ("reading", "recent"))
+    assert (one[1], two[1], left[1], right[1]) == (2048, 4096, 952, 1904)
+    assert one[2] < left[2]
     assert duck.compact() == 0
+    assert [each for name in ("noise-1", "noise-2") for each in duck.readings(name, 0, 2 * T)] == [
+        each for name in ("noise-1", "noise-2") for each in rows if each.device == name
+    ]
 
 
 def test_much_is_sorted_while_it_is_written(duck: DuckStore, row: MakeRow, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to ask for it: neither the unsorted rows nor the runs grow without end."""
     monkeypatch.setattr(duck_levels, "SETTLE_ROWS", 100)
     monkeypatch.setattr(duck_levels, "COMPACT_ROWS", 400)
+    monkeypatch.setattr(duck_levels, "GROUP", 50)
     for n in range(20):
         duck.append([row(n * 50 + k, 50.0, ts=T + (n * 50 + k) * MINUTE_MS) for k in range(50)], n * 50 + 49)
     counts = [duck._ask(f"SELECT count(*) FROM {level}")[0][0] for level in ("fresh", "recent", "reading")]
@@ -199,7 +199,7 @@ def test_figures_that_were_lost_are_made_again(moved: tuple[DuckStore, list[Row]
     assert store.forget(["laeq"], T - DAY_MS) == 1
     wanted = hours(store)
     assert len(wanted) == 2
-    store._write(lambda db: db.execute(f"DELETE FROM hour WHERE bucket >= {T // HOUR_MS}"))
+    store.write(lambda db: db.execute(f"DELETE FROM hour WHERE bucket >= {T // HOUR_MS}"))
     assert len(hours(store)) == 1
     store.rebuild()
     store.rebuild()
@@ -223,13 +223,16 @@ def test_grains_are_forgotten_one_by_one(duck: DuckStore, row: MakeRow) -> None:
     assert len(duck.series("noise-1", "temperature", T, until, 10)) == 1
 
 
-def test_numbers_are_not_forgotten_before_their_figures_are_kept(duck: DuckStore, row: MakeRow) -> None:
-    """A reading that is not rolled up yet stays until it is, however old."""
-    duck.append([row(1, 50.0, ts=T)], 1)
-    assert duck.forget(["laeq"], T + 40 * DAY_MS) == 0
-    sort_all(duck)
-    assert duck.forget(["laeq"], T + 40 * DAY_MS) == 1
-    assert len(duck.figures("noise-1", "laeq", T, T + HOUR_MS, HOUR_MS)) == 1
+@pytest.mark.parametrize("move", MOVES)
+def test_numbers_are_not_forgotten_before_their_figures_are_kept(
+    duck: DuckStore, row: MakeRow, move: Callable[[DuckStore], None]
+) -> None:
+    """Wherever they stand, and whole hours only, so that no figure is made of a part."""
+    duck.append([row(1, 50.0, ts=T), row(2, 60.0, ts=T + HOUR_MS + 5)], 2)
+    move(duck)
+    assert duck.forget(["laeq"], T + HOUR_MS + 10) == 1
+    assert duck.count() == 1
+    assert [(each.low, each.count) for each in hours(duck)] == [(50.0, 1), (60.0, 1)]
 
 
 OLD = """
