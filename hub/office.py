@@ -41,7 +41,7 @@ async def serve_office(
     store = await _store(site, data, clock)
     app = create_app(site, data, clock, history=store, secure_cookies=https)
     password = renew_login(data, clock) if demo else first_login(data, clock)
-    jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs = [*standard_jobs(store, data, site_path, site.history), voice_tests(site, data), vaccinations(site, data)]
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:

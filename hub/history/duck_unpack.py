@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import duckdb
 
+from device_profiles import vocabulary
 from hub.batches import Batch, Damaged, Row, sound
 from hub.history.store import by_energy
 
@@ -66,9 +67,14 @@ class Series:
         return [number for (name, _), number in self.known.items() if name == device]
 
     def of_quantities(self, quantities: Iterable[str]) -> list[int]:
-        """All series of these quantities, on any device."""
+        """All series of these quantities, on any device and channel (relay: relay_1, relay_2 ...)."""
         wanted = set(quantities)
-        return [number for (_, name), number in self.known.items() if name in wanted]
+        return [number for (_, name), number in self.known.items() if name in wanted or _base(name) in wanted]
+
+
+def _base(name: str) -> str:
+    word = vocabulary.find(name)
+    return word.quantity.name if word else name
 
 
 def insert_batches(
