@@ -138,7 +138,7 @@ def _archived(path: Path) -> float:
 
 
 def _set_aside(path: Path) -> float:
-    stamp = re.search(r"\.corrupt-(\d{13})(?:\.wal)?$", path.name)
+    stamp = re.search(r"\.corrupt-(\d{13})(?:\.wal|\.json)?$", path.name)
     return int(stamp[1]) if stamp else math.inf
 
 

@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from dashboard import aside
 from dashboard.pages import (
     acts,
     alarm_health,
@@ -30,4 +31,5 @@ PAGES: tuple[Blueprint, ...] = (
     health.bp,
     briefing.bp,
     more.bp,
+    aside.bp,
 )

@@ -5,16 +5,18 @@ aside, never deleted. It knows nothing of the journal.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
+import msgspec
 
 from hub.batches import Batch, Damaged, Row
 from hub.clock import Clock
-from hub.history import duck_levels
+from hub.history import aside, duck_levels
 from hub.history.duck_ask import DuckQuestions
 from hub.history.duck_file import (
     SetAside,
@@ -31,12 +33,13 @@ from hub.history.duck_file import (
 )
 from hub.history.duck_forget import forget
 from hub.history.duck_levels import transaction
-from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
+from hub.history.duck_snapshot import SNAPSHOTS, Snapshot, load_snapshot, newest, write_snapshot
 from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
 from hub.history.store import PAGE, Grain, StoreError
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
+log = logging.getLogger("zhian.history")
 _Done = TypeVar("_Done")
 BACKLOG = 2 * PAGE  # so many readings in one append are a backlog
 
@@ -189,18 +192,32 @@ class DuckStore(DuckQuestions):
                 return
             self._db.close()
             if damaged:
-                self.set_aside = move_away(self._path, first_line(error), self._clock.now())
+                self._begin_again(first_line(error))
             self._db = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
             db = connect(self._path)
         except Unusable as error:
-            self.set_aside = move_away(self._path, str(error), self._clock.now())
+            self._begin_again(str(error))
             db = connect(self._path)
         self._opened = identity(self._path)
         self._series = Series(db)
         return db
+
+    def _begin_again(self, reason: str) -> None:
+        """Set the file aside and put last night's in its place; what the journal still has follows by itself."""
+        self.set_aside = move_away(self._path, reason, self._clock.now())
+        note = aside.Aside(file=self.set_aside.moved_to.name, reason=reason, at=self.set_aside.at)
+        kept, fresh = newest(self._path.parent / SNAPSHOTS), self._path.with_name(f"{self._path.name}.new")
+        if kept:
+            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(StoreError):  # a snapshot that is damaged too: then from the journal alone
+                load_snapshot(kept[1], fresh)
+                fresh.replace(self._path)
+                note = msgspec.structs.replace(note, loaded=kept[0].rows, snapshot=kept[0].at)
+        log.error("history: %s was set aside: %s; %d readings are back", note.file, reason, note.loaded)
+        aside.write(self._path.parent, note)
 
     def _rewrite(self) -> None:
         """Copy everything into a new file and put it in the old one's place: DuckDB leaves deleted text in free blocks.

@@ -14,6 +14,7 @@ from hub.history.duck_levels import transaction
 from hub.history.duck_tables import GRAINS, ORDER, from_named, register
 from hub.history.store import StoreError
 
+SNAPSHOTS = "history-snapshots"  # beside the history file; one folder each night
 _NAMED = """
 SELECT seq, device, quantity, ts, ts + lag AS rx, number, text, coalesce(quality, 'good') AS quality, detail, sorted
 FROM (SELECT *, true AS sorted FROM reading UNION ALL SELECT *, false FROM recent UNION ALL SELECT *, false FROM fresh)
@@ -66,6 +67,15 @@ def load_snapshot(folder: Path, path: Path) -> Snapshot:
     if count != told.rows:
         raise StoreError(f"{folder}: holds {count} readings, not the {told.rows} that it says")
     return told
+
+
+def newest(folder: Path) -> tuple[Snapshot, Path] | None:
+    """The newest whole snapshot in a folder of snapshots, what it says of itself first."""
+    for file in sorted(folder.glob("*/snapshot.json"), reverse=True):
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):  # a disk that was full
+            if file.parent.suffix != ".part":
+                return msgspec.json.decode(file.read_bytes(), type=Snapshot), file.parent
+    return None
 
 
 def _load(db: duckdb.DuckDBPyConnection, folder: Path) -> None:
