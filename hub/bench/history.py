@@ -68,13 +68,13 @@ def measure(seconds: float, seed: int) -> Figures:
     """Six tenths of the time go to the charts' file: at 600 s it has its full scale."""
     with tempfile.TemporaryDirectory(prefix="zhian-bench-") as name:
         folder = Path(name)
-        appended = write_journal(folder / "journal.sqlite", int(min(6_300_000, max(200_000, seconds * 105_000))), seed)
+        appended = write_journal(folder / "journal.sqlite", int(min(6_300_000, max(50_000, seconds * 105_000))), seed)
         with closing(sqlite3.connect(folder / "journal.sqlite")) as journal:
             append_s, cpu_s, sorted_s, sizes = _append(journal, folder, appended)
-            few = max(100_000, appended // 10)
+            few = max(40_000, appended // 10)
             sqlite = history_rivals.sqlite(journal, folder, few)
             influx = history_rivals.influx(journal, folder, few)
-        charts = _charts(folder, max(10, min(1_000, round(seconds / 0.6))), seconds, seed)
+        charts = _charts(folder, max(2, min(1_000, round(seconds / 0.6))), seconds, seed)
     return Figures(
         append_readings_per_s=round(appended / append_s),
         append_cpu_us=round(cpu_s / appended * 1e6, 3),
