@@ -36,6 +36,7 @@ COMMANDS = {
     "mutes": "hub.commands.sayso",
     "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
+    "rollups": "hub.commands.rollups",
     "voice": "hub.commands.voice",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",

@@ -110,9 +110,9 @@ class DuckStore(DuckQuestions):
 
         return self.write(put)
 
-    def rebuild(self) -> None:
-        """Make the figures by minute and hour anew from the readings."""
-        self.write(duck_levels.rebuild)
+    def rebuild(self) -> tuple[int, int]:
+        """Make the figures by minute and hour anew from the readings; returns how many there are of each."""
+        return self.write(duck_levels.rebuild)
 
     def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
         """As HistoryStore says. Texts are in no file afterwards; the space of numbers is free, and written over."""

@@ -81,8 +81,11 @@ def tend(db: duckdb.DuckDBPyConnection, *, behind: bool) -> None:
             compact(db, GROUP)
 
 
-def rebuild(db: duckdb.DuckDBPyConnection) -> None:
-    """Make minutes and hours anew from the readings that are kept; those of readings that are gone stay as they are."""
+def rebuild(db: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Make minutes and hours anew from the readings that are kept; those of readings that are gone stay as they are.
+
+    Returns how many minutes and hours there are.
+    """
     with transaction(db):
         for grain, width in GRAINS.items():
             db.execute(f"ALTER TABLE {grain} RENAME TO before")
@@ -94,3 +97,4 @@ def rebuild(db: duckdb.DuckDBPyConnection) -> None:
             )
             db.execute("DROP TABLE before")
     db.execute("CHECKPOINT")
+    return rows(db, "minute"), rows(db, "hour")
