@@ -97,6 +97,7 @@ REASONS = {
     "not-said": lazy_gettext("could not be said"),
     "already-under-way": lazy_gettext("the same order is under way, number"),
     "seconds-out-of-range": lazy_gettext("not for so many seconds"),
+    "text-out-of-range": lazy_gettext("a text is wanted, of so many characters"),
     "occurrence-over": lazy_gettext("that time is over already"),
     "no-reason": lazy_gettext("it needs a reason"),
     "rejected": lazy_gettext("not possible"),
@@ -110,6 +111,8 @@ REASONS = {
         "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
     ),
     "not-set": lazy_gettext("nothing was set there"),
+    "already-out-of-service": lazy_gettext("it is out of service already, by"),
+    "not-out-of-service": lazy_gettext("it is not out of service by itself"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -141,11 +144,14 @@ ORDER_KINDS = {
     "limit-clear": lazy_gettext("As in the site file"),
     "mute": lazy_gettext("Mute"),
     "unmute": lazy_gettext("End of the mute"),
+    "out-of-service": lazy_gettext("Out of service"),
+    "in-service": lazy_gettext("Back in service"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
     "guard": lazy_gettext("guard"),
     "manager": lazy_gettext("manager"),
+    "auditor": lazy_gettext("auditor"),
     "admin": lazy_gettext("administrator"),
 }
 

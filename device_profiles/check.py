@@ -13,6 +13,7 @@ from device_profiles.types import (
     FrameField,
     JsonField,
     ModbusProfile,
+    MqttCommand,
     MqttProfile,
     Profile,
     RegisterField,
@@ -141,6 +142,10 @@ def _check_commands(profile: Profile, path: Path) -> None:
         if span is not None and not 0 < span.min <= span.default <= span.max:
             right = "0 < min <= default <= max: without seconds of its own an order takes the default"
             raise Refusal(path, f"command.{name}.seconds", "cannot be given", value=span.default, right=right)
+        taken = {*command.payload, "id", "expires", "seconds"} if isinstance(command, MqttCommand) else set()
+        if isinstance(command, MqttCommand) and command.text is not None and command.text.key in taken:
+            problem, right = "stands in the message already", f"another key than {', '.join(sorted(taken))}"
+            raise Refusal(path, f"command.{name}.text.key", problem, value=command.text.key, right=right)
         if not command.confirm:
             raise Refusal(path, key, "a command says which reading confirms it", right='as confirm = { gate = "open" }')
         for quantity_name, state in command.confirm.items():

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import aiomqtt
 import msgspec
 
-from device_profiles.types import MqttLink, MqttProfile
+from device_profiles.types import MqttLink, MqttProfile, speech_of
 from firmware_bridge.raw import Publish
 from firmware_bridge.simulate.life import Life, Moment
 from firmware_bridge.simulate.script import Mute
@@ -27,6 +27,7 @@ LOOK_S = 0.2
 MOST_PERIOD_S = 10.0
 RETRY_S = 1.0
 GOODBYE_S = 1.0
+SIGNS_A_SECOND = 4.0  # Chinese that is read aloud at an ordinary pace
 
 
 class MqttDevice:
@@ -45,6 +46,7 @@ class MqttDevice:
         self._life, self._clock, self._began = life, clock, began
         self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
         self._obeyed: deque[str] = deque(maxlen=50)
+        self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
         self._boot, self._count = f"{clock.now():x}", itertools.count()
 
@@ -84,8 +86,13 @@ class MqttDevice:
             return
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
-            self._obeyed.append(msgspec.json.decode(payload)["id"])
-            self._life.obey(*understood, self._now())
+            said = msgspec.json.decode(payload)
+            self._obeyed.append(said["id"])
+            command, seconds = understood
+            if (speech := speech_of(self._profile, command)) is not None:
+                self.spoken.append(said[speech.key])
+                seconds = len(said[speech.key]) / SIGNS_A_SECOND * said.get("repeat", 1)
+            self._life.obey(command, seconds, self._now())
 
     def _now(self) -> float:
         return self._clock.monotonic() - self._began

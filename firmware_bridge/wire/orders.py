@@ -8,23 +8,43 @@ from typing import TypeAlias
 
 import msgspec
 
-from device_profiles.types import Duration, ModbusCommand, ModbusProfile, MqttProfile, Profile, SerialProfile
+from device_profiles.types import (
+    Duration,
+    ModbusCommand,
+    ModbusProfile,
+    MqttProfile,
+    Profile,
+    SerialProfile,
+    Speech,
+    speech_of,
+)
 from firmware_bridge.raw import Action, Publish, Write
 
 Understood: TypeAlias = tuple[str, float | None]
 
 
 def action(
-    profile: Profile, command: str, *, seconds: float | None = None, order_id: str, expires: int, topic: str = ""
+    profile: Profile,
+    command: str,
+    *,
+    seconds: float | None = None,
+    text: str = "",
+    order_id: str,
+    expires: int,
+    topic: str = "",
 ) -> Action:
     """What to send for `command`. `expires`: ms since 1970, told to the device with the order's id (MQTT).
 
-    `seconds` None is the profile's default. `topic`: the device's orders topic. Raises ValueError, in clear words.
+    `seconds` None is the profile's default; `text` is for a command that takes one. `topic`: the device's orders topic.
+    Raises ValueError, in clear words.
     """
     if command not in profile.command:
         known = ", ".join(profile.command) or "no command at all"
         raise ValueError(f"{profile.id} has no command {command!r}; it has {known}")
     lasting = _duration(command, profile.command[command].seconds, seconds)
+    speech = speech_of(profile, command)
+    if problem := misfit(speech, text):
+        raise ValueError(f"{command} {problem}")
     if isinstance(profile, ModbusProfile):
         return _write(profile.command[command], lasting)
     if isinstance(profile, SerialProfile):
@@ -33,7 +53,18 @@ def action(
     payload: dict[str, object] = {**order.payload, "id": order_id, "expires": expires}
     if lasting is not None:
         payload["seconds"] = lasting
+    if speech is not None:
+        payload[speech.key] = text
     return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(order.expires))
+
+
+def misfit(speech: Speech | None, text: str) -> str:
+    """Why a command cannot be given with this text; empty when it can."""
+    if speech is None:
+        return "takes no text" if text else ""
+    if not text.strip():
+        return "says nothing without a text"
+    return f"takes {speech.most} characters, not {len(text)}" if len(text) > speech.most else ""
 
 
 def read(profile: Profile, action: Action) -> Understood | None:
@@ -97,7 +128,9 @@ def _read_json(profile: MqttProfile, payload: bytes) -> Understood | None:
     if not fitting:
         return None
     name = max(fitting, key=lambda name: len(profile.command[name].payload))  # the one that says most of it
-    seconds = said.get("seconds")
+    speech, seconds = profile.command[name].text, said.get("seconds")
+    if speech is not None and not (isinstance(text := said.get(speech.key), str) and not misfit(speech, text)):
+        return None
     if profile.command[name].seconds is None or not isinstance(seconds, int | float):
         return name, None
     return name, float(seconds)

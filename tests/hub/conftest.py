@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from device_profiles.types import Duration, JsonField, MqttCommand, MqttLink, MqttProfile
 from hub.core import Core
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome, Service
 from hub.reading import Fault, FaultKind, Label, LinkChange, LinkState, News, Quality, Reading, Value
+from hub.reminder import REMINDER
 from hub.rules import Rule, load_rules
 from hub.site import Device, Devices, MqttBrokerLink, Siren, Site, Zone
 
@@ -88,6 +89,7 @@ class Kept:
         self.orders: dict[int, Order] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.inner: dict[str, Inner] = {}
+        self.services: dict[str, Service] = {}
         self.readings: list[Reading] = []
         self.faults: list[Fault] = []
         self.flips: list[Flip] = []
@@ -105,6 +107,7 @@ class Kept:
         self.occurrences |= {(row.key, row.occurrence): row for row in outcome.occurrences}
         self.orders |= {row.id: row for row in outcome.orders}
         self.inner |= {row.key: row for row in outcome.inner}
+        self.services |= {row.target: row for row in outcome.services}
         self.entries |= {(row.list, row.id): row for row in outcome.entries}
 
     def memory(self) -> Memory:
@@ -117,6 +120,8 @@ class Kept:
             orders=[row for row in self.orders.values() if row.state in (OrderState.REQUESTED, OrderState.SENT)],
             entries=list(self.entries.values()),
             inner=list(self.inner.values()),
+            services=[row for row in self.services.values() if row.ended is None],
+            reminded=max((flip.at for flip in self.flips if flip.event == REMINDER), default=0),
         )
 
 
