@@ -52,8 +52,11 @@ class Series:
         found = db.execute("SELECT id, device, quantity FROM series").fetchall()
         self.known: dict[tuple[str, str], int] = {(device, quantity): number for number, device, quantity in found}
 
-    def learn(self, db: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> None:
-        """Number those that are new, in the caller's transaction. After a rollback, read all of them again."""
+    def learn(self, db: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Number those that are new, in the caller's transaction; True when there were any.
+
+        After a rollback, read all of them again.
+        """
         new = sorted(set(pairs) - self.known.keys())
         if new:
             first = max(self.known.values(), default=0) + 1
@@ -61,6 +64,7 @@ class Series:
                 appender.append_rows([(n, *pair, by_energy(pair[1])) for n, pair in enumerate(new, first)])
             # a new table, not the old one changed: others read it meanwhile
             self.known = self.known | {pair: number for number, pair in enumerate(new, first)}
+        return bool(new)
 
     def of_device(self, device: str) -> list[int]:
         """All series of a device."""
@@ -84,7 +88,7 @@ def insert_batches(
     bad: list[Damaged] = []
     for group in _runs(batches):
         many = group[-1].last - group[0].first >= _MANY
-        rows, damaged = sound(_plain(db, group, after) if many else group, after)
+        rows, damaged = sound(_plain(db, series, group, after) if many else group, after)
         insert_rows(db, series, rows)
         bad += damaged
     return bad
@@ -110,7 +114,7 @@ def _runs(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
     yield group
 
 
-def _plain(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> list[Batch]:
+def _plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[Batch], after: int) -> list[Batch]:
     """Have the plain ones written by SQL; returns the others, of which nothing is written."""
     columns = {
         "first": [batch.first for batch in batches],
@@ -119,24 +123,32 @@ def _plain(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> l
     }
     db.execute(_BATCHES, columns)
     db.execute(_LINES)
+    odd = _insert(db, batches, after)
+    if odd and series.learn(db, {(row.device, row.quantity) for row in sound(odd, after)[0]}):
+        _take_back(db, batches, after)
+        odd = _insert(db, batches, after)
+    return odd
+
+
+def _insert(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> list[Batch]:
+    """Write the lines of known series; returns the batches of which not all could be written, and then nothing is."""
     written = db.execute(_INSERT, {"after": after}).fetchall()[0][0]
     if written == batches[-1].last - max(batches[0].first - 1, after):
         return []
-    return _take_back(db, batches, after)
-
-
-def _take_back(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> list[Batch]:
-    """Of batches that were written in part, take out what was written; returns them."""
     missing = db.execute(_MISSING, [after, after]).fetchall()
     ends = [batch.last for batch in batches]
     odd = [batches[at] for at in sorted({bisect.bisect_left(ends, seq) for (seq,) in missing})]
-    spans = [(max(batch.first, after + 1), batch.last) for batch in odd]
+    _take_back(db, odd, after)
+    return odd
+
+
+def _take_back(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> None:
+    """Take out what was written of these."""
     db.execute(
         "DELETE FROM fresh USING (SELECT unnest($first) AS first, unnest($last) AS last) AS odd "
         "WHERE seq BETWEEN odd.first AND odd.last",
-        {"first": [first for first, _ in spans], "last": [last for _, last in spans]},
+        {"first": [max(batch.first, after + 1) for batch in batches], "last": [batch.last for batch in batches]},
     )
-    return odd
 
 
 def _text(batch: Batch) -> str:
@@ -148,7 +160,11 @@ def _text(batch: Batch) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= each <= "\udfff" for each in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _columns(row: Row, series: int) -> tuple[object, ...]:

@@ -149,6 +149,6 @@ def test_many_plain_batches_are_not_read_as_json(
 
     monkeypatch.setattr(duck_unpack, "sound", watched)
     assert store.append_batches(made, 0) == []
-    assert read == [made[40].first]
+    assert set(read) == {made[40].first}
     assert store.count() == 10_000
     store.close()
