@@ -39,6 +39,7 @@ COMMANDS = {
     "service": "hub.commands.service",
     "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
+    "rollups": "hub.commands.rollups",
     "voice": "hub.commands.voice",
     "backup": "hub.commands.data",
     "restore": "hub.commands.data",

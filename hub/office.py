@@ -66,7 +66,7 @@ async def serve_office(
     )
     app.extensions[EXTENSION].watchman.pair = tls.pair if tls is not None else None
     password = renew_login(data, clock) if demo else None
-    jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs = [*standard_jobs(store, data, site_path, site.history), voice_tests(site, data), vaccinations(site, data)]
     jobs.append(
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
     )

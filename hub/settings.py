@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from device_profiles import load
+from device_profiles import load, vocabulary
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
@@ -103,7 +103,7 @@ def load_site(path: Path) -> Site:
         links=links,
         page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
-        history=file.history,
+        history=_history(file.history, path),
         journal=file.journal,
         rules=file.rule,
         packs=msgspec.structs.replace(
@@ -341,6 +341,18 @@ def _check_windows(spans: Windows, path: Path, key: str) -> int:
     for at, span in enumerate(found):
         _span(span, path, key if isinstance(spans, str) else f"{key}[{at}]")
     return len(found)
+
+
+def _history(history: History, path: Path) -> History:
+    """Checked: what is kept for a time of its own is a word, and not one of the traces."""
+    words = vocabulary.quantities()
+    for name in history.keep:
+        key = f"history.keep.{name}"
+        if name not in words:
+            raise Refusal(path, key, "no such quantity", value=name, right=nearest(name, list(words)))
+        if words[name].trace:
+            raise Refusal(path, key, "says who went where", value=name, right="history.trace_days, for all of its kind")
+    return history
 
 
 def _span(text: str, path: Path, key: str) -> str:

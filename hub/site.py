@@ -58,14 +58,30 @@ class Packs(Strict, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
+Days = Annotated[int, Meta(ge=0, le=36_500)]
+
+
+class Keep(Strict, frozen=True, kw_only=True):
+    """For how many days readings of a quantity stay, and their figures by minute and hour; 0 = for ever."""
+
+    raw_days: Days = 0
+    minute_days: Days = 0
+    hour_days: Days = 0
+
+
 class History(Strict, frozen=True, kw_only=True):
-    """Where readings are kept for years. The token stands in a file of mode 0600, never here."""
+    """Where readings are kept for years, and how long. The token stands in a file of mode 0600, never here."""
 
     store: Literal["duckdb", "influxdb", "victoriametrics"] = "duckdb"
     url: str = ""
     org: str = ""
     bucket: str = ""
     token_file: str = ""
+    trace_days: Annotated[int, Meta(ge=1, le=365)] = 30  # passages and chips: PIPL, article 19
+    raw_days: Days = 0
+    minute_days: Days = 0
+    hour_days: Days = 0
+    keep: dict[str, Keep] = {}  # by quantity, instead of the three above
 
 
 class JournalSpace(Strict, frozen=True, kw_only=True):

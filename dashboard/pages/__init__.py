@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from dashboard import aside
 from dashboard.pages import (
     acts,
     alarm_health,
@@ -50,6 +51,7 @@ PAGES: tuple[Blueprint, ...] = (
     history.bp,
     briefing.bp,
     more.bp,
+    aside.bp,
     app.bp,
     plan.bp,
 )
