@@ -38,6 +38,10 @@ _SIREN = {
 }
 _SIREN_LOST = Label(zh="警笛未能确认鸣响", en="siren ordered, and not confirmed")
 _TEST = Label(zh="通道测试：收到即表示这个通道正常", en="channel test: receiving this shows that the channel works")
+_DRILL_RESPONSE = Label(
+    zh="这是每日测试：请确认收到，不必出警。再次报警时即为真实报警。",
+    en="This is the daily test: acknowledge it, nobody need go. If it is told once more, it is real.",
+)
 _NONE = Label(zh="", en="")
 
 News = Callable[[LinkChange], Awaitable[None]]
@@ -189,8 +193,9 @@ class Announcer:
             zone_name=self._zones[row.zone].name if row.zone in self._zones else _NONE,
             value_text=_value(row.quantity, row.value),
             done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
-            response=rule.response if rule else None,
+            response=_DRILL_RESPONSE if row.drill else rule.response if rule else None,
             note=msgspec.json.decode(row.note, type=Label) if row.note else None,
+            drill=row.drill,
             to=to,
             page=(self._people.link(row) if row.person else "") or self._page(row.number),
         )
@@ -213,7 +218,8 @@ class Announcer:
 
     def _title(self, row: Row) -> Label:
         rule = self._rules.get(row.rule)
-        return rule.title if rule else Label(zh=row.rule, en=row.rule)
+        title = rule.title if rule else Label(zh=row.rule, en=row.rule)
+        return Label(zh=f"演练：{title.zh}", en=f"Drill: {title.en}") if row.drill else title
 
     def _source(self, source: str) -> Label:
         if source in self._devices:

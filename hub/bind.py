@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from device_profiles import vocabulary
 from hub.days import Days
 from hub.debounce import Debounce
+from hub.drill import Drills, Failed, Overdue
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch, VoiceWatch
 from hub.instance import Instance
@@ -105,7 +106,9 @@ class Bound:
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
         self.listening: dict[str, list[Instance]] = {}  # device -> the alarms that orders to it matter to
         self._zones = site.zones_by_id()
-        self._make = Maker(site, self.lists, now, self.days)
+        self.drills: Drills = old.drills if old is not None else Drills()
+        self.tested: list[str] = []  # zones that are to be tested each day
+        self._make = Maker(site, self.lists, now, self.days, self.drills)
         for device in self.profiles.values():
             self._add_channels(device)
         for device in self.profiles.values():
@@ -239,7 +242,7 @@ class Bound:
             instance = Instance(rule, zone.id, question, zone=zone.id, siren=_sounds(rule, zone))
             instance = self._former.instance(instance, zone, zone.id)
             self.instances[instance.key] = instance
-            for device in members:
+            for device in members if rule.kind in KEEPERS or rule.kind == "vote" else ():
                 self.of_source[device.id].append(instance)
                 for quantity in {rule.quantity, rule.entered, rule.left} & set(device.profile.reading):
                     self._feed(self.channels[device.id, quantity], instance)
@@ -247,6 +250,8 @@ class Bound:
 
     def _of_zone(self, rule: Rule, zone: Zone, members: list[Device]) -> Question | None:
         """None where the zone has too few devices for the rule."""
+        if rule.kind in ("test-overdue", "test-failed"):
+            return self._of_tests(rule, zone)
         if rule.kind == "vote":
             voices = [self._make.voice(rule, self._place(device, zone)) for device in members]
             return Vote(rule, voices) if len(voices) >= rule.least else None
@@ -262,6 +267,14 @@ class Bound:
             return None
         ways = [series for name in (rule.entered, rule.left) for _, series in found[name]]
         return Balance(rule, ways, dict(found[rule.quantity]))
+
+    def _of_tests(self, rule: Rule, zone: Zone) -> Question | None:
+        """None where no alarm takes part in tests: there is nothing to be tested."""
+        if not any(each.zone == zone.id and each.rule.drill == "marks" for each in self.instances.values()):
+            return None
+        if zone.id not in self.tested:
+            self.tested.append(zone.id)
+        return Failed(self.drills, zone.id) if rule.kind == "test-failed" else Overdue(rule, self.drills, zone.id)
 
     def _add(self, instance: Instance, source: str) -> Instance:
         """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""

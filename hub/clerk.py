@@ -12,6 +12,8 @@ from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Entry, Flip, Order
 from hub.people import ALARM_ORDERS, do
+from hub.tester import ORDERS as TESTS
+from hub.tester import take
 
 
 class Done(NamedTuple):
@@ -30,6 +32,9 @@ def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
         return Done(desk.take(order, now))
     if order.kind in ("list-add", "list-remove"):
         return _list(order, bound, now)
+    if order.kind in TESTS:
+        done, stirred = take(order, bound, now)
+        return Done(done, stirred=stirred)
     if order.kind in ALARM_ORDERS:
         return _on_alarm(order, bound, now)
     return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from hub import tester
 from hub.alarm import FilterState, Truth
 from hub.bind import Bound, Channel
 from hub.clerk import carry_out
@@ -74,6 +75,8 @@ class Core:
             self._due_devices.set(watch, watch.due())
         for instance in self._due_alarms.pop(now):
             self._evaluate(instance, now)
+        for instance, flips in tester.tick(self._bound, now):
+            self._flipped(instance, flips, now)
         self._out.orders += self._desk.tick(now)
         self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
@@ -257,7 +260,7 @@ class Core:
         self._flipped(instance, instance.evaluate(now), now)
 
     def _flipped(self, instance: Instance, flips: Sequence[Flip], now: int) -> None:
-        self._out.flips += flips
+        self._out.flips += tester.mark(self._bound, instance, flips, now)
         if instance.changed:
             self._changed[instance] = None
         if instance.inner_changed:
@@ -298,6 +301,7 @@ class Core:
                 channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
                 if channel.debounce is not None:
                     channel.debounce.remember(reading)
+        self._bound.drills.recall(memory.drills)
         self._recall_health(memory, now)
         self._recall_alarms(memory, now)
         for order in memory.orders:
@@ -389,4 +393,5 @@ class Core:
         self._changed.clear()
         out.inner += [instance.inner() for instance in self._inner]
         self._inner.clear()
+        out.drills += self._bound.drills.told()
         return out

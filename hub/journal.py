@@ -17,7 +17,21 @@ from hub.flood import KEY, Flood, recalled
 from hub.isa import FLOOD
 from hub.journal_file import FILE, connect
 from hub.latest import Latest, recall
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Limit, Memory, Mute, Occurrence, Order, OrderState, Outcome
+from hub.outcome import (
+    Alarm,
+    Drill,
+    Entry,
+    Flip,
+    Health,
+    Inner,
+    Limit,
+    Memory,
+    Mute,
+    Occurrence,
+    Order,
+    OrderState,
+    Outcome,
+)
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
 from hub.route import speakers
@@ -118,6 +132,7 @@ class Journal:
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
             inner=self._all(Inner, "SELECT * FROM inner"),
+            drills=self._all(Drill, "SELECT *, max(at) FROM drill GROUP BY zone, state"),
         )
 
     def flood(self, now: int) -> Flood:
@@ -163,6 +178,7 @@ class Journal:
         self._put("sequence", outcome.sequences)
         self._put("rule_limit", outcome.limits)
         self._put("mute", outcome.mutes)
+        self._put("drill", outcome.drills)
         self._put("occurrence", outcome.occurrences, verb="INSERT", conflict=_OCCURRED)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)

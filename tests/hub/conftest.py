@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from device_profiles.types import Duration, JsonField, MqttCommand, MqttLink, MqttProfile
 from hub.core import Core
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
+from hub.outcome import Alarm, Drill, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, FaultKind, Label, LinkChange, LinkState, News, Quality, Reading, Value
 from hub.rules import Rule, load_rules
 from hub.site import Device, Devices, MqttBrokerLink, Siren, Site, Zone
@@ -88,6 +88,7 @@ class Kept:
         self.orders: dict[int, Order] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.inner: dict[str, Inner] = {}
+        self.drills: dict[tuple[str, int], Drill] = {}
         self.readings: list[Reading] = []
         self.faults: list[Fault] = []
         self.flips: list[Flip] = []
@@ -105,6 +106,7 @@ class Kept:
         self.occurrences |= {(row.key, row.occurrence): row for row in outcome.occurrences}
         self.orders |= {row.id: row for row in outcome.orders}
         self.inner |= {row.key: row for row in outcome.inner}
+        self.drills |= {(row.zone, row.at): row for row in outcome.drills}
         self.entries |= {(row.list, row.id): row for row in outcome.entries}
 
     def memory(self) -> Memory:
@@ -117,6 +119,7 @@ class Kept:
             orders=[row for row in self.orders.values() if row.state in (OrderState.REQUESTED, OrderState.SENT)],
             entries=list(self.entries.values()),
             inner=list(self.inner.values()),
+            drills=list(self.drills.values()),
         )
 
 
