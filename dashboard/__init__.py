@@ -8,18 +8,21 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, current_app, g, jsonify, render_template, request
+from flask import Flask, Request, current_app, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import headers, i18n, limit_words, menu, permissions, words
+from dashboard import headers, i18n, limit_words, menu, permissions, place_words, words
+from dashboard.dog_csv import MOST_BYTES as MOST_FILE
+from dashboard.dogs import grouped
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, limits, mutes
+from dashboard.pages import PAGES, briefing, dog_files, limits, mutes
 from dashboard.plan import drawing
 from dashboard.users import open_office
 from dashboard.words import RuleText, Words
@@ -31,6 +34,16 @@ MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a com
 KEY_FILE = "office.key"
 
 __all__ = ["create_app"]
+
+
+class Asked(Request):
+    """A request. One address takes a whole file; everywhere else a comment is the longest thing."""
+
+    def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
+        """As Flask's own."""
+        super().__init__(environ, populate_request, shallow)
+        if self.path == dog_files.UPLOAD:
+            self.max_content_length = MOST_FILE + MOST_BYTES
 
 
 def create_app(
@@ -127,6 +140,7 @@ def _in_words(code: int) -> str:
 
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
+    app.request_class = Asked
     limits.init(app)
     for function in (
         words.quantity,
@@ -152,6 +166,14 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
+        verdicts=place_words.VERDICTS,
+        verdict_text=place_words.verdict,
+        drills=place_words.DRILLS,
+        sirens=place_words.SIRENS,
+        directions=place_words.DIRECTIONS,
+        closed_hours=place_words.closed_hours,
+        vaccinations=place_words.VACCINATIONS,
+        grouped=grouped,
         menu=menu.entries,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )

@@ -15,6 +15,7 @@ from dashboard.journal_view import JournalView, OrderDesk
 from dashboard.plan import Drawing
 from dashboard.sessions import Signed
 from dashboard.words import Words
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.store import Bucket
 from hub.site import Site
@@ -27,6 +28,9 @@ class HistoryReader(Protocol):
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> Sequence[Bucket]:
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Row]:
+        """The newest `limit` states or events of [since, until), newest first."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,15 @@ from dashboard.pages import (
     auth,
     briefing,
     devices,
+    dog_files,
+    dogs,
+    gates,
     health,
     limits,
     more,
     mutes,
     now,
+    water,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -25,6 +29,10 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    gates.bp,
+    water.bp,
+    dog_files.bp,
+    dogs.bp,
     devices.bp,
     api.bp,
     health.bp,

@@ -100,6 +100,7 @@ def ask(name: str, command: str) -> str:
         proof=now - me().proved > sessions.PROOF_MS,
         situation=gather(office()),
         longest=LONGEST_REASON,
+        back=_back(device),
     )
 
 
@@ -112,13 +113,21 @@ def do(name: str, command: str) -> Response:
     reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
     if wanted.caution == "ask" and (problem := _not_yet(reason)):
         flash(problem)
-        return redirect(url_for("devices.ask", name=device.id, command=command))
+        came = {"from": "gates"} if request.form.get("from") == "gates" else {}
+        return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
     expires_ms = int(wanted.expires * 1000)
     number = put_from_form(
         "command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason
     )
     note("command", me().name, f"order {number}: {device.id} {command}; {reason}")
-    return redirect(url_for("devices.one", name=device.id, _anchor="orders"))
+    return redirect(_back(device))
+
+
+def _back(device: Device) -> str:
+    """Where the order was asked for, and where its outcome shows."""
+    if request.values.get("from") == "gates":
+        return url_for("gates.page", _anchor=f"gate-{device.id}")
+    return url_for("devices.one", name=device.id, _anchor="orders")
 
 
 def find(name: str) -> Device:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
-VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
+VALUES |= {"chip": "156000000000101", "rule": "noise-limit", "key": "above", "zone": "square"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {"auth.login", "auth.sign_in", "files.static", "files.icon", "health.healthz", "health.metrics"}
 SIGNED = {"briefing.page", "briefing.ack", "briefing.accept"}  # the signature in the address is login and form token
@@ -62,10 +62,19 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "acts.reset",
         "acts.mute",
         "acts.unmute",
+        "acts.verdict",
         "devices.do",
         "limits.change",
         "mutes.mute",
         "mutes.end",
+        "water.begin",
+        "water.end",
+        "dogs.save",
+        "dogs.lost",
+        "dogs.found",
+        "dogs.remove",
+        "dog_files.check",
+        "dog_files.do",
     }
 
 
