@@ -1,4 +1,4 @@
-"""The register of dogs: found by any spelling, changed by orders, owners for managers only, sightings that are no track."""
+"""The register of dogs: found by any spelling, changed by orders, owners for managers, sightings that are no track."""
 
 from typing import TYPE_CHECKING
 

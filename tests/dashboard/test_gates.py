@@ -53,7 +53,7 @@ def test_held_and_forced_stand_on_top(admin: "Browser", field: "Field") -> None:
 
 
 def test_passages_tell_no_name_and_no_card(admin: "Browser", field: "Field", history: "ListHistory") -> None:
-    """A mark of four characters instead: the same at one gate on one day, another at the next gate and on the next day."""
+    """A mark of four characters instead: the same at one gate on one day, another at the next gate and the next day."""
     field.all_well()
     for gate in ("gate-north", "gate-east"):
         for ago in (1_000, 2_000, 20 * 3_600_000):
