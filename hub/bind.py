@@ -18,7 +18,7 @@ from hub.kinds.vote import Vote
 from hub.own import SOURCE, Own
 from hub.reading import Kind, Reading
 from hub.route import VOICE
-from hub.rule import KEEPERS, ZONED, Rule
+from hub.rule import KEEPERS, TESTS, ZONED, Rule
 from hub.rules import covers
 from hub.site import Device, Site, Zone
 from hub.truth import Event, LinkDown, Question, Series
@@ -242,7 +242,7 @@ class Bound:
             instance = Instance(rule, zone.id, question, zone=zone.id, siren=_sounds(rule, zone))
             instance = self._former.instance(instance, zone, zone.id)
             self.instances[instance.key] = instance
-            for device in members if rule.kind in KEEPERS or rule.kind == "vote" else ():
+            for device in () if rule.kind in TESTS else members:
                 self.of_source[device.id].append(instance)
                 for quantity in {rule.quantity, rule.entered, rule.left} & set(device.profile.reading):
                     self._feed(self.channels[device.id, quantity], instance)
@@ -250,7 +250,7 @@ class Bound:
 
     def _of_zone(self, rule: Rule, zone: Zone, members: list[Device]) -> Question | None:
         """None where the zone has too few devices for the rule."""
-        if rule.kind in ("test-overdue", "test-failed"):
+        if rule.kind in TESTS:
             return self._of_tests(rule, zone)
         if rule.kind == "vote":
             voices = [self._make.voice(rule, self._place(device, zone)) for device in members]

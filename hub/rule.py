@@ -36,9 +36,8 @@ RuleKind: TypeAlias = Literal[
     "test-failed",
 ]
 KEEPERS = frozenset({"balance", "discrepancy", "sequence"})  # kinds whose questions remember something across a restart
-ZONED = frozenset(
-    {"vote", "balance", "test-overdue", "test-failed"}
-)  # kinds that look at a whole zone: their alarms are the zone's
+TESTS = frozenset({"test-overdue", "test-failed"})  # kinds that ask about the tests of a zone
+ZONED = frozenset({"vote", "balance"}) | TESTS  # kinds that look at a whole zone: their alarms are the zone's
 
 
 class Story(Strict, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from hub.kinds.expression import compiled
 from hub.outcome import Memory, Order, Outcome
 from hub.reading import Kind, Label, LinkChange, LinkState, News, Reading, Value
 from hub.route import VOICE
+from hub.rule import TESTS
 from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
 from hub.site_voice import LogSpec
@@ -85,7 +86,7 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
 def _companions(rule: Rule, story: Story) -> list[Rule]:
     """A rule about tests needs another one that takes part in them: whatever is not as at the story's beginning."""
     word = vocabulary.find(rule.quantity)
-    if rule.kind not in ("test-overdue", "test-failed") or word is None:
+    if rule.kind not in TESTS or word is None:
         return []
     states = [state for state in word.quantity.states if state != values(story.series)[0]]
     return [replace(rule, id="seen", kind="state", states=states, within=0.0, drill="marks", when="zone-closed")]

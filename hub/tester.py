@@ -14,10 +14,9 @@ from hub.drill import LONGEST_S, SHORTEST_S, SOUNDS, WITHHELD, shortened
 from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Drill, Flip, Order
-from hub.rule import ms
+from hub.rule import TESTS, ms
 
 ORDERS = ("drill", "drill-end")
-TESTS = ("test-overdue", "test-failed")
 OVER = "the test is over"
 _Told = tuple[Instance, list[Flip]]
 
