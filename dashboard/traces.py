@@ -17,7 +17,7 @@ from dashboard.office import Office
 from hub.batches import Row
 from hub.history.store import StoreError
 from hub.reading import Value
-from hub.retention import KEEP_TRACES_MS
+from hub.keeping import KEEP_TRACES_MS
 
 LOG = logging.getLogger("zhian.office")
 MARK = 4  # characters: enough to see the same card twice at a gate, too few to be a number

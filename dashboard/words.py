@@ -111,6 +111,7 @@ REASONS = {
         "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
     ),
     "not-set": lazy_gettext("nothing was set there"),
+    "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
 }
 FAULTS = {

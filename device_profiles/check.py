@@ -134,6 +134,9 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
         raise Refusal(path, key, "a tag needs `scheme` and `code`", right=right)
 
 
+MOST_GATE_S = 10.0  # an order to open that is older is for somebody else
+
+
 def _check_commands(profile: Profile, path: Path) -> None:
     for name, command in profile.command.items():
         key = f"command.{name}.confirm"
@@ -141,6 +144,9 @@ def _check_commands(profile: Profile, path: Path) -> None:
         if span is not None and not 0 < span.min <= span.default <= span.max:
             right = "0 < min <= default <= max: without seconds of its own an order takes the default"
             raise Refusal(path, f"command.{name}.seconds", "cannot be given", value=span.default, right=right)
+        if "gate" in command.confirm and command.expires > MOST_GATE_S:
+            right = f"at most {MOST_GATE_S:g}: nobody stands at the gate any more"
+            raise Refusal(path, f"command.{name}.expires", "is too long for a gate", value=command.expires, right=right)
         if not command.confirm:
             raise Refusal(path, key, "a command says which reading confirms it", right='as confirm = { gate = "open" }')
         for quantity_name, state in command.confirm.items():

@@ -263,6 +263,9 @@ class Field:
             seconds=order.seconds,
             order_id=str(order.id),
             expires=order.expires,
+            issued=order.issued,
+            device=device.id,
+            now=self._clock.now(),
             topic=topic,
         )
 

@@ -13,6 +13,8 @@ import msgspec
 from hub import batches
 from hub.history.store import HistoryStore
 from hub.journal import FILE as JOURNAL
+from hub.keeping import KEEP_TRACES_MS as KEEP_TRACES_MS
+from hub.keeping import TRACES as TRACES
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -26,9 +28,6 @@ CHUNK = 2_000
 BUSY_S = 30.0  # the hub commits hundreds of times a second, and comes first
 PAUSE_S = 0.01  # between two chunks, for the hub's writer
 
-TRACES = ("passage", "chip")
-"""Who went where is sensitive personal information (PIPL, article 28): kept KEEP_TRACES_MS, then really gone."""
-KEEP_TRACES_MS = 30 * DAY_MS
 STEADY_MS = 20 * HOUR_MS
 LEAP_MS = 2 * DAY_MS
 BEHIND_MS = MINUTE_MS

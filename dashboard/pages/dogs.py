@@ -26,7 +26,7 @@ from device_profiles.iso11784 import parse_any, remark, understand
 from hub.kennel import LOST
 from hub.outcome import OrderState
 from hub.reading import Label
-from hub.retention import KEEP_TRACES_MS
+from hub.keeping import KEEP_TRACES_MS
 
 bp = Blueprint("dogs", __name__, url_prefix="/dogs")
 EXPIRES_MS = 24 * 3600 * 1000

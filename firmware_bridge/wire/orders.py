@@ -15,11 +15,21 @@ Understood: TypeAlias = tuple[str, float | None]
 
 
 def action(
-    profile: Profile, command: str, *, seconds: float | None = None, order_id: str, expires: int, topic: str = ""
+    profile: Profile,
+    command: str,
+    *,
+    seconds: float | None = None,
+    order_id: str,
+    expires: int,
+    issued: int | None = None,
+    device: str = "",
+    now: int | None = None,
+    topic: str = "",
 ) -> Action:
-    """What to send for `command`. `expires`: ms since 1970, told to the device with the order's id (MQTT).
+    """What to send for `command`. `issued`, `expires`: ms since 1970, told to the device with id and `device` (MQTT).
 
-    `seconds` None is the profile's default. `topic`: the device's orders topic. Raises ValueError, in clear words.
+    `seconds` None is the profile's default. `topic`: the device's orders topic; a broker keeps it no longer than it is
+    good from `now` on. Raises ValueError, in clear words.
     """
     if command not in profile.command:
         known = ", ".join(profile.command) or "no command at all"
@@ -30,10 +40,13 @@ def action(
     if isinstance(profile, SerialProfile):
         return bytes.fromhex(profile.command[command].bytes)
     order = profile.command[command]
-    payload: dict[str, object] = {**order.payload, "id": order_id, "expires": expires}
+    payload: dict[str, object] = {**order.payload, "id": order_id}
+    payload |= {name: value for name, value in (("device", device), ("issued", issued)) if value}
+    payload["expires"] = expires
     if lasting is not None:
         payload["seconds"] = lasting
-    return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(order.expires))
+    left = order.expires if now is None else min(order.expires, max(1.0, (expires - now) / 1000))
+    return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(left))
 
 
 def read(profile: Profile, action: Action) -> Understood | None:

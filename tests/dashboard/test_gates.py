@@ -114,7 +114,7 @@ def test_an_order_from_here_comes_back_here(admin: "Browser", field: "Field") ->
 
 
 def test_fifty_presses_are_one_order(app: "Flask", field: "Field", new_browser: "Callable[[Flask], Browser]") -> None:
-    """A double click, or a proxy that sends the form again: one move. (Fault matrix, row 65.)"""
+    """A double click, or a proxy that sends the form again: one move."""
     field.all_well()
     browser = new_browser(app)
     session = browser.enter("manager")
