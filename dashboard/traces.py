@@ -16,8 +16,8 @@ import msgspec
 from dashboard.office import Office
 from hub.batches import Row
 from hub.history.store import StoreError
-from hub.reading import Value
 from hub.keeping import KEEP_TRACES_MS
+from hub.reading import Value
 
 LOG = logging.getLogger("zhian.office")
 MARK = 4  # characters: enough to see the same card twice at a gate, too few to be a number

@@ -23,10 +23,10 @@ from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow, may
 from dashboard.traces import traces
 from device_profiles.iso11784 import parse_any, remark, understand
+from hub.keeping import KEEP_TRACES_MS
 from hub.kennel import LOST
 from hub.outcome import OrderState
 from hub.reading import Label
-from hub.keeping import KEEP_TRACES_MS
 
 bp = Blueprint("dogs", __name__, url_prefix="/dogs")
 EXPIRES_MS = 24 * 3600 * 1000
