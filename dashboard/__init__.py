@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Request, current_app, g, jsonify, render_template, request
-from flask_wtf.csrf import CSRFProtect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import headers, i18n, limit_words, menu, permissions, place_words, words
+from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.dogs import grouped
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, dog_files, limits, mutes
+from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
 from dashboard.plan import drawing
+from dashboard.setup import Setup
 from dashboard.users import open_office
+from dashboard.vault import Vault
+from dashboard.watchman import Watchman
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
 from hub.rules import load_rules
@@ -53,11 +55,13 @@ def create_app(
     *,
     history: HistoryReader,
     secure_cookies: bool = False,
+    hsts: bool | None = None,
     rules: Iterable[RuleText] | None = None,
 ) -> Flask:
     """The application for a site and its data folder. `rules`: by default those that come with Zhian.
 
     `secure_cookies`: the page is reached by TLS only; cookies then carry `__Host-` and Secure.
+    `hsts` (as `secure_cookies`): browsers are told to stay with TLS; they then forgive no unknown certificate.
     """
     app = Flask("dashboard", static_folder=None)
     app.config.update(
@@ -72,30 +76,38 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=MOST_BYTES,
         MAX_FORM_PARTS=50,
     )
-    app.extensions[EXTENSION] = Office(
+    known = load_rules(site, Path("site.toml")) if rules is None else rules
+    app.extensions[EXTENSION] = _parts(site, data, clock, history, known, secure=secure_cookies)
+    i18n.init(app, secure=secure_cookies)
+    permissions.init(app)
+    headers.init(app, hsts=secure_cookies if hsts is None else hsts)
+    for page in PAGES:
+        app.register_blueprint(page)
+    app.extensions["csrf"].exempt(briefing.bp)  # the signature in its address is its form token
+    _say_errors(app)
+    _furnish(app)
+    return app
+
+
+def _parts(
+    site: Site, data: Path, clock: Clock, history: HistoryReader, rules: Iterable[RuleText], *, secure: bool
+) -> Office:
+    engine = open_office(data)
+    return Office(
         site=site,
         data=data,
         clock=clock,
-        words=Words(
-            site, {rule.id: rule for rule in (load_rules(site, Path("site.toml")) if rules is None else rules)}
-        ),
+        words=Words(site, {rule.id: rule for rule in rules}),
         drawing=drawing(site),
         view=JournalView(data / FILE),
         desk=OrderDesk(data / FILE),
         history=history,
-        users=open_office(data),
-        secure=secure_cookies,
+        users=engine,
+        setup=Setup(engine),
+        vault=Vault(_key(data)),
+        watchman=Watchman(engine, data, clock),
+        secure=secure,
     )
-    i18n.init(app, secure=secure_cookies)
-    csrf = CSRFProtect(app)  # before permissions: a form without its token is refused whoever sends it
-    permissions.init(app)
-    headers.init(app, secure=secure_cookies)
-    for page in PAGES:
-        app.register_blueprint(page)
-    csrf.exempt(briefing.bp)  # the signature in its address is its form token
-    _say_errors(app)
-    _furnish(app)
-    return app
 
 
 def _say_errors(app: Flask) -> None:
@@ -118,8 +130,8 @@ def _say_errors(app: Flask) -> None:
         )
         return render_template("error.html", code=503, message=message), 503
 
-    @app.errorhandler(OperationalError)
-    def no_room(error: OperationalError) -> tuple[Response | str, int]:
+    @app.errorhandler(DBAPIError)
+    def no_room(error: DBAPIError) -> tuple[Response | str, int]:
         current_app.logger.warning("users: %s", error.orig)
         if request.path.startswith("/api/"):
             return jsonify(error="nothing can be stored", code=507), 507
@@ -130,7 +142,9 @@ def _say_errors(app: Flask) -> None:
 def _in_words(code: int) -> str:
     known = {
         400: gettext("This form is too old or did not come from this page. Go back and try again."),
-        403: gettext("Your role may not do this."),
+        403: gettext("Your role may not do this.")
+        if not office().setup.needed()
+        else gettext("This installation has no administrator yet. Its console shows a token for the page /setup."),
         404: gettext("There is no such page."),
         413: gettext("That is too long."),
         429: gettext("Too many tries. Wait a moment."),
@@ -174,7 +188,12 @@ def _furnish(app: Flask) -> None:
         closed_hours=place_words.closed_hours,
         vaccinations=place_words.VACCINATIONS,
         grouped=grouped,
+        service_name=service.name_of,
         menu=menu.entries,
+        audit_event=audit_words.audit_event,
+        field_process=machine.field_process,
+        ended_lately=machine.ended_lately,
+        thinned=machine.thinned,
         once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
     )
 
@@ -187,6 +206,7 @@ def _furnish(app: Flask) -> None:
             "clock_speed": office().clock.speed,
             "signed": getattr(g, "signed", None),
             "zone_mutes": mutes.banner(),
+            "out_of_service": service.banner(),
         }
 
 

@@ -21,11 +21,13 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from dashboard import sessions
+from dashboard.front import Front
 from dashboard.headers import ALWAYS
 from dashboard.live import LOOK_S, Change, Listener, Watcher
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import cookie_name
-from dashboard.users import Role
+from dashboard.permissions import cookie_name, owes_factor
+from dashboard.roles import Role
+from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
 THREADS = 8
@@ -36,6 +38,8 @@ MOST_A_SESSION, MOST_STREAMS = 8, 1000
 MOST_SERIES = 200
 BLOCKED_S = 30.0  # a page that takes nothing for so long is cut off
 STOP_S = 5.0
+RENEW_S = 10.0  # how often it is looked whether the certificate was replaced
+TOO_OFTEN = "请求过于频繁，请稍候再试。 Too many requests. Wait a moment.\n".encode()
 # A duty screen that signs itself out would hide alarms: for roles that can move nothing, an open page keeps the
 # session (12 h at most). Managers and administrators are signed out after 30 idle minutes, open page or not.
 STAY = {Role.VIEWER, Role.GUARD}
@@ -57,6 +61,7 @@ class OfficeApp:
         """Starts nothing: the tasks begin with the ASGI lifespan."""
         self._office: Office = app.extensions[EXTENSION]
         self._wsgi = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
         self._closing = False
         self.failure: BaseException | None = None  # set when a task that must live for ever has died
@@ -65,9 +70,15 @@ class OfficeApp:
         """One ASGI connection."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http" and scope["path"] == "/stream":
+        if scope["type"] != "http":
+            return
+        self._front.place(scope)
+        wait_s = self._front.wait_s(scope, asyncio.get_running_loop().time())
+        if wait_s:
+            await _answer(send, 429, wait_s)
+        elif scope["path"] == "/stream":
             await self._stream(scope, receive, send)
-        elif scope["type"] == "http":
+        else:
             await self._wsgi(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
 
     def close_streams(self) -> None:
@@ -147,6 +158,8 @@ class OfficeApp:
         signed = await asyncio.to_thread(sessions.find, self._office.users, token, now, touch=False) if token else None
         if signed is None:
             return 401, ""
+        if owes_factor(self._office.site, signed):
+            return 403, ""
         mine = Counter(listener.session for listener in self._listeners)[signed.digest]
         if mine >= MOST_A_SESSION or len(self._listeners) >= MOST_STREAMS or self._closing:
             return 429, ""
@@ -175,10 +188,16 @@ class OfficeApp:
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
 
-async def serve(asgi: OfficeApp, listener: socket.socket, on_started: Callable[[int], None] | None = None) -> None:
+async def serve(
+    asgi: OfficeApp,
+    listener: socket.socket,
+    on_started: Callable[[int], None] | None = None,
+    *,
+    tls: Tls | None = None,
+) -> None:
     """Serve on a listening socket until cancelled, or until SIGTERM where nobody else handles it.
 
-    `on_started` is told the port. X-Forwarded-* headers are not believed: delays go by the real address.
+    `on_started` is told the port. X-Forwarded-* headers are believed of proxies only that the site file names.
     """
     config = uvicorn.Config(
         asgi,  # uvicorn's own ASGI types
@@ -189,8 +208,23 @@ async def serve(asgi: OfficeApp, listener: socket.socket, on_started: Callable[[
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=int(STOP_S),
+        ssl_context_factory=(lambda _config, _default: tls.context) if tls is not None else None,
     )
     server = _Server(config, asgi, on_started)
+    renewals = [_renew(tls)] if tls is not None else []
+    async with _tasks(*renewals):
+        await _until_stopped(server, listener)
+    if asgi.failure is not None:
+        raise asgi.failure
+
+
+async def _renew(tls: Tls) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        await asyncio.to_thread(tls.look)
+
+
+async def _until_stopped(server: "_Server", listener: socket.socket) -> None:
     with _term(server):
         running = asyncio.ensure_future(server.serve([listener]))
         try:
@@ -199,8 +233,6 @@ async def serve(asgi: OfficeApp, listener: socket.socket, on_started: Callable[[
             server.should_exit = True
             await running  # STOP_S at most
             raise
-    if asgi.failure is not None:
-        raise asgi.failure
 
 
 class _Server(uvicorn.Server):
@@ -266,9 +298,10 @@ async def _hang_up(receive: Receive, listener: Listener) -> None:
     listener.end("gone")
 
 
-async def _answer(send: Send, status: int) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": _headers()})
-    await send({"type": "http.response.body", "body": b""})
+async def _answer(send: Send, status: int, wait_s: int = 0) -> None:
+    later = [(b"retry-after", b"%d" % wait_s), (b"content-type", b"text/plain; charset=utf-8")] if wait_s else []
+    await send({"type": "http.response.start", "status": status, "headers": [*_headers(), *later]})
+    await send({"type": "http.response.body", "body": TOO_OFTEN if wait_s else b""})
 
 
 def _events(change: Change | None) -> Iterator[tuple[str, object]]:

@@ -1,8 +1,12 @@
 """Reads from the journal what a situation is made of. The one place where the Now page's queries stand."""
 
+from collections.abc import Iterable
+
+from dashboard import site_plan
 from dashboard.journal_view import Happening, Told
 from dashboard.office import Office
 from dashboard.situation import Facts, Situation, siren_token, situation
+from hub.firstout import Group, look
 from hub.outcome import Order, OrderState
 
 MOST_OPEN = 200  # more open alarms than this are a flood: the count is right, the list stops
@@ -23,6 +27,8 @@ def gather(office: Office) -> Situation:
         sirens=sirens(office, [one for some in told.values() for one in some]),
         acks=_acks(office, happenings),
         mutes=office.view.mutes(now),
+        dragged=site_plan.places(office.users),
+        services=office.view.services(),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
 
@@ -31,6 +37,12 @@ def sirens(office: Office, told: list[Told]) -> dict[str, Order]:
     """The orders that the sirens' announcements became, by token."""
     tokens = [siren_token(office.site, one) for one in told if one.voice == "siren"]
     return office.view.orders_by_token(tokens) if tokens else {}
+
+
+def first_outs(office: Office, happenings: Iterable[Happening]) -> dict[int, Group]:
+    """By number: the alarms that each came with, and which of them came first."""
+    links = {device.id: device.link for device in office.site.devices().values()}
+    return look(office.view.rows, (happening.raised for happening in happenings), links)
 
 
 def today(office: Office) -> tuple[int, int | None]:

@@ -1,16 +1,18 @@
 """The headers that every response carries, errors and files included, and the files themselves."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, abort, request, send_from_directory, url_for
 
+from dashboard.office import office
 from dashboard.permissions import Permission, allow
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 ALWAYS = {
     "Content-Security-Policy": POLICY,
@@ -40,6 +42,18 @@ def icon() -> Response:
     return send_from_directory(FILES, "icon.svg")
 
 
+@bp.get("/.well-known/security.txt")
+@allow(Permission.OPEN)
+def security_txt() -> Response:
+    """Whom to tell of a hole in this installation (RFC 9116), where the site file names somebody."""
+    contact = office().site.web.contact
+    if not contact:
+        abort(404)
+    until = datetime.fromtimestamp(office().clock.now() / 1000, UTC) + timedelta(days=180)
+    lines = [f"Contact: {contact}", f"Expires: {until:%Y-%m-%dT%H:%M:%SZ}", "Preferred-Languages: zh, en"]
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
+
+
 @cache
 def digest(name: str) -> str:
     """Changes when the file does."""
@@ -51,7 +65,7 @@ def asset(name: str) -> str:
     return url_for("files.static", name=name, v=digest(name))
 
 
-def init(app: Flask, *, secure: bool) -> None:
+def init(app: Flask, *, hsts: bool) -> None:
     """Put the headers on."""
     app.register_blueprint(bp)
     app.jinja_env.globals["asset"] = asset
@@ -60,7 +74,7 @@ def init(app: Flask, *, secure: bool) -> None:
     def put_on(response: Response) -> Response:
         for name, value in ALWAYS.items():
             response.headers[name] = value
-        if secure:
+        if hsts:
             response.headers["Strict-Transport-Security"] = HSTS
         if request.endpoint != "files.static" or response.status_code >= 400:
             response.headers["Cache-Control"] = "no-store"

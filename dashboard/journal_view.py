@@ -7,7 +7,7 @@ that refuses any other write. Rows become the shared structs here; what they mea
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import msgspec
 
 from hub import batches
 from hub.drill import is_drill
-from hub.outcome import Health, Limit, Mute, Occurrence, Order
+from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
 
@@ -93,7 +93,11 @@ class JournalView:
             self._open.clear()
         self._mine = threading.local()
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:  # Any: what SQLite takes
+    def rows(
+        self,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any] = (),  # Any: what SQLite takes
+    ) -> list[sqlite3.Row]:
         """The rows of one SELECT."""
         try:
             return self._connection().execute(sql, parameters).fetchall()
@@ -182,6 +186,15 @@ class JournalView:
     def mutes_before(self, limit: int) -> list[Mute]:
         """The newest mutes, newest first, whether they hold or not."""
         return [to_struct(Mute, row) for row in self.rows("SELECT * FROM mute ORDER BY at DESC LIMIT ?", (limit,))]
+
+    def services(self) -> list[Service]:
+        """What is out of service, longest first."""
+        return [to_struct(Service, row) for row in self.rows("SELECT * FROM service WHERE ended IS NULL ORDER BY at")]
+
+    def services_before(self, limit: int) -> list[Service]:
+        """The newest, newest first, whether they have ended or not."""
+        rows = self.rows("SELECT * FROM service ORDER BY at DESC LIMIT ?", (limit,))
+        return [to_struct(Service, row) for row in rows]
 
     def not_in_history(
         self, device: str, quantity: str, since: int, *, everything: bool = False

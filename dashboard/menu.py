@@ -33,8 +33,12 @@ MENU = (
     Entry("dogs.page", lazy_gettext("Dogs")),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
-    Entry("limits.page", lazy_gettext("Limits"), Permission.MANAGE),
+    Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("plan.edit", lazy_gettext("Site plan"), Permission.MANAGE),
+    Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
+    Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
+    Entry("service.page", lazy_gettext("Out of service")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

@@ -14,6 +14,9 @@ from sqlalchemy.engine import Engine
 from dashboard.journal_view import JournalView, OrderDesk
 from dashboard.plan import Drawing
 from dashboard.sessions import Signed
+from dashboard.setup import Setup
+from dashboard.vault import Vault
+from dashboard.watchman import Watchman
 from dashboard.words import Words
 from hub.batches import Row
 from hub.clock import Clock
@@ -45,6 +48,9 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     desk: OrderDesk
     history: HistoryReader
     users: Engine
+    setup: Setup
+    vault: Vault
+    watchman: Watchman
     secure: bool
 
     def close(self) -> None:

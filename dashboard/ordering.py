@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from flask import request
 
+from dashboard.asking import note, noted
 from dashboard.office import me, office
 from hub.outcome import Order
 
@@ -22,7 +23,12 @@ def put_from_form(
     occurrence: int | None = None,
     text: str = "",
 ) -> int:
-    """The order's number. The same form sent twice (its `token`) is one order; another person's form never is."""
+    """The order's number. The same form sent twice (its `token`) is one order; another person's form never is.
+
+    What cannot be written into the audit trail is not ordered: a page that has not noted it yet has it noted here.
+    """
+    if not noted():
+        note(kind, me().name, " ".join(part for part in (target, command, text) if part))
     now = office().clock.now()
     once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
     return office().desk.put(

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from dashboard.users import Table
+from dashboard.tables import Table
 
 DRAFT_MS = 3600 * 1000  # a file that was checked and not imported is kept so long
 

@@ -1,40 +1,28 @@
 """Which role may ask for which page: every view says it with `@allow`, and a view that says nothing is shut.
 
-Runs before every request: finds the session, and answers 401, 403 or the login page where that is not enough.
+Runs before every request: finds who asks (a session, or a program's token on the API), wants each form's token, and
+answers 401, 403 or the login page where that is not enough.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TypeVar
 
 from flask import Flask, abort, current_app, g, redirect, request, url_for
+from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
-from dashboard import sessions
+from dashboard import audit, clients, sessions
 from dashboard.office import office
-from dashboard.users import Role, audit
+from dashboard.roles import Permission as Permission
+from dashboard.roles import Role
+from dashboard.sessions import Signed
+from hub.site import Site
+from hub.site_web import SecondFactor
 
 V = TypeVar("V", bound=Callable[..., object])
 
-
-class Permission(StrEnum):
-    """What a view needs."""
-
-    OPEN = "open"  # nobody in particular: login page, style sheets, /healthz
-    SEE = "see"
-    ACKNOWLEDGE = "acknowledge"  # acknowledge and comment
-    COMMAND = "command"  # move gates, switch relays
-    MANAGE = "manage"  # limits of rules, mutes of zones
-    ADMINISTER = "administer"  # users, the audit trail
-
-
-NEEDS = {
-    Permission.SEE: Role.VIEWER,
-    Permission.ACKNOWLEDGE: Role.GUARD,
-    Permission.COMMAND: Role.MANAGER,
-    Permission.MANAGE: Role.MANAGER,
-    Permission.ADMINISTER: Role.ADMIN,
-}
+BEFORE_SETUP = {"setup.page", "setup.make", "files.static"}
+BEFORE_FACTOR = {"factor.page", "factor.enrol", "auth.account", "auth.logout"}
 
 
 def allow(permission: Permission) -> Callable[[V], V]:
@@ -50,7 +38,7 @@ def allow(permission: Permission) -> Callable[[V], V]:
 def may(permission: str) -> bool:
     """Whether who asks may do that: for showing a button or not."""
     signed = getattr(g, "signed", None)
-    return signed is not None and signed.role.rank >= NEEDS[Permission(permission)].rank
+    return signed is not None and Permission(permission) in signed.grants
 
 
 def cookie_name(*, secure: bool) -> str:
@@ -58,19 +46,53 @@ def cookie_name(*, secure: bool) -> str:
     return "__Host-zhian" if secure else "zhian"
 
 
+def owes_factor(site: Site, signed: Signed) -> bool:
+    """Whether the site asks for a second factor of this role, and the person has none yet."""
+    match site.web.second_factor:
+        case SecondFactor.EVERYBODY:
+            return not signed.factor
+        case SecondFactor.MANAGERS:
+            return not signed.factor and signed.role not in (Role.VIEWER, Role.GUARD)
+    return False
+
+
 def init(app: Flask) -> None:
-    """Put the guard at the door of every view."""
+    """Put the guard at the door of every view. A form without its token is refused whoever sends it."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # but not before it is known who asks
+    csrf = CSRFProtect(app)
+
+    def form_token() -> None:
+        if not g.bearer:  # a program with a token of its own sends no forms, and no browser sends its token
+            csrf.protect(apply_exemptions=True)
+
+    app.before_request(_identify)
+    app.before_request(form_token)
     app.before_request(_guard)
     app.jinja_env.globals["may"] = may
 
 
-def _guard() -> Response | None:
-    g.signed = None
-    token = request.cookies.get(cookie_name(secure=office().secure))
+def _identify() -> None:
+    """A bearer's token counts on the API alone, and then no cookie does."""
+    g.signed, g.bearer = None, False
+    if office().setup.needed():
+        if request.endpoint not in BEFORE_SETUP:
+            abort(403)
+        return
+    now = sessions.real_now(office().clock)
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and request.path.startswith("/api/"):
+        g.signed = clients.find(office().users, token.strip(), now)
+        g.bearer = g.signed is not None
+        if not g.bearer:
+            abort(401)
+        return
+    token = request.cookies.get(cookie_name(secure=office().secure), "")
     if token:
         # A page that refreshes itself is not a sign that somebody is there.
-        alive = request.headers.get("X-Refresh") is None
-        g.signed = sessions.find(office().users, token, sessions.real_now(office().clock), touch=alive)
+        g.signed = sessions.find(office().users, token, now, touch=request.headers.get("X-Refresh") is None)
+
+
+def _guard() -> Response | None:
     if request.endpoint is None:
         return None  # 404 and 405 tell nothing
     permission = getattr(current_app.view_functions[request.endpoint], "permission", None)
@@ -81,6 +103,8 @@ def _guard() -> Response | None:
     if permission is None or not may(permission):
         _note_denied()
         abort(403)
+    if not g.bearer and request.endpoint not in BEFORE_FACTOR and owes_factor(office().site, g.signed):
+        return redirect(url_for("factor.page")) if request.method == "GET" else abort(403)
     return None
 
 
@@ -92,7 +116,7 @@ def _sign_in() -> Response:
 
 
 def _note_denied() -> None:
-    audit(
+    audit.append(
         office().users,
         at=office().clock.now(),
         actor=g.signed.name if g.signed else "",

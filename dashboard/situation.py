@@ -4,7 +4,7 @@ Pure: nothing here reads a file or asks for the time. The sentence "all watched,
 silence, a dead cable and a hub that does not answer all forbid it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -14,7 +14,7 @@ from dashboard.words import Words
 from hub.flood import KEY as FLOOD
 from hub.muted import WAITING
 from hub.noise import NoiseLimits
-from hub.outcome import Health, Mute, Order
+from hub.outcome import Health, Mute, Order, Service
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 
@@ -23,7 +23,7 @@ Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved",
 
 
 class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that nobody watches: a device without word, or an alarm that is muted."""
+    """Something that nobody watches: a device without word, an alarm that is muted, what is out of service."""
 
     source: str
     name: Label
@@ -116,6 +116,17 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return sum(need.unacked for need in self.needs)
 
     @property
+    def urgent(self) -> Need | None:
+        """The P1 alarm that nobody has acknowledged and that takes the screen, or None."""
+        first = self.needs[0] if self.needs else None
+        return first if first and first.unacked and first.happening.severity == "P1" else None
+
+    @property
+    def urgent_count(self) -> int:
+        """How many P1 alarms nobody has acknowledged: the page sounds while there are any."""
+        return sum(need.unacked and need.happening.severity == "P1" for need in self.needs)
+
+    @property
     def flood(self) -> bool:
         """More alarms come than people can follow."""
         return any(need.happening.key == FLOOD for need in self.needs)
@@ -137,6 +148,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     sirens: Mapping[str, Order]  # by token
     acks: Mapping[tuple[str, int | None], Order]  # not yet taken, by alarm key and occurrence
     mutes: list[Mute] = []
+    dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
+    services: list[Service] = []
+
+    @property
+    def out(self) -> frozenset[str]:
+        """Devices and alarms that are out of service."""
+        return frozenset(row.target for row in self.services)
 
 
 def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1.0) -> Situation:
@@ -145,7 +163,11 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
     fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, speed)
     needs = sorted((_need(site, words, facts, happening) for happening in facts.open), key=_urgency)
     visible = [need for need in needs if not need.happening.hidden]
-    unwatched = [*_without_word(site, facts.health), *_muted(words, facts.open)]
+    unwatched = [
+        *_out_of_service(site, words, facts.services),
+        *_without_word(site, facts.health, facts.out),
+        *_muted(words, facts.open),
+    ]
     return Situation(
         now=now,
         hub_age_ms=age,
@@ -156,16 +178,23 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
         links_down=[
             health.source for health in facts.health.values() if health.kind == "link" and health.state != "up"
         ],
-        places=_places(site, visible, unwatched, hub_fresh=fresh),
+        places=_places(site, facts.dragged, visible, unwatched, hub_fresh=fresh),
         figures=list(_figures(site, facts, now, hub_fresh=fresh)),
-        devices_ok=sum(why_blind(device, facts.health, hub_fresh=fresh) is None for device in site.devices().values()),
+        devices_ok=sum(
+            why_blind(device, facts.health, facts.out, hub_fresh=fresh) is None for device in site.devices().values()
+        ),
         devices=len(site.devices()),
         mutes=facts.mutes,
     )
 
 
-def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
-    """Why this device is not watching, or None. A device that is silent by nature watches while its cable is up."""
+def why_unwatched(device: Device, health: Mapping[str, Health], out: Collection[str] = ()) -> Why | None:
+    """Why this device is not watching, or None. A device that is silent by nature watches while its cable is up.
+
+    `out`: what is out of service.
+    """
+    if device.id in out:
+        return "out-of-service"
     link, own = health.get(device.link), health.get(device.id)
     if link is None:
         return "no-word"
@@ -178,14 +207,34 @@ def why_unwatched(device: Device, health: Mapping[str, Health]) -> Why | None:
     return None if own.state == "ok" else "silent"
 
 
-def why_blind(device: Device, health: Mapping[str, Health], *, hub_fresh: bool) -> Why | None:
+def why_blind(
+    device: Device, health: Mapping[str, Health], out: Collection[str] = (), *, hub_fresh: bool
+) -> Why | None:
     """The same, and while the hub is silent no device watches, whatever was last written of it."""
-    return why_unwatched(device, health) or (None if hub_fresh else "hub")
+    return why_unwatched(device, health, out) or (None if hub_fresh else "hub")
 
 
-def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatched]:
+def _out_of_service(site: Site, words: Words, services: Iterable[Service]) -> Iterable[Unwatched]:
+    """Said as such, whether an alarm of it is active or not."""
+    devices = site.devices()
+    for row in services:
+        rule, _, rest = row.target.partition("/")
+        source = rest.partition("/")[0] or row.target
+        zone = devices[source].zone if source in devices else source if source in site.zones_by_id() else ""
+        yield Unwatched(
+            source=source,
+            name=words.rule(rule) if rest else words.source(source),
+            zone=zone,
+            why="out-of-service",
+            since=row.at,
+            detail=f"{row.actor}: {row.reason}",
+        )
+
+
+def _without_word(site: Site, health: Mapping[str, Health], out: Collection[str]) -> Iterable[Unwatched]:
     for device in site.devices().values():
-        if (why := why_unwatched(device, health)) is None:
+        why = why_unwatched(device, health, out)
+        if why is None or why == "out-of-service":
             continue
         about = health.get(device.link if why == "link-down" else device.id)
         yield Unwatched(
@@ -200,12 +249,12 @@ def _without_word(site: Site, health: Mapping[str, Health]) -> Iterable[Unwatche
 
 def _muted(words: Words, happenings: Iterable[Happening]) -> Iterable[Unwatched]:
     for happening in happenings:
-        if happening.hidden in ("shelved", "out-of-service"):
+        if happening.hidden == "shelved":
             yield Unwatched(
                 source=happening.source,
                 name=words.rule(happening.rule),
                 zone=happening.zone,
-                why="shelved" if happening.hidden == "shelved" else "out-of-service",
+                why="shelved",
                 until=happening.shelved_until,
             )
 
@@ -257,7 +306,14 @@ def _urgency(need: Need) -> tuple[str, bool, bool, int]:
     return (need.happening.severity, not need.unacked, not need.active, need.happening.raised)
 
 
-def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fresh: bool) -> list[Place]:
+def _places(
+    site: Site,
+    dragged: Mapping[str, tuple[float, float]],
+    needs: list[Need],
+    unwatched: list[Unwatched],
+    *,
+    hub_fresh: bool,
+) -> list[Place]:
     blind = {one.zone for one in unwatched}
     places = []
     for zone in site.zones:
@@ -266,7 +322,7 @@ def _places(site: Site, needs: list[Need], unwatched: list[Unwatched], *, hub_fr
             Place(
                 zone=zone.id,
                 name=zone.name,
-                at=zone.at,
+                at=dragged.get(zone.id, zone.at),
                 severity=min((need.happening.severity for need in here), default=""),
                 count=len(here),
                 unacked=any(need.unacked for need in here),
@@ -284,7 +340,7 @@ def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable
             if quantity not in device.profile.reading:
                 continue
             reading = facts.latest.get((device.id, quantity))
-            alive = why_blind(device, facts.health, hub_fresh=hub_fresh) is None
+            alive = why_blind(device, facts.health, facts.out, hub_fresh=hub_fresh) is None
             yield KeyValue(
                 device=device.id,
                 quantity=quantity,

@@ -98,6 +98,7 @@ REASONS = {
     "not-said": lazy_gettext("could not be said"),
     "already-under-way": lazy_gettext("the same order is under way, number"),
     "seconds-out-of-range": lazy_gettext("not for so many seconds"),
+    "text-out-of-range": lazy_gettext("a text is wanted, of so many characters"),
     "occurrence-over": lazy_gettext("that time is over already"),
     "no-reason": lazy_gettext("it needs a reason"),
     "rejected": lazy_gettext("not possible"),
@@ -113,6 +114,8 @@ REASONS = {
     "not-set": lazy_gettext("nothing was set there"),
     "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
+    "already-out-of-service": lazy_gettext("it is out of service already, by"),
+    "not-out-of-service": lazy_gettext("it is not out of service by itself"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -147,11 +150,14 @@ ORDER_KINDS = {
     "drill": lazy_gettext("Test"),
     "drill-end": lazy_gettext("End of the test"),
     "verdict": lazy_gettext("What it was"),
+    "out-of-service": lazy_gettext("Out of service"),
+    "in-service": lazy_gettext("Back in service"),
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
     "guard": lazy_gettext("guard"),
     "manager": lazy_gettext("manager"),
+    "auditor": lazy_gettext("auditor"),
     "admin": lazy_gettext("administrator"),
 }
 

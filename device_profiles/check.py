@@ -13,6 +13,7 @@ from device_profiles.types import (
     FrameField,
     JsonField,
     ModbusProfile,
+    MqttCommand,
     MqttProfile,
     Profile,
     RegisterField,
@@ -147,6 +148,14 @@ def _check_commands(profile: Profile, path: Path) -> None:
         if "gate" in command.confirm and command.expires > MOST_GATE_S:
             right = f"at most {MOST_GATE_S:g}: nobody stands at the gate any more"
             raise Refusal(path, f"command.{name}.expires", "is too long for a gate", value=command.expires, right=right)
+        taken = (
+            {*command.payload, "id", "device", "issued", "expires", "seconds"}
+            if isinstance(command, MqttCommand)
+            else set()
+        )
+        if isinstance(command, MqttCommand) and command.text is not None and command.text.key in taken:
+            problem, right = "stands in the message already", f"another key than {', '.join(sorted(taken))}"
+            raise Refusal(path, f"command.{name}.text.key", problem, value=command.text.key, right=right)
         if not command.confirm:
             raise Refusal(path, key, "a command says which reading confirms it", right='as confirm = { gate = "open" }')
         for quantity_name, state in command.confirm.items():

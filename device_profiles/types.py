@@ -230,6 +230,13 @@ class Duration(_Strict, frozen=True, kw_only=True):
     per_second: float = 1.0
 
 
+class Speech(_Strict, frozen=True, kw_only=True):
+    """The command takes a text that the device speaks: `key` of its message, at most `most` characters."""
+
+    most: Annotated[int, Meta(ge=8, le=1000)]
+    key: str = "text"
+
+
 class _Command(_Strict, frozen=True, kw_only=True):
     """`confirm`: quantity -> state that proves it, seen within `within` s. `expires`: not sent later than so many s."""
 
@@ -270,9 +277,10 @@ class SerialCommand(_Command, frozen=True, kw_only=True):
 
 
 class MqttCommand(_Command, frozen=True, kw_only=True):
-    """Publish this JSON object on the orders topic; the hub adds `id`, `expires` (ms since 1970) and `seconds`."""
+    """Publish this JSON object on the orders topic; the hub adds `id`, `expires` (ms since 1970), `seconds`, a text."""
 
     payload: dict[str, str | int | float | bool]
+    text: Speech | None = None
 
 
 # --- [[sample]] ----------------------------------------------------------------------------------------------
@@ -292,6 +300,7 @@ class Sample(_Strict, frozen=True, kw_only=True):
     fault: FaultKind | None = None
     command: str = ""
     seconds: float | None = None
+    text: str = ""
     sends: str = ""
 
 
@@ -377,3 +386,9 @@ PROFILE_OF_LINK: dict[str, type[ModbusProfile] | type[SerialProfile] | type[Mqtt
     "serial": SerialProfile,
     "mqtt": MqttProfile,
 }
+
+
+def speech_of(profile: Profile, command: str) -> Speech | None:
+    """What a command of this profile says of the text that it takes; None: it takes none, or there is no such."""
+    found = profile.command.get(command)
+    return found.text if isinstance(found, MqttCommand) else None

@@ -130,6 +130,14 @@ class Link(Protocol):
 
 
 @runtime_checkable
+class Laned(Protocol):
+    """A link whose ordinary messages can be left where they are, while the urgent ones are taken."""
+
+    def hold(self, held: bool) -> None:
+        """The last ordinary list is not durable yet, and no other is to be brought; or it is, and they go on."""
+
+
+@runtime_checkable
 class Broker(Protocol):
     """A link whose other end keeps messages for others, and may throw some away."""
 

@@ -21,8 +21,11 @@ from hub.flood import Flood
 from hub.journal import SIREN, Journal
 from hub.muted import digest_title, item_ends
 from hub.outbox import Row, VoiceState
+from hub.outcome import Service
 from hub.own import SOURCE as HUB
 from hub.reading import Label, LinkChange, LinkState, Value
+from hub.reminder import listed
+from hub.reminder import title as reminder_title
 from hub.route import VOICE
 from hub.rules import Rule
 from hub.site import Site
@@ -155,6 +158,8 @@ class Announcer:
     def _compose(self, rows: Sequence[Row]) -> Announcement:
         """One row as it is, or many as a digest."""
         first = rows[0]
+        if first.listing:
+            return self._listed(first)
         if len(rows) == 1 and not first.withheld:
             return self._announcement(first)
         muted = dict.fromkeys(row.zone for row in rows if row.withheld and row.zone in self._zones)
@@ -166,6 +171,27 @@ class Announcer:
             time=self._time(first.at), site_name=self._site.name, page=self._page(None),
             items=digest.lines(rows, self._item, self._title, self._source),
         )  # fmt: skip
+
+    def _listed(self, row: Row) -> Announcement:
+        """The daily list of what is out of service."""
+        found = listed(row.listing)
+        return Announcement(
+            id=f"{self._site.id}-{row.flip}-{row.kind}", kind="digest", site=self._site.id, rule="",
+            title=reminder_title(len(found)), severity=row.severity, source="", zone="", occurrence=0,
+            at=row.at, value=None, time=self._time(row.at), site_name=self._site.name, page=self._page(None),
+            items=tuple(self._service(each) for each in found),
+        )  # fmt: skip
+
+    def _service(self, row: Service) -> Label:
+        rule, _, rest = row.target.partition("/")
+        source = self._source(rest.partition("/")[0] or row.target)
+        known = self._rules.get(rule) if rest else None
+        zh, en = (f" · {known.title.zh}", f" · {known.title.en}") if known else ("", "")
+        since = self._time(row.at)[:-3]
+        return Label(
+            zh=f"{source.zh}{zh}，{since} 起，{row.actor}：{row.reason}",
+            en=f"{source.en}{en}, since {since}, {row.actor}: {row.reason}",
+        )
 
     def _announcement(self, row: Row) -> Announcement:
         word = vocabulary.find(row.quantity) if row.quantity else None
@@ -194,6 +220,7 @@ class Announcer:
             value_text=_value(row.quantity, row.value),
             done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
             response=_DRILL_RESPONSE if row.drill else rule.response if rule else None,
+            first_out=self._first_out(row),
             note=msgspec.json.decode(row.note, type=Label) if row.note else None,
             drill=row.drill,
             to=to,
@@ -217,9 +244,22 @@ class Announcer:
         )
 
     def _title(self, row: Row) -> Label:
-        rule = self._rules.get(row.rule)
-        title = rule.title if rule else Label(zh=row.rule, en=row.rule)
+        title = self._named(row.rule)
         return Label(zh=f"演练：{title.zh}", en=f"Drill: {title.en}") if row.drill else title
+
+    def _named(self, name: str) -> Label:
+        rule = self._rules.get(name)
+        return rule.title if rule else Label(zh=name, en=name)
+
+    def _first_out(self, row: Row) -> Label | None:
+        """Which of the alarms that came together came first."""
+        if row.group is None:
+            return None
+        first, others = row.group.first, row.group.others
+        if first.id == row.number:
+            return Label(zh=f"首发报警，其后 60 秒内另有 {others} 条", en=f"first-out; {others} more within 60 s")
+        title, source, at = self._named(first.rule), self._source(first.source), self._time(first.raised)[-8:]
+        return Label(zh=f"首发：{at} {title.zh} · {source.zh}", en=f"first-out: {at} {title.en} · {source.en}")
 
     def _source(self, source: str) -> Label:
         if source in self._devices:

@@ -30,7 +30,7 @@ BACKUPS = "backups"
 NEW_ENOUGH_MS = 600_000  # a snapshot this young is taken as it is, instead of another one being made
 
 # What is made anew at each start, or is in the archive in another form.
-_SKIPPED_NAMES = frozenset({"lock", "history.sock", SNAPSHOTS, BACKUPS, "tty"})
+_SKIPPED_NAMES = frozenset({"lock", "history.sock", "reserve", "processes.json", SNAPSHOTS, BACKUPS, "tty"})
 _SKIPPED_ENDS = ("-wal", "-shm", "-journal", ".wal", ".part", ".tmp", ".new", ".log", ".tar.gz", ".pid")
 _STAGING = ".zhian-"
 

@@ -5,16 +5,17 @@ They are numbered one by one all the same (`seq`); the view `reading` of schema.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from hub.reading import Quality, Reading, Value
 
 _pack = msgspec.json.Encoder().encode
+WIDEST_GAP, MOST_TOGETHER = 8, 100  # of a thinned row: numbers without a reading cost five bytes each
 
 
-class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A Reading as it lies in the file; its quality is a word that a store need not understand."""
 
     device: str
@@ -39,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
-_unpacked = msgspec.json.Decoder(list[_Packed | None]).decode
+_unpacked = msgspec.json.Decoder(list[Packed | None]).decode
 _readings = msgspec.json.Decoder(list[Reading | None]).decode
 
 
@@ -106,6 +107,38 @@ def forget(db: sqlite3.Connection, quantities: Sequence[str], before: int, limit
     return gone
 
 
+def thin(db: sqlite3.Connection, found: Sequence[sqlite3.Row], stays: Callable[[Packed], bool]) -> int:
+    """Take out of these batches, which follow each other, what does not stay; returns how many readings went.
+
+    In the caller's transaction. They are written anew, close together: a row that only shrinks frees no page.
+    """
+    numbered = [(number, each) for row in found for number, each in enumerate(_unpack(row[1], row[3]), row[1])]
+    kept = [(number, each) for number, each in numbered if each is not None and stays(each)]
+    gone = sum(each is not None for _, each in numbered) - len(kept)
+    if gone:
+        db.execute("DELETE FROM batch WHERE last BETWEEN ? AND ?", (found[0][0], found[-1][0]))
+        db.executemany("INSERT INTO batch VALUES (?, ?, ?, ?)", map(_together, _near(kept)))
+    return gone
+
+
+def _near(kept: Iterable[tuple[int, Packed]]) -> Iterator[list[tuple[int, Packed]]]:
+    """Runs of readings that share a row: so many that a row is not long, with gaps that cost less than a row."""
+    run: list[tuple[int, Packed]] = []
+    for number, each in kept:
+        if run and (number - run[-1][0] > WIDEST_GAP or len(run) >= MOST_TOGETHER):
+            yield run
+            run = []
+        run.append((number, each))
+    if run:
+        yield run
+
+
+def _together(run: Sequence[tuple[int, Packed]]) -> tuple[int, int, int, str]:
+    first, last, by_number = run[0][0], run[-1][0], dict(run)
+    text = _pack([by_number.get(number) for number in range(first, last + 1)]).decode()
+    return last, first, max(each.rx for _, each in run), text
+
+
 def _holding(db: sqlite3.Connection, names: tuple[str, ...], before: int, limit: int) -> list[int]:
     """Batches that may hold such a reading: a batch is never older than what was read in it."""
     found = []
@@ -130,13 +163,13 @@ def to_reading(row: Row) -> Reading:
     )
 
 
-def _unpack(number: int, text: str) -> list[_Packed | None]:
+def _unpack(number: int, text: str) -> list[Packed | None]:
     try:
         return _unpacked(text)
     except msgspec.MsgspecError as error:
         raise sqlite3.DatabaseError(f"batch {number} is damaged: {error}") from error
 
 
-def _row(number: int, packed: _Packed) -> Row:
+def _row(number: int, packed: Packed) -> Row:
     detail = _pack(packed.detail).decode() if packed.detail is not None else None
     return Row(number, packed.device, packed.quantity, packed.ts, packed.rx, packed.value, packed.quality, detail)

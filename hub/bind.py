@@ -15,6 +15,7 @@ from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
+from hub.outcome import Memory, Service
 from hub.own import SOURCE, Own
 from hub.reading import Kind, Reading
 from hub.route import VOICE
@@ -64,6 +65,14 @@ class Channel:
         self.events: list[Instance] = []
         self.families: list[Family] = []
 
+    def recall(self, reading: Reading, now: int) -> None:
+        """What was last read before the start `now`."""
+        self.series.ts, self.series.value = min(reading.ts, now), reading.value
+        if self.debounce is not None:
+            self.debounce.remember(reading)
+        for instance in self.keepers:
+            instance.question.remember(reading, now)
+
     def kept(self, item: Reading, now: int) -> list[Instance]:
         """The keepers hear of it; those whose count has to be kept now."""
         return [instance for instance in self.keepers if instance.feed(item, now)]
@@ -101,6 +110,7 @@ class Bound:
         names = {name for rule in rules for name in (rule.unless_in, rule.only_in) if name}
         self.lists: dict[str, set[str]] = {name: set() for name in names}
         self.lists |= self._former.lists
+        self.services: dict[str, Service] = old.services if old is not None else {}  # what is out of service, by target
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
@@ -121,6 +131,14 @@ class Bound:
             self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
         self._former = Former(site, now)  # nothing is handed over after the start
 
+    def recall(self, memory: Memory) -> None:
+        """The lists, tests and services that people left."""
+        for entry in memory.entries:
+            if entry.present:
+                self.lists.setdefault(entry.list, set()).add(entry.id)
+        self.drills.recall(memory.drills)
+        self.services.update({row.target: row for row in memory.services})
+
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""
         if key in self.instances:
@@ -136,7 +154,25 @@ class Bound:
         instance = family.member(value)
         if instance.key not in self.instances:
             family.members[value] = instance = self._add(instance, source)
+            if self.out_of_service(instance):
+                instance.withhold()
         return instance
+
+    def out_of_service(self, instance: Instance) -> bool:
+        """True while this alarm, or the device that it is about, is out of service."""
+        return bool(self.services) and (instance.key in self.services or instance.source in self.services)
+
+    def shift(self, gap: int, now: int) -> None:
+        """The clock was set by `gap` ms to `now`, or the machine slept: no time has passed for anything here."""
+        watches: list[DeviceWatch | LinkWatch] = [*self.devices.values(), *self.links.values()]
+        for watch in watches:
+            watch.shift(gap)
+            watch.written = min(watch.written, now)
+        for channel in self.channels.values():
+            channel.series.rx += gap
+            channel.series.ts = min(channel.series.ts, now)
+        for instance in self.instances.values():
+            instance.shift(gap, now)
 
     def learn(self, rule: str, why: str) -> None:
         """What the hub has found out about itself; the alarm is to be evaluated after that."""

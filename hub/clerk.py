@@ -1,4 +1,4 @@
-"""Hands an order to whom it concerns: a device's desk, an alarm, or one of the lists.
+"""Hands an order to whom it concerns: a device's desk, an alarm, what is out of service, or one of the lists.
 
 Pure. What an alarm makes of it stands in hub.people, how a command goes on in hub.desk; `hub.core` writes what is told.
 """
@@ -10,19 +10,20 @@ from hub.bind import Bound
 from hub.desk import Desk
 from hub.instance import Instance
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Entry, Flip, Order
+from hub.outcome import Entry, Flip, Order, Service
 from hub.people import ALARM_ORDERS, do
+from hub.service import BACK, OUT, put_back, take_out
 from hub.tester import ORDERS as TESTS
 from hub.tester import take
 
 
 class Done(NamedTuple):
-    """The order as it is now (REQUESTED: to be dispatched), and what it did: to one alarm, to a list, to many."""
+    """The order as it is now (REQUESTED: to be dispatched), and what it did: to alarms, lists, what is in service."""
 
     order: Order
-    instance: Instance | None = None
-    flips: Sequence[Flip] = ()
+    moved: Sequence[tuple[Instance, Sequence[Flip]]] = ()
     entries: Sequence[Entry] = ()
+    services: Sequence[Service] = ()
     stirred: Sequence[Instance] = ()  # to be asked again
 
 
@@ -37,6 +38,9 @@ def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
     if order.kind in TESTS:
         done, stirred = take(order, bound, now)
         return Done(done, stirred=stirred)
+    if order.kind in (OUT, BACK):
+        done, services, moved = (take_out if order.kind == OUT else put_back)(order, bound, now)
+        return Done(done, moved, services=services)
     if order.kind in ALARM_ORDERS:
         return _on_alarm(order, bound, now)
     return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind))
@@ -58,7 +62,7 @@ def _on_alarm(order: Order, bound: Bound, now: int) -> Done:
     if instance is None:
         return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_ALARM, order.target))
     done, flips = do(order, instance, now)
-    return Done(done, instance, flips)
+    return Done(done, [(instance, flips)])
 
 
 def _list(order: Order, bound: Bound, now: int) -> Done:

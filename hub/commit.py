@@ -1,7 +1,8 @@
 """Group commit: every task that waits while one transaction is being written shares the next one.
 
-Bounded without a queue of ours: each link waits for its own list before it reads on. A full disk is waited out (and
-nothing is acknowledged meanwhile); any other storage error ends the process, for a fresh open is the only safe cure.
+Bounded without a queue of ours: each link waits for its own list before it reads on. On a full disk it writes on what
+the reserve gives back, and then waits (nothing is acknowledged meanwhile); any other storage error ends the process:
+a fresh open is the only safe cure.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ from typing import TypeAlias, TypeVar
 from firmware_bridge.raw import Redelivery
 from hub.journal import Journal
 from hub.outcome import Outcome
+from hub.scarce import Space
 
 LOG = logging.getLogger("zhian.journal")
 DISK_FULL_PAUSE_S = 1.0
 _PASSES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)  # primary codes: SQLite's extended ones carry more in bits 8 on
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the second: the WAL's index could not grow
 T = TypeVar("T")
 _Waiting: TypeAlias = "tuple[Outcome, Sequence[Redelivery], int, asyncio.Future[None]]"
 
@@ -25,9 +28,11 @@ _Waiting: TypeAlias = "tuple[Outcome, Sequence[Redelivery], int, asyncio.Future[
 class Committer:
     """Writes for many tasks through the journal's one thread. `run` must be running."""
 
-    def __init__(self, journal: Journal) -> None:
-        """The journal is used from the committer's thread alone from now on."""
-        self._journal = journal
+    def __init__(self, journal: Journal, space: Space | None = None) -> None:
+        """The journal is used from the committer's thread alone from now on, and so is `space`."""
+        self._journal, self._space = journal, space or Space()
+        self.refused = False  # the disk, or another writer, has said no, and it is tried again
+        self.scarce = asyncio.Event()  # set when a part of the reserve had to be given back
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
@@ -48,14 +53,22 @@ class Committer:
 
         `work` must leave nothing behind when it fails: it is one transaction, or one statement at a time.
         """
+        loop = asyncio.get_running_loop()
         while True:
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._journal)
+                done = await loop.run_in_executor(self._thread, work, self._journal)
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode in _NO_ROOM and await loop.run_in_executor(self._thread, self._space.give):
+                    self.scarce.set()
+                    continue
                 if error.sqlite_errorcode & 0xFF not in _PASSES:
                     raise
+                self.refused = True
                 LOG.error("journal cannot be written (%s): nothing is acknowledged until it can", error)
                 await asyncio.sleep(DISK_FULL_PAUSE_S)
+            else:
+                self.refused = False
+                return done
 
     async def run(self) -> None:
         """Write what waits, for ever. Raises sqlite3.Error on a storage fault other than a full disk."""

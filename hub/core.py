@@ -22,6 +22,7 @@ from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Qu
 from hub.recalled import withdrawn
 from hub.rule import ms
 from hub.rules import Rule
+from hub.service import reminder, settle
 from hub.site import Site
 from hub.truth import Series
 
@@ -41,6 +42,7 @@ class Core:
         self._desk = Desk(self._bound.profiles, self._bound.links)
         self._now = now
         self._out = Outcome()
+        self._reminded = memory.reminded  # of what is out of service
         self._gone: dict[str, Alarm] = {}  # rows of alarms without a rule or a device, in case these come back
         self._changed: dict[Instance, None] = {}
         self._inner: dict[Instance, None] = {}  # whose question remembers something new
@@ -77,6 +79,9 @@ class Core:
             self._evaluate(instance, now)
         for instance, flips in tester.tick(self._bound, now):
             self._flipped(instance, flips, now)
+        if (due := reminder(self._bound, self._reminded, now)) is not None:
+            self._out.flips.append(due)
+            self._reminded = now
         self._out.orders += self._desk.tick(now)
         self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
@@ -133,6 +138,7 @@ class Core:
             if instance.key not in self._bound.instances:
                 self._withdraw(instance.row(now), instance.chapter, now)
         self._return(now)
+        self._serve(now)
         for watch in old.devices.values():
             self._due_devices.set(watch, None)
         for watch in self._bound.devices.values():
@@ -271,9 +277,10 @@ class Core:
 
     def _take(self, order: Order, now: int) -> None:
         done = carry_out(order, self._bound, self._desk, now)
-        if done.instance is not None:
-            self._flipped(done.instance, done.flips, now)
+        for instance, flips in done.moved:
+            self._flipped(instance, flips, now)
         self._out.entries += done.entries
+        self._out.services += done.services
         for instance in done.stirred:
             self._evaluate(instance, now)
         if done.order.state is OrderState.REQUESTED:
@@ -292,18 +299,14 @@ class Core:
     # --- start, time and the end of a step ------------------------------------------------------------------------
 
     def _recall(self, memory: Memory, now: int) -> None:
-        for entry in memory.entries:
-            if entry.present:
-                self._bound.lists.setdefault(entry.list, set()).add(entry.id)
+        self._bound.recall(memory)
         for reading in memory.latest:
             channel = self._bound.channels.get((reading.device, reading.quantity))
             if channel is not None:
-                channel.series.ts, channel.series.value = min(reading.ts, now), reading.value
-                if channel.debounce is not None:
-                    channel.debounce.remember(reading)
-        self._bound.drills.recall(memory.drills)
+                channel.recall(reading, now)
         self._recall_health(memory, now)
         self._recall_alarms(memory, now)
+        self._serve(now)
         for order in memory.orders:
             settled = after_stop(order, now)
             if settled.state is OrderState.REQUESTED:
@@ -340,7 +343,7 @@ class Core:
 
     def _withdraw(self, row: Alarm, chapter: Occurrence | None, now: int) -> None:
         self._gone[row.key] = row
-        if row.state != "normal" or row.filter != FilterState.OFF:
+        if row.state != "normal" or row.filter != FilterState.OFF or row.out_of_service:
             gone, closed, flip = withdrawn(row, chapter, now)
             self._out.alarms.append(gone)
             self._out.occurrences += [closed] if closed else []
@@ -353,6 +356,12 @@ class Core:
             instance = self._bound.instance(row.key, row.rule, row.source)
             if instance is not None:
                 instance.restore(self._gone.pop(row.key), None, now)
+
+    def _serve(self, now: int) -> None:
+        ended, moved = settle(self._bound, now)
+        self._out.services += ended
+        for instance, flips in moved:
+            self._flipped(instance, flips, now)
 
     def _clock(self, now: int) -> int:
         """Time as the core counts it. A clock that was set, or a machine that slept, counts towards no delay."""
@@ -367,18 +376,10 @@ class Core:
         return now
 
     def _shift(self, gap: int, now: int) -> None:
+        self._bound.shift(gap, now)
         for watch in self._bound.devices.values():
-            watch.shift(gap)
-            watch.written = min(watch.written, now)
             self._due_devices.set(watch, now)
-        for link in self._bound.links.values():
-            link.shift(gap)
-            link.written = min(link.written, now)
-        for channel in self._bound.channels.values():
-            channel.series.rx += gap
-            channel.series.ts = min(channel.series.ts, now)
         for instance in self._bound.instances.values():
-            instance.shift(gap, now)
             self._due_alarms.set(instance, now)
 
     def _finish(self, now: int) -> Outcome:

@@ -1,10 +1,12 @@
 """The open commands: which orders are on their way to which device, and which reading proves them done.
 
-Pure: `hub.core` says what happened; hub.order holds the table. At most one command of a name is open a device.
+Pure: `hub.core` says what happened; hub.order holds the table. At most one command of a name is open a device;
+of one that speaks a text, one of a text.
 """
 
 from msgspec.structs import replace
 
+from device_profiles.types import speech_of
 from hub.due import Due
 from hub.health import DOWN, LinkWatch
 from hub.order import MAY_HAVE_ACTED, OPEN, OrderEvent, OrderWord, objection, step_order
@@ -115,9 +117,11 @@ class Desk:
         objected = self._objection(order)
         if objected is not None:
             return objected
+        speaks = speech_of(self._devices[order.target].profile, order.command) is not None
         for other in self._open.values():
-            if (other.target, other.command) == (order.target, order.command):
-                return OrderWord.UNDER_WAY, str(other.id)
+            if (other.target, other.command) != (order.target, order.command) or (speaks and other.text != order.text):
+                continue  # a voice column says one thing after the other
+            return OrderWord.UNDER_WAY, str(other.id)
         return None
 
     def _objection(self, order: Order) -> tuple[OrderWord, str] | None:

@@ -5,9 +5,12 @@ It decides nothing. Everything here may be killed at any instruction: what was a
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from firmware_bridge.raw import Action, Arrival, Broker, Link, Redelivery, SendError, Trouble
+from device_profiles.types import speech_of
+from firmware_bridge.links.mqtt_lanes import is_urgent
+from firmware_bridge.raw import Action, Arrival, Broker, Laned, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.serials import Numbered
@@ -26,13 +29,18 @@ from hub.outbox import let_go
 from hub.outcome import Order, Outcome
 from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
+from hub.reserve import Reserve
 from hub.rules import Rule
 from hub.sayso import Sayso
+from hub.scarce import Space, spare
 from hub.site import Device, Site
 from hub.trial import TEST_VOICE, ended, too_late
 
 LOG = logging.getLogger("zhian.field")
 TICK_S = 1.0
+STUCK_S = (
+    60.0  # a step of the core that is not durable by then, and no full disk: its journal hangs. A slow card does not
+)
 INBOX_S = 0.05  # how often the orders table is looked at; part of press-to-relay time
 
 
@@ -40,9 +48,10 @@ class Field:
     """One site's field process, made of parts that were opened by the caller."""
 
     def __init__(
-        self, site: Site, rules: Mapping[str, Rule], core: Core, journal: Journal, links: Sequence[Link], clock: Clock
-    ) -> None:
-        """`journal` is open; `links` are not entered yet."""
+        self, site: Site, rules: Mapping[str, Rule], core: Core, journal: Journal, links: Sequence[Link], clock: Clock,
+        reserve: Reserve | None = None,
+    ) -> None:  # fmt: skip
+        """`journal` is open; `links` are not entered yet. Without a `reserve` a full disk is waited out."""
         self._site = site
         self._core = core
         self._journal = journal
@@ -50,9 +59,12 @@ class Field:
         self._devices = site.devices()
         self._decoders = _decoders(self._devices)
         self._clock = clock
-        self._committer = Committer(journal)
+        self._space = Space(reserve)
+        self._committer = Committer(journal, self._space)
         self._duty = DutyRoom(site, core, self._committer, self._take, journal.path.parent, clock)
-        self._inspector = Inspector(core, self._committer, self._take, journal.path.parent, clock, self._thrown_away)
+        self._inspector = Inspector(
+            core, self._committer, self._take, journal.path.parent, clock, self._thrown_away, self._space
+        )
         self._flood = journal.flood(clock.now())
         self._announcer = Announcer(
             site, rules, self._committer, self._links, clock, self._heard, self._duty.callees, lambda: self._flood
@@ -63,6 +75,11 @@ class Field:
         self._group: asyncio.TaskGroup
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
+        self._ticked = time.monotonic()
+
+    def well(self) -> bool:
+        """Whether the core's time goes on, or what holds it up is known, as a full disk is."""
+        return self._committer.refused or time.monotonic() - self._ticked < STUCK_S
 
     @property
     def site(self) -> Site:
@@ -89,11 +106,14 @@ class Field:
 
     async def _settle(self) -> None:
         """What the stop left open (orders under way, announcements, rules and devices that are gone) comes first."""
+        await self._inspector.measure()
         await self._committer.call(let_go)
         await self._take(self._core.begin(self._clock.now()))
 
-    async def rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
-        """Go on with another site file; the journal keeps `note` as what was reloaded last.
+    async def rebind(
+        self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: Callable[[Sequence[str]], str]
+    ) -> list[str]:
+        """Go on with another site file; returns the keys of the alarms that were withdrawn, whose `note` is kept.
 
         `links`: those of ours that go on without letting go of their cables, and new ones, not entered yet. A failure
         within ends the process: nothing is to go on that was changed by half.
@@ -101,9 +121,11 @@ class Field:
         await self._begun.wait()
         changing = self._group.create_task(self._rebind(site, rules, links, note), name="reload")
         await asyncio.wait([changing])
-        changing.result()
+        return changing.result()
 
-    async def _rebind(self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: str) -> None:
+    async def _rebind(
+        self, site: Site, rules: tuple[Rule, ...], links: Mapping[str, Link], note: Callable[[Sequence[str]], str]
+    ) -> list[str]:
         await self._close([link for name, link in self._links.items() if links.get(name) is not link])
         fresh = [link for name, link in links.items() if name not in self._links]
         # From here to the first await nobody else runs: a list of news is read by the old file or by the new one.
@@ -121,7 +143,13 @@ class Field:
         for new in fresh:
             self._begin(new)
         await self._take(outcome)
-        await self._committer.call(lambda journal: journal.remember("reloaded", note))
+        withdrawn = [flip.key for flip in outcome.flips if flip.event == "withdrawn"]
+        await self._committer.call(lambda journal: journal.remember("reloaded", note(withdrawn)))
+        return withdrawn
+
+    async def know(self, own: Mapping[str, str]) -> None:
+        """What somebody else has found out: id of a `self` rule -> why it is so, or empty."""
+        await self._take(self._core.know(own, self._clock.now()))
 
     @property
     def links(self) -> Mapping[str, Link]:
@@ -158,8 +186,41 @@ class Field:
                     news += self._read(link.id, item)
                 outcome = self._accept(news, self._clock.now())
                 wanted = self._sequences.receipts()
+                if self._space.scarce and not self._calls(arrivals, deliveries):
+                    await self._spare(link, outcome, deliveries, wanted)
+                    continue
                 await self._take(outcome, deliveries)
                 self._receipts.offer(wanted)  # never before it is durable
+
+    def _calls(self, arrivals: Sequence[Arrival | LinkChange], deliveries: Sequence[Redelivery]) -> bool:
+        """Messages of what lives hang on: taken in, and acknowledged, as long as there is a page left to write on."""
+        names = {item.device for item in arrivals if isinstance(item, Arrival)}
+        return bool(deliveries) and any(name in self._devices and is_urgent(self._devices[name]) for name in names)
+
+    async def _spare(
+        self, link: Link, outcome: Outcome, deliveries: list[Redelivery], wanted: list[tuple[str, int]]
+    ) -> None:
+        """There is no room for readings: their alarms are written, they themselves wait, or are not kept."""
+        later = spare(outcome, hold=bool(deliveries))
+        await self._take(outcome)
+        if not deliveries:
+            return
+        writing = self._group.create_task(self._write_later(link, later, deliveries, wanted), name=f"held {link.id}")
+        if isinstance(link, Laned):
+            link.hold(True)
+        else:
+            await asyncio.wait([writing])  # nothing more is asked for: nothing is acknowledged
+
+    async def _write_later(
+        self, link: Link, later: Outcome, deliveries: list[Redelivery], wanted: list[tuple[str, int]]
+    ) -> None:
+        while self._space.scarce:
+            self._inspector.room.clear()
+            await self._inspector.room.wait()
+        await self._take(later, deliveries)
+        self._receipts.offer(wanted)
+        if isinstance(link, Laned):
+            link.hold(False)
 
     def _accept(self, news: list[News], now: int) -> Outcome:
         outcome = self._core.accept(news, now)
@@ -199,9 +260,11 @@ class Field:
     async def _tick(self) -> None:
         while True:
             now = self._clock.now()
-            if missed := self._sequences.tick(now):
+            # not while messages are held: a device's count must not be durable before what it counts
+            if not self._space.scarce and (missed := self._sequences.tick(now)):
                 await self._take(self._accept(missed, now))
             await self._take(self._core.tick(now), heartbeat=now)
+            self._ticked = time.monotonic()
             await self._clock.sleep(TICK_S)
 
     async def _inbox(self) -> None:
@@ -261,6 +324,7 @@ class Field:
             device.profile,
             order.command,
             seconds=order.seconds,
+            text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
             order_id=str(order.id),
             expires=order.expires,
             issued=order.issued,

@@ -59,6 +59,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _UR, _UL = OperatorState.RETURNED, OperatorState.LATCHED_UNACKED
+_ACTIVE = (OperatorState.UNACKED, OperatorState.ACKED)
 
 
 def evaluate(status: Status, before: Truth, truth: Truth, at: int, manners: Manners) -> tuple[Status, tuple[Step, ...]]:
@@ -117,10 +118,15 @@ def unhide(status: Status, source: str) -> tuple[Status, tuple[Step, ...]]:
     return _overlaid(status, unsuppress(status.overlay, source), Deed.UNSUPPRESSED)
 
 
-def serve(status: Status, *, in_service: bool) -> tuple[Status, tuple[Step, ...]]:
-    """Out of service for maintenance, or back."""
+def serve(status: Status, at: int, manners: Manners, *, in_service: bool) -> tuple[Status, tuple[Step, ...]]:
+    """Out of service for maintenance, or back: then what is active is told anew, whoever had seen it before."""
     deed = Deed.IN_SERVICE if in_service else Deed.OUT_OF_SERVICE
-    return _overlaid(status, replace(status.overlay, out_of_service=not in_service), deed)
+    after, steps = _overlaid(status, replace(status.overlay, out_of_service=not in_service), deed)
+    told = any(step.speak is Told.RAISED for step in steps)
+    if not steps or after.overlay.hidden or told or after.state not in _ACTIVE:
+        return after, steps
+    after, again = operate(after, OperatorEvent.REALARM, at, manners)
+    return after, steps + again
 
 
 def _overlaid(status: Status, overlay: Overlay, deed: Deed) -> tuple[Status, tuple[Step, ...]]:

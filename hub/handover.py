@@ -20,8 +20,9 @@ SELECT o.*, a.shelved_until, a.suppressed, a.out_of_service FROM occurrence o JO
 WHERE o.closed = '' ORDER BY o.severity, o.raised
 """
 _HIDDEN = """
-SELECT * FROM alarm WHERE shelved_until IS NOT NULL OR suppressed <> '[]' OR out_of_service ORDER BY severity, key
+SELECT * FROM alarm WHERE shelved_until IS NOT NULL OR suppressed <> '[]' ORDER BY severity, key
 """
+_OUT = "SELECT * FROM service WHERE ended IS NULL ORDER BY at"
 _BETWEEN = "SELECT * FROM occurrence WHERE raised >= ? AND raised < ? ORDER BY raised"
 _WORDS = "SELECT * FROM flip WHERE at >= ? AND at < ? AND event = 'comment' ORDER BY seq"
 _UNWELL = "SELECT * FROM health WHERE state IN ('down', 'silent', 'offline') ORDER BY source"
@@ -33,7 +34,8 @@ UNION ALL SELECT at, key, '', '', '无人可呼叫 nobody could be reached: ' ||
 WHERE at >= :since AND at < :until AND event = 'unreached' ORDER BY 1
 """
 _ORDERS = """
-SELECT * FROM orders WHERE issued >= ? AND issued < ? AND kind IN ('command', 'shelve', 'unshelve') ORDER BY id
+SELECT * FROM orders WHERE issued >= ? AND issued < ?
+  AND kind IN ('command', 'shelve', 'unshelve', 'out-of-service', 'in-service') ORDER BY id
 """
 _HIDDEN_AS = {"out-of-service": "停用 out of service", "suppressed": "被抑制 suppressed", "shelved": "静音 muted"}
 
@@ -86,6 +88,15 @@ class _Teller:
         until = f" 至 until {self.at(row['shelved_until'])}" if row["shelved_until"] else ""
         return f"{self.what(row)} · {_HIDDEN_AS[hidden(row)]}{until}"
 
+    def out(self, row: sqlite3.Row) -> str:
+        """A device or an alarm that is out of service."""
+        rule, _, rest = str(row["target"]).partition("/")
+        device = self._devices.get(rest.partition("/")[0] or rule)
+        known = self._rules.get(rule) if rest else None
+        named = f" {known.zh} {known.en}" if known is not None else ""
+        where = device.name.zh if device is not None else row["target"]
+        return f"{where}{named} · 停用 out of service 自 since {self.at(row['at'])} · {row['actor']}: {row['reason']}"
+
     def happened(self, row: sqlite3.Row) -> str:
         """An occurrence of the shift."""
         end = self.at(row["ended"]) if row["closed"] else "未结束 open"
@@ -124,7 +135,8 @@ def sheet(
     parts: list[tuple[str, str, Iterable[str]]] = [
         ("在岗", "On duty", _people(roster, now)),
         ("未结束的报警", "Open alarms", map(tell.opened, db.execute(_OPEN))),
-        ("静音、抑制、停用", "Muted, suppressed, out of service", map(tell.hidden, db.execute(_HIDDEN))),
+        ("停用", "Out of service", map(tell.out, db.execute(_OUT))),
+        ("静音、抑制", "Muted, suppressed", map(tell.hidden, db.execute(_HIDDEN))),
         ("失联设备与线路", "Devices and links not heard", map(tell.unwell, db.execute(_UNWELL))),
         ("未归档的事件", "Incidents not archived", map(tell.incident, db.execute(_INCIDENTS))),
         ("本班报警", "Alarms of this shift", map(tell.happened, db.execute(_BETWEEN, span))),

@@ -1,10 +1,14 @@
-"""The hub looks at itself: its disk, the machine's clock, whether the office ships, and whether a broker throws away.
+"""The hub looks at itself: its disk, the machine's clock, its other processes, whether a broker throws away.
 
 What it finds are answers of `self` rules (hub/rules/hub.toml); words are numbers, for the page says the rest. A broker
 that is gone is `link-down` already.
 """
 
+import asyncio
+import contextlib
 import ctypes
+import logging
+import os
 import shutil
 import sqlite3
 import time
@@ -16,8 +20,13 @@ import msgspec
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
+from hub.journal import FILE
 from hub.outcome import Outcome
+from hub.processes import field_trouble, office_trouble, read_board
+from hub.retention import prune_journal
+from hub.scarce import Space
 
+LOG = logging.getLogger("zhian.inspector")
 LOOK_S = 10.0
 DISK_LOW, DISK_WELL = 10.0, 11.0  # per cent free, as rule disk-low has it for other computers
 LAG_MOST_S, LAG_WELL_S = 900.0, 300.0  # as rule store-behind
@@ -37,6 +46,10 @@ class Found(msgspec.Struct, frozen=True):
     running_s: float  # by a clock that nobody sets
     synchronised: bool | None
     dropped: int | None = None  # by the brokers, since they were started
+    full: str = ""  # why readings are not kept
+    thinned: str = ""  # how many readings were taken out
+    office: str = ""  # why the office process does not do its work
+    field: str = ""  # how often this process had to be started again
 
 
 class Verdicts:
@@ -71,6 +84,10 @@ class Verdicts:
             "hub-clock-stepped": f"{self._stepped[1]:+.0f} s" if self._stepped and stepped else "",
             "hub-broker-drops": f"{self._lost[1]}" if self._lost and lost else "",
             "hub-clock-free": "NTP" if found.synchronised is False else "",
+            "hub-disk-full": found.full,
+            "hub-journal-thinned": found.thinned,
+            "hub-office-down": found.office,
+            "hub-field-restarts": found.field,
         }
 
 
@@ -85,33 +102,69 @@ class Inspector:
         data: Path,
         clock: Clock,
         dropped: Callable[[], Awaitable[int | None]],
+        space: Space,
     ) -> None:
         """`data`: the folder whose disk counts. `dropped`: what the brokers say that they have thrown away."""
         self._core, self._committer, self._take, self._data, self._clock = core, committer, take, data, clock
-        self._dropped = dropped
+        self._dropped, self._space = dropped, space
         self._verdicts, self._looks = Verdicts(), 0
+        self._noted = ("", "")
+        self.room = asyncio.Event()  # set at each look that finds room
         self.told: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled; at once when the disk is full."""
         while True:
             await self.look()
-            await self._clock.sleep(LOOK_S)
+            self._committer.scarce.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S / self._clock.speed):
+                    await self._committer.scarce.wait()
 
     async def look(self) -> None:
         """One look; what is new becomes news of the core."""
         now = self._clock.now()
+        await self.measure()
         lag = await self._committer.call(lambda journal: lag_s(journal.db, now))
         disk = shutil.disk_usage(self._data)
         free = 100.0 * disk.free / max(1, disk.used + disk.free)  # what root keeps for itself is not ours
-        dropped = await self._dropped() if self._looks % COUNT_EVERY == 0 else None
-        self._looks += 1
-        running = time.monotonic() * self._clock.speed
-        found = self._verdicts.judge(Found(free, lag, now / 1000, running, synchronised(), dropped))
-        news = {rule: why for rule, why in found.items() if self.told.get(rule) != why}
+        full, thinned = self._space.why_full(), self._space.why_thinned()
+        office, field = self._others()
+        found = Found(
+            free, lag, now / 1000, time.monotonic() * self._clock.speed, synchronised(), await self._thrown_away(),
+            full, thinned, office, field,
+        )  # fmt: skip
+        told = self._verdicts.judge(found)
+        news = {rule: why for rule, why in told.items() if self.told.get(rule) != why}
         if news:
             self.told |= news
             await self._take(self._core.know(news, now))
+
+    async def measure(self) -> None:
+        """The journal's space. A disk that fails otherwise than by being full is the writer's to find out."""
+        now = self._clock.now()
+        try:
+            if self._space.thinning:  # what has been taken by the history goes first; the office may be down
+                await asyncio.to_thread(prune_journal, self._data / FILE, now)
+            await self._committer.call(lambda journal: self._space.look(journal, now))
+        except OSError as error:
+            LOG.error("the journal's reserve cannot be kept: %s", error)
+        except sqlite3.Error as error:
+            LOG.error("the journal could not be thinned: %s", error)
+        if not self._space.scarce:
+            self.room.set()
+
+    async def _thrown_away(self) -> int | None:
+        self._looks += 1
+        return await self._dropped() if self._looks % COUNT_EVERY == 1 else None
+
+    def _others(self) -> tuple[str, str]:
+        """What the supervisor noted of the office process, and of this one."""
+        board = read_board(self._data, os.getppid())
+        if board is not None:
+            now = time.monotonic()
+            self._noted = office_trouble(board, now), field_trouble(board, now)
+        return self._noted
 
 
 def lag_s(db: sqlite3.Connection, now: int) -> float:

@@ -15,7 +15,7 @@ from hub.gate import Status, Step, Told
 from hub.health import DOWN, DeviceWatch
 from hub.outcome import Alarm, Flip, Inner, Occurrence
 from hub.reading import Reading, Value
-from hub.recalled import Kept, chapter_of, restored
+from hub.recalled import Kept, chapter_of, continued, restored
 from hub.rule import Rule
 from hub.site import Severity
 from hub.truth import Event, Question, Series
@@ -195,6 +195,14 @@ class Instance:
         """A person takes it back."""
         return self.take(gate.unshelve(self.status, now), now, actor, note)
 
+    def serve(self, now: int, actor: str, note: str, *, in_service: bool) -> list[Flip]:
+        """A person takes it out of service, or puts it back."""
+        return self.take(gate.serve(self.status, now, self._manners, in_service=in_service), now, actor, note)
+
+    def withhold(self) -> None:
+        """It is made at a device that is out of service."""
+        self.status = replace(self.status, overlay=replace(self.status.overlay, out_of_service=True))
+
     def shift(self, gap: int, now: int) -> None:
         """The clock was set, or the machine slept: `gap` ms count neither towards a delay nor as age."""
         was = self.status.filter
@@ -275,21 +283,8 @@ class Instance:
             return
         if self.chapter is None:
             return
-        was = self.chapter
-        chapter = was
-        if step.deed is Deed.CLEARED:
-            chapter = replace(chapter, cleared=now)
-        elif step.deed is Deed.ACKED and actor:
-            chapter = replace(chapter, acked=now, acked_by=actor)
-        elif step.deed is Deed.REACTIVATED:
-            chapter = replace(chapter, activations=chapter.activations + 1, acked=None, acked_by="")
-        elif step.deed is Deed.RENOTIFIED:
-            chapter = replace(chapter, acked=None, acked_by="")
-        if step.speak is Told.RAISED:
-            chapter = replace(chapter, cleared=None)  # set until people were told that it is back
-        if step.closed is not None:
-            chapter = replace(chapter, closed=step.closed.value, ended=now)
-        if chapter is not was:
+        chapter = continued(self.chapter, step, now, actor)
+        if chapter is not self.chapter:
             self.chapter, self.chapter_changed = chapter, True
 
     def _open(self, now: int) -> Occurrence:

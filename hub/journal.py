@@ -31,12 +31,15 @@ from hub.outcome import (
     Order,
     OrderState,
     Outcome,
+    Service,
 )
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
+from hub.reminder import KEY as REMINDED
 from hub.route import speakers
 from hub.rows import T, to_reading, to_struct
 from hub.site import Site
+from hub.site_voice import DeviceSpec
 
 __all__ = [
     "FILE", "SIREN", "Journal", "JournalError", "connect", "put_order", "quarantine", "requested_orders",
@@ -81,8 +84,9 @@ class Journal:
             self._delivered(_deliveries(row["packets"]))
 
     def attend(self, site: Site) -> None:
-        """These voices are to be told from now on."""
-        self.voices = site.voices
+        """This is the site from now on; its voices are to be told."""
+        self.site, self.voices = site, site.voices
+        self.links = {device.id: device.link for device in site.devices().values()}
 
     def remember(self, key: str, value: str) -> None:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""
@@ -102,6 +106,7 @@ class Journal:
         readings = [reading for outcome in outcomes for reading in outcome.readings]
         last = self._last + len(readings)
         self._latest.take(readings, last)
+        self._latest.take((each for outcome in outcomes for each in outcome.passing), last)
         self.db.execute("BEGIN IMMEDIATE")
         try:
             if readings:
@@ -129,6 +134,8 @@ class Journal:
             health=self._all(Health, "SELECT * FROM health"),
             alarms=self._all(Alarm, "SELECT * FROM alarm"),
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
+            services=self._all(Service, "SELECT * FROM service WHERE ended IS NULL"),
+            reminded=self._reminded(),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
             inner=self._all(Inner, "SELECT * FROM inner"),
@@ -140,6 +147,10 @@ class Journal:
         recent = self.db.execute(_LAST_TOLD, (KEY, FLOOD + 1)).fetchall()
         alarm = self._all(Alarm, f"SELECT * FROM alarm WHERE key = '{KEY}'")  # noqa: S608  # our own name
         return recalled([row[0] for row in reversed(recent)], alarm[0] if alarm else None, now)
+
+    def _reminded(self) -> int:
+        found = self.db.execute("SELECT at FROM flip WHERE key = ? ORDER BY seq DESC LIMIT 1", (REMINDED,)).fetchone()
+        return int(found[0]) if found else 0
 
     def sequences(self) -> list[Counted]:
         """How far each device has counted its messages."""
@@ -179,6 +190,9 @@ class Journal:
         self._put("rule_limit", outcome.limits)
         self._put("mute", outcome.mutes)
         self._put("drill", outcome.drills)
+        self._put("service", outcome.services)
+        if outcome.services:
+            self.db.execute(_HUSH, (outcome.services[-1].at, msgspec.json.encode(self._sounding()).decode()))
         self._put("occurrence", outcome.occurrences, verb="INSERT", conflict=_OCCURRED)
         self._write_flips(outcome.flips)
         self._write_orders(outcome.orders)
@@ -212,6 +226,9 @@ class Journal:
         self.db.execute(_WRITE_FLIPS, (first, msgspec.json.encode(flips).decode()))
         if told := [(number, flip) for number, flip in enumerate(flips, first) if flip.announce]:
             self._write_outbox(told)
+
+    def _sounding(self) -> list[str]:
+        return [SIREN, *(voice.id for voice in self.voices if isinstance(voice, DeviceSpec))]
 
     def _write_outbox(self, told: Sequence[tuple[int, Flip]]) -> None:
         """Each flip has its number; where it happened stands in its occurrence, which is written before."""
@@ -248,6 +265,11 @@ _WRITE_FAULTS = """
 INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail
+"""
+_HUSH = """
+UPDATE outbox SET status = 'dropped', detail = 'out of service', done = ? WHERE status = 'pending' AND kind = 'raised'
+  AND voice IN (SELECT value FROM json_each(?))
+  AND flip IN (SELECT f.seq FROM flip f JOIN alarm a ON a.key = f.key WHERE f.seq = outbox.flip AND a.out_of_service)
 """
 _LAST_TOLD = """
 SELECT at FROM flip WHERE event IN ('raised', 'reactivated', 'renotified') AND key <> ? ORDER BY seq DESC LIMIT ?

@@ -6,16 +6,24 @@ It may be down, slow or killed without anyone noticing in the yard. While it sta
 import asyncio
 import logging
 import socket
+import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from dashboard import create_app
+from dashboard.anchor import drop_anchor
 from dashboard.asgi import asgi_app, serve
-from dashboard.users import first_login, renew_login
-from hub.agenda import Agenda, standard_jobs, vaccinations, voice_tests
+from dashboard.office import EXTENSION
+from dashboard.setup import Setup
+from dashboard.tls import Tls, pair_of
+from dashboard.users import renew_login
+from dashboard.watchman import Watchman
+from hub import control, hearsay
+from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, open_store
@@ -24,36 +32,69 @@ from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
 from hub.site import Site
+from hub.site_web import Way
 
 LOG = logging.getLogger("zhian.office")
 RETRY_S = 2.0
+ANCHOR_MIN = 5
+WATCH_S = 10.0
 
 
 async def serve_office(
-    site: Site, site_path: Path, data: Path, listener: socket.socket, *, demo: bool, https: bool
+    site: Site, site_path: Path, data: Path, listener: socket.socket, *, demo: bool, way: Way
 ) -> None:
     """Run until SIGTERM; whatever else ends a part of it ends all, and the supervisor starts anew.
 
-    `demo`: the first login gets a new password at each start, for nobody wrote down the last. `https`: the page is
-    reached by TLS only.
+    `demo`: the login gets a new password at each start, for nobody wrote down the last. Without it the first start
+    prints a token for the page on which the first administrator is made.
     """
     clock = Clock.from_environment()
     store = await _store(site, data, clock)
-    app = create_app(site, data, clock, history=store, secure_cookies=https)
-    password = renew_login(data, clock) if demo else first_login(data, clock)
+    tls = Tls(pair_of(site, data, clock.now())) if way is Way.TLS else None
+    app = create_app(
+        site,
+        data,
+        clock,
+        history=store,
+        secure_cookies=way is not Way.PLAIN,
+        hsts=way is Way.PROXY or (tls is not None and not tls.pair.own),
+    )
+    app.extensions[EXTENSION].watchman.pair = tls.pair if tls is not None else None
+    password = renew_login(data, clock) if demo else None
     jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs.append(
+        Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
+    )
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
+            watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
             answering = group.create_task(door.serve(store, data), name="door")
-            _welcome(site, listener, password)
-            await serve(asgi_app(app), listener)
+            _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
+            await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()
             answering.cancel()
+            watching.cancel()
     finally:
         agenda.close()
         store.close()
+
+
+async def _watch(watchman: Watchman, data: Path) -> None:
+    """What the office knows of its own door is told to the hub, again and again: either may have been restarted."""
+    while True:
+        try:
+            facts = await asyncio.to_thread(watchman.facts)
+            await asyncio.to_thread(_tell, data, facts)
+        except (control.NotRunning, control.Refused, OSError, sqlite3.Error, DBAPIError) as error:
+            LOG.debug("the hub was not told of the door: %s", error)
+        await asyncio.sleep(WATCH_S)
+
+
+def _tell(data: Path, facts: dict[str, str]) -> None:
+    for _ in control.ask(data, hearsay.DO, dict(facts), timeout=WATCH_S):
+        pass
 
 
 async def _store(site: Site, data: Path, clock: Clock) -> HistoryStore:
@@ -81,12 +122,22 @@ def _job_failed(name: str, error: BaseException) -> None:
     LOG.error("%s failed: %s", name, error)
 
 
-def _welcome(site: Site, listener: socket.socket, password: str | None) -> None:
-    """What a person wants to know: where the page is, and the login, which is told this once."""
+def _welcome(site: Site, listener: socket.socket, tls: Tls | None, setup: Setup, password: str | None) -> list[str]:
+    """What a person wants to know: where the page is and how to know it, and the way in, which is told this once."""
     host, port = listener.getsockname()[:2]
     shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # only compared
-    lines = [f"zhian: {site.name.zh} / {site.name.en}", f"zhian: dashboard at http://{shown}:{port}/"]
+    address = f"{'http' if tls is None else 'https'}://{shown}:{port}/"
+    lines = [f"{site.name.zh} / {site.name.en}", f"dashboard at {address}"]
+    if tls is not None:
+        whose = "made here: your browser warns, compare" if tls.pair.own else "the site's"
+        lines.append(f"certificate ({whose}) SHA-256 {tls.pair.fingerprint}")
     if password is not None:
-        lines.append(f"zhian: first login (told this once): admin {password}")
-    sys.stdout.write("\n".join(lines) + "\n")
+        lines.append(f"first login (told this once): admin {password}")
+    elif setup.needed():
+        lines.append(f"first start: open {address}setup within 30 minutes, token (told this once): {setup.issue()}")
+    return lines
+
+
+def _say(lines: list[str]) -> None:
+    sys.stdout.write("".join(f"zhian: {line}\n" for line in lines))
     sys.stdout.flush()

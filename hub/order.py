@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from device_profiles.types import Profile
+from device_profiles.types import Profile, speech_of
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
@@ -33,6 +33,7 @@ class OrderWord(StrEnum):
     NOT_SAID = "not-said"  # a voice's live test: what the other side answered
     UNDER_WAY = "already-under-way"  # number of the other order
     BAD_SECONDS = "seconds-out-of-range"  # "0.5..60" or "none" for a command without a duration
+    BAD_TEXT = "text-out-of-range"  # characters, "1..200": for a command that speaks it
     OVER = "occurrence-over"  # the ack speaks of another occurrence than the present one
     NO_REASON = "no-reason"  # a shelf without a reason, a comment or a list entry without a text
     REJECTED = "rejected"  # a word of hub.alarm.Rejected
@@ -45,6 +46,8 @@ class OrderWord(StrEnum):
     FIRE = "fire-release"  # the gate: the fire system has released it, or another one of its zone
     OCCUPIED = "occupied"  # sensors that see somebody already: a test of them would prove nothing
     NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute or test that is none is ended
+    ALREADY_OUT = "already-out-of-service"  # who took it out
+    NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
     DONE = "done"
 
 
@@ -94,10 +97,13 @@ def step_order(order: Order, event: OrderEvent, now: int, word: OrderWord | None
 
 
 def objection(order: Order, profile: Profile) -> tuple[OrderWord, str] | None:
-    """Why this device cannot do it: no such command, or not for so long. None when it can."""
+    """Why this device cannot do it: no such command, not for so long, not such a text. None when it can."""
     command = profile.command.get(order.command)
     if command is None:
         return OrderWord.NO_COMMAND, order.command
+    speech = speech_of(profile, order.command)
+    if speech is not None and not 1 <= len(order.text.strip()) <= speech.most:
+        return OrderWord.BAD_TEXT, f"1..{speech.most}"
     if order.seconds is None:
         return None
     if command.seconds is None:

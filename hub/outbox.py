@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from hub.drill import is_drill
+from hub.firstout import FEW, Group, look
 from hub.journal import Journal
 from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
 from hub.reading import Label, Value
@@ -20,6 +21,9 @@ LONGEST_MS = 3_600_000  # no pause between two tries is longer
 AT_ONCE = 20
 FOLDABLE = ("P3", "P4")
 
+# The daily list of what is out of service is of no occurrence: it waits for its channel as what is least urgent.
+_SEVERITY = "CASE b.kind WHEN 'reminder' THEN 'P4' ELSE coalesce(o.severity, '') END"
+
 _CLAIM = f"""
 UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until WHERE id IN (
   SELECT b.id FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
@@ -27,7 +31,7 @@ UPDATE outbox SET status = 'sending', attempts = attempts + 1, next_try = :until
   WHERE b.voice = :voice AND b.status IN ('pending', 'sending')
     AND (coalesce(o.severity, '') = 'P1') = :urgent
     AND (:among IS NULL OR (b.person = :person AND o.severity IN (SELECT value FROM json_each(:among))))
-    AND b.person || ' ' || coalesce(o.severity, '') NOT IN (SELECT value FROM json_each(:held))
+    AND b.person || ' ' || {_SEVERITY} NOT IN (SELECT value FROM json_each(:held))
     AND NOT {WAITS}
     -- a try further ahead than any pause was noted by a clock that has been set back since
     AND (b.attempts = 0 OR b.next_try NOT BETWEEN :now + 1 AND :now + :longest)
@@ -40,12 +44,13 @@ RETURNING id
 """  # noqa: S608  # our own words
 _FULL = f"""
 SELECT b.id, b.flip, b.voice, b.person, b.note, b.kind, b.attempts, b.next_try AS until,
-  coalesce(o.severity, '') AS severity, coalesce(f.at, 0) AS at, f.value, o.id AS number, coalesce(o.rule, '') AS rule,
+  {_SEVERITY} AS severity, coalesce(f.at, 0) AS at, f.value, o.id AS number, coalesce(o.rule, '') AS rule,
   coalesce(o.source, '') AS source, coalesce(o.zone, '') AS zone, coalesce(o.quantity, '') AS quantity, o."limit",
   o.raised, coalesce(f.occurrence, 0) AS occurrence,
   (SELECT r.state FROM orders r WHERE r.token = 'siren/' || :site || '-' || b.flip || '-' || b.kind) AS siren,
   (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run,
   {is_drill("f.key", "f.occurrence", "o.zone", "o.raised", "f.seq")} AS drill,
+  CASE WHEN b.kind = 'reminder' THEN f.note ELSE '' END AS listing,
   {WITHHELD} AS withheld, {LATER} AS later, {AGAIN} AS again, {LAST} AS last
 FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
   LEFT JOIN occurrence o ON o.key = f.key AND o.occurrence = f.occurrence
@@ -110,11 +115,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
     again: int = 0  # how many of these say "raised"
     last: str = ""  # the kind of the last of them, or its own
+    group: Group | None = None  # of alarms that came together with it, when it is said
+    listing: str = ""  # of a reminder: what is out of service (hub/reminder.py)
 
     @property
     def foldable(self) -> bool:
         """True for what may be said together with others."""
-        return self.severity in FOLDABLE
+        return self.severity in FOLDABLE and not self.listing
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,7 +189,15 @@ def claim(journal: Journal, site: str, what: Claim, now: int) -> list[Row]:
     if not ids:
         return []
     found = journal.db.execute(_FULL, {"ids": msgspec.json.encode(ids).decode(), "site": site})
-    return [to_struct(Row, row) for row in found]
+    rows = [to_struct(Row, row) for row in found]
+    return _in_groups(journal, rows) if what.among is None else rows
+
+
+def _in_groups(journal: Journal, rows: list[Row]) -> list[Row]:
+    """With the alarms that each came with: one that is told is told which came first."""
+    raised = [row.raised for row in rows if row.raised is not None]
+    found = look(lambda sql, values: journal.db.execute(sql, values).fetchall(), raised, journal.links, FEW)
+    return [msgspec.structs.replace(row, group=found.get(row.number or 0)) for row in rows] if found else rows
 
 
 def mark(

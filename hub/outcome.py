@@ -104,7 +104,7 @@ class OrderState(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants done. kind: command, ack, reset, shelve, unshelve, comment, list-add or list-remove."""
+    """What somebody wants done. kind: command, ack, shelve, out-of-service ...; docs/alarms.md names them all."""
 
     id: int
     token: str
@@ -222,10 +222,22 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
     ended_by: str = ""
 
 
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm (its key) or a whole device (its id) out of service since `at`; `ended`: somebody put it back."""
+
+    target: str
+    at: int
+    actor: str
+    reason: str
+    ended: int | None = None
+    ended_by: str = ""
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
     readings: list[Reading] = []
+    passing: list[Reading] = []  # shown as the latest, and not kept: there is no room
     faults: list[Fault] = []
     health: list[Health] = []
     alarms: list[Alarm] = []
@@ -238,6 +250,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     limits: list[Limit] = []
     mutes: list[Mute] = []
     drills: list[Drill] = []
+    services: list[Service] = []
     dispatch: list[Order] = []
 
     def add(self, more: "Outcome") -> None:
@@ -257,3 +270,5 @@ class Memory(msgspec.Struct, kw_only=True):
     entries: list[Entry] = []
     inner: list[Inner] = []
     drills: list[Drill] = []  # the newest of each zone and state
+    services: list[Service] = []  # what is out of service
+    reminded: int = 0  # when people were last reminded of that

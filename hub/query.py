@@ -4,7 +4,7 @@ The journal knows the last hours; what is older comes from the history store, th
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from device_profiles import vocabulary
 from device_profiles.door import Refusal
 from hub import batches
+from hub.firstout import look
 from hub.isa import Standing, Told
 from hub.journal_file import FILE, connect
 from hub.rows import hidden, to_struct
@@ -59,6 +60,8 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
     value: float | str | None
     limit: float | None
     closed: str
+    number: int = 0
+    first_out: int | None = None  # the number of the first of the alarms that came with it; null: it came alone
 
 
 def open_journal(data: Path) -> sqlite3.Connection:
@@ -102,10 +105,17 @@ def first_kept(db: sqlite3.Connection, now: int) -> Kept:
     return Kept(row.seq, row.rx) if row else Kept(2**62, now)
 
 
-def alarm_lines(db: sqlite3.Connection, since: int = 0, *, open_only: bool = False) -> Iterator[AlarmLine]:
-    """Occurrences raised since `since`, oldest first."""
-    for row in db.execute(_ALARMS, (since, int(open_only))):
+def alarm_lines(
+    db: sqlite3.Connection, since: int = 0, *, open_only: bool = False, links: Mapping[str, str] | None = None
+) -> Iterator[AlarmLine]:
+    """Occurrences raised since `since`, oldest first. `links`: device -> its link, for the groups."""
+    rows = db.execute(_ALARMS, (since, int(open_only))).fetchall()
+    groups = look(lambda sql, values: db.execute(sql, values).fetchall(), (row["raised"] for row in rows), links or {})
+    for row in rows:
+        group = groups.get(row["id"])
         yield AlarmLine(
+            number=row["id"],
+            first_out=group.first.id if group is not None else None,
             rule=row["rule"],
             device=row["source"],
             zone=row["zone"],

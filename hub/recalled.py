@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hub import gate
 from hub.alarm import Closed, Deed, Filter, FilterState, Manners, OperatorEvent, OperatorState, Overlay
-from hub.gate import Status, Told
+from hub.gate import Status, Step, Told
 from hub.outcome import Alarm, Flip, Occurrence
 
 
@@ -63,6 +63,21 @@ def withdrawn(row: Alarm, chapter: Occurrence | None, now: int) -> tuple[Alarm, 
         severity=row.severity,
     )
     return gone, closed, flip
+
+
+def continued(chapter: Occurrence, step: Step, now: int, actor: str) -> Occurrence:
+    """An occurrence after one more step; the same object when the step changes nothing of it."""
+    if step.deed is Deed.CLEARED:
+        chapter = replace(chapter, cleared=now)
+    elif step.deed is Deed.ACKED and actor:
+        chapter = replace(chapter, acked=now, acked_by=actor)
+    elif step.deed is Deed.REACTIVATED:
+        chapter = replace(chapter, activations=chapter.activations + 1, acked=None, acked_by="")
+    elif step.deed is Deed.RENOTIFIED:
+        chapter = replace(chapter, acked=None, acked_by="")
+    if step.speak is Told.RAISED:
+        chapter = replace(chapter, cleared=None)  # set until people were told that it is back
+    return chapter if step.closed is None else replace(chapter, closed=step.closed.value, ended=now)
 
 
 def chapter_of(row: Alarm) -> Occurrence:

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     opened_anew: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()  # other numbers, new, or gone
     other: tuple[str, ...] = ()  # parts of the site: zones, voices, history ...
+    alarms_withdrawn: tuple[str, ...] = ()  # keys of open alarms whose rule or device is gone
+    logins_lost: tuple[str, ...] = ()  # users of our own broker who may not come in any more
 
     def __str__(self) -> str:
         """In words, for the log and the command line."""
@@ -110,7 +113,9 @@ class Reloader:
             begin = {*change.links_added, *change.opened_anew}
             old = self._field.links
             links = {link.id: self._make(site, link) if link.id in begin else old[link.id] for link in site.links}
-            await self._field.rebind(site, rules, links, f"{self._clock.now()} {change}")
+            whole = partial(_with_alarms, change)
+            gone = await self._field.rebind(site, rules, links, lambda gone: f"{self._clock.now()} {whole(gone)}")
+            change = whole(gone)
             self._site, self._rules = site, rules
             await asyncio.to_thread(accept, self._path, self._data)
             LOG.info("reloaded %s: %s", self._path, change)
@@ -158,7 +163,7 @@ def difference(old: tuple[Site, tuple[Rule, ...]], new: tuple[Site, tuple[Rule, 
     links = {link.id: link for link in was.links}, {link.id: link for link in now.links}
     devices = was.devices(), now.devices()
     rules = {rule.id: rule for rule in rules_were}, {rule.id: rule for rule in rules_are}
-    parts = ("name", "timezone", "noise_class", "night", "plan", "page", "zones", "voices", "history")
+    parts = ("name", "timezone", "noise_class", "night", "plan", "page", "zones", "voices", "history", "journal")
     added, removed, changed = _compare(*devices)
     links_added, links_removed, links_changed = _compare(*links)
     return Change(
@@ -169,8 +174,18 @@ def difference(old: tuple[Site, tuple[Rule, ...]], new: tuple[Site, tuple[Rule, 
         links_removed=links_removed,
         opened_anew=tuple(name for name in links_changed if not same_cable(links[0][name], links[1][name])),
         rules=tuple(name for names in _compare(*rules) for name in names),
+        logins_lost=tuple(sorted(_logins(was) - _logins(now))),
         other=tuple(part for part in parts if getattr(was, part) != getattr(now, part)),
     )
+
+
+def _with_alarms(change: Change, gone: Sequence[str]) -> Change:
+    return msgspec.structs.replace(change, alarms_withdrawn=tuple(gone))
+
+
+def _logins(site: Site) -> set[str]:
+    """Who has a password at a broker of our own."""
+    return {device.id for link in broker.own(site) for device in link.devices}
 
 
 def _compare(was: Mapping[str, object], now: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:

@@ -7,20 +7,31 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from device_profiles.door import Refusal, nearest
+from hub.reminder import REMINDER
 from hub.site import Site
-from hub.site_voice import CallSpec, LogSpec, SmsSpec, Voice
+from hub.site_voice import CallSpec, DeviceSpec, LogSpec, SmsSpec, Voice
 
 VOICE = "voice:"  # before a voice's id, where it is the source of an alarm; no id of a link or device has a colon
 
 
 def speakers(voices: Sequence[Voice], *, announce: str, severity: str, rule: str, zone: str, source: str) -> list[str]:
     """Ids of the voices that say this "raised" or "cleared" of a rule at a source, in the order of the site file."""
+    if announce == REMINDER:
+        return _reminded(voices, severity)
     others = [voice for voice in voices if source != VOICE + voice.id]
     takers = [voice.id for voice in others if _takes(voice, announce, severity, rule, zone)]
     if source.startswith(VOICE) and not any(not isinstance(voice, LogSpec) for voice in others if voice.id in takers):
         reaching = [voice for voice in others if not isinstance(voice, SmsSpec | CallSpec) or voice.to]
         return [voice.id for voice in reaching if announce == "raised" or voice.cleared == "told"]
     return takers
+
+
+def _reminded(voices: Sequence[Voice], severity: str) -> list[str]:
+    """Whom the daily list of what is out of service reaches: all who read, or those of its worst severity; no siren."""
+    readers = [voice for voice in voices if not isinstance(voice, DeviceSpec | CallSpec)]
+    takers = [voice.id for voice in readers if severity in voice.severities and not (voice.rules or voice.zones)]
+    reaching = [voice.id for voice in readers if not isinstance(voice, SmsSpec) or voice.to]
+    return [name for name in takers if name in reaching] or reaching
 
 
 def check_routes(site: Site, rules: Collection[str], path: Path) -> None:

@@ -83,6 +83,7 @@ class Rule(Strict, frozen=True, kw_only=True):
     states: list[str] = msgspec.field(name="is", default_factory=list)
     cause: str = ""  # sequence: the quantity that allows the state
     cause_is: list[str] = []
+    judges: Literal["seen", "unseen"] = "seen"  # sequence: changes that were seen, or those while somebody was away
     within: Seconds = 0.0
     least: Annotated[int, Meta(ge=0)] = 0  # vote: so many devices of the zone
     entered: str = ""  # balance: the counters

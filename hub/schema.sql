@@ -93,6 +93,7 @@ CREATE TABLE IF NOT EXISTS occurrence (
   UNIQUE (key, occurrence)
 );
 CREATE INDEX IF NOT EXISTS occurrence_open ON occurrence (closed, severity);
+CREATE INDEX IF NOT EXISTS occurrence_raised ON occurrence (raised);
 
 -- Every change of an alarm, and every word that people said about it: its timeline.
 CREATE TABLE IF NOT EXISTS flip (
@@ -110,7 +111,7 @@ CREATE INDEX IF NOT EXISTS flip_of ON flip (key, occurrence);
 -- another announcement) | failed | dropped (a call that nobody needs any more)
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  flip INTEGER NOT NULL, voice TEXT NOT NULL, kind TEXT NOT NULL,   -- kind: raised | cleared
+  flip INTEGER NOT NULL, voice TEXT NOT NULL, kind TEXT NOT NULL,   -- kind: raised | cleared | reminder
   status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
   next_try INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '', done INTEGER,
   person TEXT NOT NULL DEFAULT '',
@@ -131,7 +132,8 @@ CREATE TABLE IF NOT EXISTS voice (
 
 -- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice |
 -- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone) |
--- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.people.VERDICTS)
+-- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.people.VERDICTS) |
+-- out-of-service | in-service (target: alarm key or device id)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
@@ -153,6 +155,15 @@ CREATE TABLE IF NOT EXISTS entry (list TEXT NOT NULL, id TEXT NOT NULL, note TEX
 
 -- How far each reader behind the journal has come (history, district ...).
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- What was taken out of `batch` because the journal's budget was nearly used, and no history had taken it (hub/thinning.py).
+CREATE TABLE IF NOT EXISTS thinned (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL, step_s INTEGER NOT NULL,         -- one reading of a series in so many seconds was left
+  first INTEGER NOT NULL, last INTEGER NOT NULL,        -- numbers of the readings that were gone through
+  since INTEGER NOT NULL, until INTEGER NOT NULL,       -- when they had been received
+  readings INTEGER NOT NULL                             -- how many of them were taken out
+);
 
 -- Duty: who is called for an alarm that nobody has acknowledged (hub/escalate.py). policy: JSON, as it was at the start.
 CREATE INDEX IF NOT EXISTS alarm_standing ON alarm (state) WHERE state <> 'normal';
@@ -206,4 +217,15 @@ CREATE TABLE IF NOT EXISTS drill (
   expected TEXT NOT NULL DEFAULT '[]', caught TEXT NOT NULL DEFAULT '[]',
   ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (zone, at)
+) WITHOUT ROWID;
+
+-- Heads of the office's audit trail, kept here so that a trail whose end was cut off or that was written anew is found out.
+CREATE TABLE IF NOT EXISTS audit_anchor (number INTEGER PRIMARY KEY, hash TEXT NOT NULL, at INTEGER NOT NULL);
+
+-- What was taken out of service for maintenance: an alarm (its key) or a whole device (its id). ended NULL: it still is.
+CREATE TABLE IF NOT EXISTS service (
+  target TEXT NOT NULL, at INTEGER NOT NULL,
+  actor TEXT NOT NULL, reason TEXT NOT NULL,
+  ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (target, at)
 ) WITHOUT ROWID;

@@ -18,12 +18,15 @@ from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
 from hub.settings_link import check_device, check_link
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
+from hub.settings_web import check_web
 from hub.site import (
     DEVICE_KIND,
+    LINK_KINDS,
     DayHours,
     Device,
     Devices,
     History,
+    JournalSpace,
     ModbusLine,
     ModbusRtuOverTcpLink,
     ModbusSerialLine,
@@ -39,6 +42,7 @@ from hub.site import (
     Windows,
     Zone,
 )
+from hub.site_web import Web
 
 MOST_ID = 64  # topics, client ids and file names are made from it
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -63,8 +67,10 @@ class _File(Strict, frozen=True, kw_only=True):
     link: list[dict[str, object]] = []
     voice: list[dict[str, object]] = []
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
+    page: Web = Web()
 
 
 class _DeviceTable(Strict, frozen=True, kw_only=True):
@@ -91,13 +97,15 @@ def load_site(path: Path) -> Site:
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
-        page=_page(file.site.page, path),
+        page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
         history=file.history,
+        journal=file.journal,
         rules=file.rule,
         packs=msgspec.structs.replace(
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
         ),
+        web=check_web(file.page, path),
     )
     _check_names(site, path)
     _check_lines(site, path)
@@ -131,7 +139,7 @@ def _link(entry: dict[str, object], key: str, zones: dict[str, Zone], path: Path
         raise Refusal(path, f"{key}.kind", "not a kind of link", value=kind, right=nearest(str(kind), DEVICE_KIND))
     if "devices" in rest:
         raise Refusal(path, f"{key}.devices", "there is no such key", right='did you mean "device"?')
-    link: SiteLink = parse(SiteLink, rest, file=path, key=key)  # type: ignore[arg-type]  # a union is a type form
+    link: SiteLink = parse(LINK_KINDS[kind], rest, file=path, key=key)
     _identifier(link.id, path, f"{key}.id")
     tables = parse(list[dict[str, object]], entry.get("device", []), file=path, key=f"{key}.device")
     devices = Devices(_device(table, f"{key}.device[{index}]", link, zones, path) for index, table in enumerate(tables))
@@ -197,10 +205,10 @@ def _channel_names(wanted: _DeviceTable, profile: Profile, path: Path, key: str)
     return wanted.names
 
 
-def _page(address: str, path: Path) -> str:
+def _address(address: str, path: Path, key: str) -> str:
     if address and not is_address(address):
-        raise Refusal(path, "site.page", "is no address", value=address, right='as "https://zhian.example.org"')
-    return address.rstrip("/")
+        raise Refusal(path, key, "is no address", value=address, right='as "https://zhian.example.org"')
+    return address
 
 
 def _check_names(site: Site, path: Path) -> None:
@@ -272,6 +280,7 @@ def _check_zones(site: Site, path: Path) -> None:
             right = "from 0 to 1, from the left and from the top"
             raise Refusal(path, f"zone[{at}].at", "is not on the plan", value=list(zone.at), right=right)
         check_hours(zone.closed, path, f"zone[{at}].closed")
+        _address(zone.camera, path, f"zone[{at}].camera")
         if zone.siren is None:
             continue
         key = f"zone[{at}].siren"

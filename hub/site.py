@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
 from hub.site_voice import Severity as Severity
 from hub.site_voice import Strict as Strict
 from hub.site_voice import Voice as Voice
+from hub.site_web import Web
 
 NoiseClass: TypeAlias = Literal["0", "1", "2", "3", "4a", "4b"]
 
@@ -38,7 +39,7 @@ class Siren(Strict, frozen=True, kw_only=True):
 class Zone(Strict, frozen=True, kw_only=True):
     """A place. `at` = (x, y) on the site plan, 0 to 1 from the top left. `closed` = hours when nobody should be there.
 
-    `siren` is what sounds there.
+    `siren` is what sounds there; `camera` is the address at which a person sees the place, opened by his own browser.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Zone(Strict, frozen=True, kw_only=True):
     noise_class: NoiseClass | None = None
     closed: str | DayHours = ""
     siren: Siren | None = None
+    camera: str = ""
 
 
 class Packs(Strict, frozen=True, kw_only=True):
@@ -64,6 +66,16 @@ class History(Strict, frozen=True, kw_only=True):
     org: str = ""
     bucket: str = ""
     token_file: str = ""
+
+
+class JournalSpace(Strict, frozen=True, kw_only=True):
+    """Disk space of the journal in MB (2^20 bytes): what it may fill, and what alarms keep when the disk is full.
+
+    `budget_mb` 0: by the disk's size (hub/reserve.py).
+    """
+
+    budget_mb: Annotated[int, Meta(ge=0)] = 0
+    reserve_mb: Annotated[int, Meta(ge=4)] = 32
 
 
 class Device(Strict, frozen=True, kw_only=True):
@@ -84,7 +96,7 @@ class Devices(tuple[Device, ...]):
 
 class _LinkCommon(Strict, frozen=True, kw_only=True):
     id: str
-    devices: Devices = Devices()
+    devices: Devices = field(default=Devices(), name="device")
 
 
 class ModbusRtuLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
@@ -148,6 +160,10 @@ class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", t
 ModbusSerialLine: TypeAlias = ModbusRtuLink | ModbusAsciiLink | ModbusRtuOverTcpLink  # has baud, parity, stop bits
 ModbusLine: TypeAlias = ModbusSerialLine | ModbusTcpLink
 SiteLink: TypeAlias = ModbusLine | SerialPortLink | MqttBrokerLink
+LINK_KINDS: dict[str, type[SiteLink]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (ModbusRtuLink, ModbusAsciiLink, ModbusRtuOverTcpLink, ModbusTcpLink, SerialPortLink, MqttBrokerLink)
+}
 DEVICE_KIND = {
     "modbus-rtu": "modbus",
     "modbus-ascii": "modbus",
@@ -172,8 +188,10 @@ class Site(Strict, frozen=True, kw_only=True):
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()
     history: History = History()
+    journal: JournalSpace = JournalSpace()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
+    web: Web = Web()
 
     @property
     def tz(self) -> ZoneInfo:

@@ -164,7 +164,7 @@ class Speaker:
     async def _say(self, row: Row, person: Person | None) -> None:
         """One row, one announcement."""
         now = self._common.clock.now()
-        if row.number is None:
+        if row.number is None and not row.listing:
             return await self._mark([row], "failed", now, FORGOTTEN, None)
         if row.person and person is None:
             return await self._mark([row], "failed", now, _stranger(row), None)
@@ -223,7 +223,7 @@ class Speaker:
     def _budget(self, row: Row, person: Person | None, now: int) -> tuple[int, int | None]:
         """How long (ms) the row has to wait for its channel, and how many such may be said now (None: any number)."""
         limits = self._voice.limits
-        if not limits or row.number is None:
+        if not limits or (row.number is None and not row.listing):
             return 0, None
         keys, budgets = self._voice.keys(person), self._common.budgets
         return budgets.wait(keys, row.severity, now, limits), budgets.left(keys, row.severity, now, limits)

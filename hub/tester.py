@@ -36,7 +36,8 @@ def take(order: Order, bound: Bound, now: int) -> tuple[Order, Sequence[Instance
     if running is not None:
         bound.drills.put(replace(running, until=now, ended_by=order.actor))
     else:
-        until, keys = now + ms(order.seconds or SHORTEST_S), tuple(sorted(each.key for each in part))
+        until = now + ms(order.seconds or SHORTEST_S)
+        keys = tuple(sorted(each.key for each in part if not each.status.overlay.hidden))
         bound.drills.put(
             Drill(
                 zone=order.target, at=now, until=until, siren=order.command, actor=order.actor, note=order.text,
@@ -95,7 +96,7 @@ def _objection(order: Order, bound: Bound, now: int) -> tuple[OrderWord, str] | 
     if zone is None:
         return OrderWord.NO_ZONE, order.target
     part = _taking_part(bound, zone.id)
-    if not part:
+    if all(each.status.overlay.hidden for each in part):  # none, or all out of service: nothing would be told
         return OrderWord.NO_RULE, zone.id
     if order.seconds is None or not SHORTEST_S <= order.seconds <= LONGEST_S:
         return OrderWord.BAD_SECONDS, f"{SHORTEST_S:g}..{LONGEST_S:g}"

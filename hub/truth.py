@@ -102,6 +102,9 @@ class Question(Protocol):
     def recall(self, kept: str, now: int) -> None:
         """What `keep` gave before the restart."""
 
+    def remember(self, item: Reading, now: int) -> None:
+        """The last reading before the restart, of a quantity that it is told of; before `recall`."""
+
 
 class Plain:
     """A question without a limit and without an inner state, perhaps asked within certain hours only."""
@@ -158,6 +161,9 @@ class Plain:
 
     def recall(self, kept: str, now: int) -> None:
         """Nothing was kept."""
+
+    def remember(self, item: Reading, now: int) -> None:
+        """What is old says nothing."""
 
     def take_over(self, old: Question) -> None:
         """Through `keep` and `recall`: enough for whatever survives a restart."""

@@ -124,7 +124,9 @@ def test_voices_of_the_manual_load(tmp_path: Path) -> None:
     site = (ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8")
     path = tmp_path / "site.toml"
     yard = '[[link]]\nid = "yard"\nkind = "modbus-tcp"\nhost = "127.0.0.1"\n[[link.device]]\nid = "yard-relay"\n'
-    path.write_text(f'{site}\n{yard}profile = "relay/waveshare-8ch"\n{"".join(tables)}', encoding="utf-8")
+    yard += 'profile = "relay/waveshare-8ch"\n[[link]]\nid = "air"\nkind = "mqtt"\nurl = "mqtt://127.0.0.1:1"\n'
+    yard += '[[link.device]]\nid = "lake-column"\nprofile = "speech/json-mqtt"\n'
+    path.write_text(f"{site}\n{yard}{''.join(tables)}", encoding="utf-8")
 
     site_read = load_site(path)
     rules = {rule.id for rule in load_rules(site_read, path)}

@@ -6,13 +6,13 @@ An order names the occurrence that the person saw, so that it can never silence 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from dashboard.asking import note
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.alarms import LONGEST_COMMENT, find
-from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from hub.people import VERDICTS
 from hub.rules import MAX_SHELF_S
@@ -111,10 +111,10 @@ def _order(
     seconds: float | None = None,
     expires_ms: int = ACT_EXPIRES_MS,
 ) -> None:
+    note(kind, me().name, f"{happening.key} #{happening.occurrence}")
     put_from_form(
         kind, happening.key, expires_ms, command=command, occurrence=happening.occurrence, seconds=seconds, text=text
     )
-    note(kind, me().name, f"{happening.key} #{happening.occurrence}")
 
 
 def _back(number: int) -> str:

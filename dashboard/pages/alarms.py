@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, abort, render_template, request
 
-from dashboard.gather import gather, sirens
+from dashboard.gather import first_outs, gather, sirens
 from dashboard.journal_view import Happening
 from dashboard.office import office
 from dashboard.pages.limits import known, origin_of
@@ -54,6 +54,7 @@ def page() -> str:
         "alarms.html",
         filters=filters,
         happenings=found,
+        firsts=first_outs(office(), found),
         total=total,
         pages=max(1, -(-total // PAGE)),
         known_rules=[row[0] for row in office().view.rows("SELECT DISTINCT rule FROM occurrence ORDER BY rule")],
@@ -72,6 +73,7 @@ def one(number: int) -> str:
     return render_template(
         "alarm.html",
         happening=happening,
+        group=first_outs(office(), [happening]).get(happening.id),
         title=office().words.rule(happening.rule),
         response=office().words.response(happening.rule),
         timeline=view.words(happening.key, happening.occurrence),

@@ -5,10 +5,14 @@ from urllib.parse import urlsplit
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import sessions, users
+from dashboard import factor, sessions, users
+from dashboard.asking import note as note
+from dashboard.asking import proved as proved
 from dashboard.i18n import gettext
 from dashboard.office import me, office
+from dashboard.pages.factor import passes
 from dashboard.permissions import Permission, allow, cookie_name
+from dashboard.tables import User
 from device_profiles.door import Refusal
 
 bp = Blueprint("auth", __name__)
@@ -29,24 +33,75 @@ def sign_in() -> Response | tuple[str, int]:
     address, now = request.remote_addr or "", sessions.real_now(office().clock)
     wait = sessions.wait_ms(office().users, name, address, now)
     if wait:
-        note("login-delayed", name)
+        if sessions.tell(office().users, address, now):
+            note("login-delayed", _known(name))
         return _again(gettext("Too many tries. Wait %(s)s seconds, then try again.", s=-(-wait // 1000)), 429)
     try:
         user = users.verify(office().users, name, password)
     except users.Busy:
         return _again(gettext("Very many are signing in at once. Try again in a moment."), 503)
     if user is None:
-        note("login-failed", name)
+        note("login-failed", _known(name))
         return _again(gettext("Name or password is wrong."), 401)
     sessions.succeeded(office().users, name, address)
-    token = sessions.begin(office().users, user, address, now)
-    note("login", user.name)
-    session.clear()  # a new CSRF secret for the new session
-    response = redirect(_goal(request.form.get("next")))
+    return let_in(user, address, now, request.form.get("next"))
+
+
+@bp.get("/login/code")
+@allow(Permission.OPEN)
+def code() -> Response | str:
+    """The second page of the login, for those who have a second factor."""
+    if _half() is None:
+        return redirect(url_for("auth.login"))
+    return render_template("code.html", goal=_goal(request.args.get("next")), message="")
+
+
+@bp.post("/login/code")
+@allow(Permission.OPEN)
+def give_code() -> Response | tuple[str, int]:
+    """A code of the phone, or one of the recovery codes; each counts once."""
+    user, now = _half(), sessions.real_now(office().clock)
+    if user is None:
+        return redirect(url_for("auth.login"))
+    kind = passes(user.id, user.name, request.form.get("code", ""))
+    if not kind:
+        message = gettext("This code is wrong or was used already. After several tries you must wait a moment.")
+        return render_template("code.html", goal=_goal(request.form.get("next")), message=message), 401
+    if kind == "recovery":
+        note("recovery-code", user.name)
+        flash(gettext("A recovery code was used up. %(n)s are left.", n=factor.codes_left(office().users, user.id)))
+    sessions.end(office().users, sessions.digest_of(_token()), now)
+    return let_in(user, request.remote_addr or "", now, request.form.get("next"), coded=True)
+
+
+def let_in(user: User, address: str, now: int, goal: str | None, *, coded: bool = False) -> Response:
+    """A new session, its cookie, and on to where the person wanted; with a second factor, half of one until `coded`."""
+    half = bool(user.factor) and not coded
+    token = sessions.begin(office().users, user, address, now, half=half)
+    if not half:
+        note("login", user.name)
+        kept = session.get("_flashes")
+        session.clear()  # a new CSRF secret for the new session
+        if kept:
+            session["_flashes"] = kept
+    response = redirect(url_for("auth.code", next=_goal(goal)) if half else _goal(goal))
     response.set_cookie(
         cookie_name(secure=office().secure), token, path="/", secure=office().secure, httponly=True, samesite="Strict"
     )
     return response
+
+
+def _known(name: str) -> str:
+    """The name where somebody has it: what stands in the field of the name may be a password."""
+    return name if users.exists(office().users, name) else "?"
+
+
+def _token() -> str:
+    return request.cookies.get(cookie_name(secure=office().secure), "")
+
+
+def _half() -> User | None:
+    return sessions.find_half(office().users, _token(), sessions.real_now(office().clock)) if _token() else None
 
 
 @bp.post("/logout")
@@ -66,8 +121,24 @@ def logout() -> Response:
 @bp.get("/account")
 @allow(Permission.SEE)
 def account() -> str:
-    """One's own account: language, password, sign out."""
-    return render_template("account.html", shortest=users.SHORTEST)
+    """One's own account: language, password, second factor, where one is signed in, sign out."""
+    stays = sessions.stays(office().users, me().user_id, sessions.real_now(office().clock))
+    mine = me().digest[: sessions.NUMBER]
+    return render_template("account.html", shortest=users.SHORTEST, stays=stays, mine=mine)
+
+
+@bp.post("/account/sessions")
+@allow(Permission.SEE)
+def end_sessions() -> Response:
+    """End one of one's own sessions, or (without `number`) all of them, this one too."""
+    now, number = sessions.real_now(office().clock), request.form.get("number", "")
+    note("sessions-end", me().name, number)
+    if number:
+        sessions.end_stay(office().users, me().user_id, number, now)
+    else:
+        sessions.end_all(office().users, me().user_id, now)
+        session.clear()
+    return redirect(url_for("auth.account"))
 
 
 @bp.post("/account/password")
@@ -90,29 +161,6 @@ def password() -> Response:
             flash(gettext("Your password was changed. Sign in with the new one."))
             return redirect(url_for("auth.login"))
     return redirect(url_for("auth.account"))
-
-
-def proved(given: str) -> bool:
-    """Whether this is the password of who asks. Wrong ones are delayed as at the login."""
-    address, now = request.remote_addr or "", sessions.real_now(office().clock)
-    if sessions.wait_ms(office().users, me().name, address, now):
-        return False
-    try:
-        user = users.verify(office().users, me().name, given)
-    except users.Busy:
-        return False
-    if user is None:
-        note("login-failed", me().name)
-        return False
-    sessions.succeeded(office().users, me().name, address)
-    sessions.prove(office().users, me().digest, now)
-    return True
-
-
-def note(what: str, actor: str, detail: str = "") -> None:
-    """A row of the audit trail about this request."""
-    at, address = office().clock.now(), request.remote_addr or ""
-    users.audit(office().users, at=at, actor=actor, address=address, what=what, detail=detail)
 
 
 def _again(message: str, status: int) -> tuple[str, int]:

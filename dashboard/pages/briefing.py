@@ -122,6 +122,7 @@ def _person(name: str) -> Person | None:
 
 
 def _put(brief: Brief, kind: str, target: str, once: str, *, occurrence: int | None = None, command: str = "") -> None:
+    note(command or kind, brief.person.actor, f"{brief.happening.key} #{brief.happening.occurrence} by link")
     now = office().clock.now()
     office().desk.put(
         Order(
@@ -136,4 +137,3 @@ def _put(brief: Brief, kind: str, target: str, once: str, *, occurrence: int | N
             expires=now + ACT_EXPIRES_MS,
         )
     )
-    note(command or kind, brief.person.actor, f"{brief.happening.key} #{brief.happening.occurrence} by link")

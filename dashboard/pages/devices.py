@@ -9,12 +9,12 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import sessions, words
+from dashboard import words
+from dashboard.asking import note, stale, unproved
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.pages.auth import note, proved
 from dashboard.permissions import Permission, allow
 from dashboard.series import SPANS_MS
 from dashboard.situation import why_blind
@@ -69,7 +69,7 @@ def one(name: str) -> str:
         device=device,
         health=health.get(device.id),
         link=health.get(device.link),
-        why=why_blind(device, health, hub_fresh=situation.hub_fresh),
+        why=why_blind(device, health, _out(), hub_fresh=situation.hub_fresh),
         readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
         numbers=numbers,
         spans=list(SPANS_MS),
@@ -90,14 +90,13 @@ def ask(name: str, command: str) -> str:
     """What will happen, and why is it wanted?"""
     device = find(name)
     wanted = find_command(device, command)
-    now = sessions.real_now(office().clock)
     return render_template(
         "order.html",
         device=device,
         command=command,
         wanted=wanted,
         label=office().words.command(device.id, command),
-        proof=now - me().proved > sessions.PROOF_MS,
+        proof=stale(),
         situation=gather(office()),
         longest=LONGEST_REASON,
         back=_back(device),
@@ -116,10 +115,8 @@ def do(name: str, command: str) -> Response:
         came = {"from": "gates"} if request.form.get("from") == "gates" else {}
         return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
     expires_ms = int(wanted.expires * 1000)
-    number = put_from_form(
-        "command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason
-    )
-    note("command", me().name, f"order {number}: {device.id} {command}; {reason}")
+    note("command", me().name, f"{device.id} {command}; {reason}")
+    put_from_form("command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason)
     return redirect(_back(device))
 
 
@@ -148,19 +145,23 @@ def find_command(device: Device, command: str) -> ModbusCommand | SerialCommand 
 
 def device_rows(*, hub_fresh: bool) -> list[Row]:
     """Every device with its state; nobody watches while the hub is silent."""
-    view = office().view
+    view, out = office().view, _out()
     health, latest = view.health(), view.latest()
     alarms = view.counts("SELECT source, count(*) FROM occurrence WHERE closed = '' GROUP BY source")
     return [
         Row(
             device=device,
             health=health.get(device.id),
-            why=why_blind(device, health, hub_fresh=hub_fresh),
+            why=why_blind(device, health, out, hub_fresh=hub_fresh),
             readings=[found for q in device.profile.reading if (found := latest.get((device.id, q))) is not None],
             alarms=alarms.get(device.id, 0),
         )
         for device in office().site.devices().values()
     ]
+
+
+def _out() -> set[str]:
+    return {row.target for row in office().view.services()}
 
 
 def used(device: Device, quantity: str) -> bool:
@@ -181,10 +182,7 @@ def _not_yet(reason: str) -> str:
     """What is still missing before a dangerous order may go, in words; empty when nothing is."""
     if len(reason) < 2:
         return gettext("Say why. The reason is kept with the order.")
-    stale = sessions.real_now(office().clock) - me().proved > sessions.PROOF_MS
-    if stale and not proved(request.form.get("password", "")):
-        return gettext("The password is wrong, or you must wait a moment.")
-    return ""
+    return unproved()
 
 
 def _seconds(duration: Duration | None) -> float | None:

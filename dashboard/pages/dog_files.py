@@ -13,13 +13,13 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from dashboard import owners
+from dashboard.asking import note
 from dashboard.dog_csv import HEADERS, MOST_BYTES, MOST_ROWS, Line, Mistake, Read, decode, read, write
 from dashboard.dogs import Dog, edits, register
 from dashboard.gather import gather
 from dashboard.i18n import gettext, language
 from dashboard.office import me, office
 from dashboard.owners import Owner
-from dashboard.pages.auth import note
 from dashboard.pages.dogs import all_lists, order, today
 from dashboard.permissions import Permission, allow
 from hub.reading import Label
@@ -76,11 +76,11 @@ def do() -> Response:
     lists, people = all_lists(), owners.owners(office().users)
     dogs = register(lists)
     changes = [change for line in lines for change in edits(_dog(line, dogs), lists, today())]
+    note("dogs-import", me().name, f"{len(lines)} dogs, {len(changes)} changes, sha256 {digest[:16]}")
     with Session(office().users) as db, db.begin():
         owners.put_all(db, [(line.chip, _owner(line, people)) for line in lines if line.owner or line.phone])
         owners.drop_draft(db, me().name)
         order(changes)
-    note("dogs-import", me().name, f"{len(lines)} dogs, {len(changes)} changes, sha256 {digest[:16]}")
     flash(gettext("%(n)s dogs imported.", n=len(lines)))
     return redirect(url_for("dogs.page"))
 

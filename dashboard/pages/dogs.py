@@ -12,6 +12,7 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from dashboard import owners
+from dashboard.asking import note
 from dashboard.dog_csv import LONGEST_NAME, as_date, check_phone, check_text
 from dashboard.dogs import LONGEST_NOTE, Change, Dog, Seen, edits, register, removal, sightings
 from dashboard.gather import gather
@@ -19,7 +20,6 @@ from dashboard.i18n import gettext, say
 from dashboard.office import me, office
 from dashboard.ordering import put_all_from_form
 from dashboard.owners import Owner
-from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow, may
 from dashboard.traces import traces
 from device_profiles.iso11784 import parse_any, remark, understand
@@ -119,10 +119,10 @@ def save() -> Response | tuple[str, int]:
     if request.form.get("fresh") == "yes" and chip in lists["dogs"]:
         flash(gettext("This dog is in the register already."))
         return redirect(url_for("dogs.one", chip=chip))
+    note("dog", me().name, chip)
     with Session(office().users) as db, db.begin():
         owners.put_all(db, [(chip, owner)])
         order(edits(dog, lists, today()))
-    note("dog", me().name, chip)
     return redirect(url_for("dogs.one", chip=chip))
 
 
@@ -132,8 +132,8 @@ def lost(chip: str) -> Response:
     """Wherever it is read from now on, somebody is told."""
     _find(chip)
     where = " ".join(request.form.get("text", "").split())[:LONGEST_NOTE]
-    order([Change("list-add", LOST, f"{chip} {where}".strip())])
     note("dog-lost", me().name, chip)
+    order([Change("list-add", LOST, f"{chip} {where}".strip())])
     return redirect(url_for("dogs.one", chip=chip))
 
 
@@ -142,8 +142,8 @@ def lost(chip: str) -> Response:
 def found(chip: str) -> Response:
     """It is back."""
     _find(chip)
-    order([Change("list-remove", LOST, chip)])
     note("dog-found", me().name, chip)
+    order([Change("list-remove", LOST, chip)])
     return redirect(url_for("dogs.one", chip=chip))
 
 
@@ -152,11 +152,11 @@ def found(chip: str) -> Response:
 def remove(chip: str) -> Response:
     """Off the register and all lists, with its owner."""
     _find(chip)
+    note("dog-removed", me().name, chip)
     with Session(office().users) as db, db.begin():
         owners.put(db, chip, None)
         db.flush()
         order(removal(chip, all_lists()))
-    note("dog-removed", me().name, chip)
     return redirect(url_for("dogs.page"))
 
 

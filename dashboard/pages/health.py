@@ -102,8 +102,11 @@ def _lines(desk: Office) -> Iterable[str]:
         yield from _gauge("zhian_hub_heartbeat_age_seconds", "since the hub's last sign of life", {"": report.hub})
     yield from _gauge("zhian_history_lag_seconds", "of the oldest reading not in history", {"": report.history or 0.0})
     health = view.health()
-    reasons: Counter[str] = Counter(why_unwatched(device, health) or "ok" for device in desk.site.devices().values())
+    out = {row.target for row in view.services()}
+    devices = desk.site.devices().values()
+    reasons: Counter[str] = Counter(why_unwatched(device, health, out) or "ok" for device in devices)
     yield from _gauge("zhian_devices", "devices by state", _labelled("state", reasons))
+    yield from _gauge("zhian_out_of_service", "alarms and devices that nobody is told of", {"": float(len(out))})
     links = Counter(one.state for one in health.values() if one.kind == "link")
     yield from _gauge("zhian_links", "links by state", _labelled("state", links))
     alarms = Counter(happening.severity for happening in view.happenings("o.closed = ''", limit=MOST_OPEN))

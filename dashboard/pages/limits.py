@@ -57,7 +57,7 @@ def init(app: Flask) -> None:
 
 
 @bp.get("")
-@allow(Permission.MANAGE)
+@allow(Permission.REVIEW)
 def page() -> str:
     """All rules: first those that were changed here."""
     book, site, zones = _book(), office().site, office().site.zones_by_id()
@@ -76,7 +76,7 @@ def page() -> str:
 
 
 @bp.get("/<rule>")
-@allow(Permission.MANAGE)
+@allow(Permission.REVIEW)
 def one(rule: str) -> str:
     """One rule's numbers, everywhere or in a zone; under it what was ordered lately, and its history."""
     book, found, zone = _book(), _find(rule), _zone()
@@ -131,9 +131,9 @@ def change(rule: str, key: str) -> Response:
             gettext("Not changed: %(why)s", why=reason(f"{error.word}:{error.detail}" if error.detail else error.word))
         )
         return again
-    put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     before = limit_text(key, book.origin(rule, zone, key).value, plain()[rule].quantity)
     note("limit", me().name, f"{_target(rule, zone)} {command} (before: {before}): {why}")
+    put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     return redirect(url_for("limits.one", rule=rule, zone=zone))
 
 

@@ -73,5 +73,5 @@ def end(zone: str) -> Response:
 
 
 def _order(kind: str, zone: str, why: str, seconds: float | None = None) -> None:
-    put_from_form(kind, zone, EXPIRES_MS, seconds=seconds, text=why)
     note(kind, me().name, f"{zone} {seconds or 0:g} s: {why}")
+    put_from_form(kind, zone, EXPIRES_MS, seconds=seconds, text=why)

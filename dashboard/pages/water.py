@@ -7,11 +7,11 @@ from flask import Blueprint, abort, render_template, request, url_for
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
+from dashboard.asking import note
 from dashboard.gather import gather
 from dashboard.journal_view import Happening, JournalView
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.pages.auth import note
 from dashboard.pages.limits import plain
 from dashboard.permissions import Permission, allow
 from dashboard.shore import WATCHING, WEEK_MS, Edge, Rows, edge, edges
@@ -63,8 +63,8 @@ def begin(zone: str) -> Response:
     siren = request.form.get("siren", "")
     if seconds not in SPANS_S or siren not in (SOUNDS, WITHHELD):
         abort(400)
-    put_from_form("drill", place.id, EXPIRES_MS, command=siren, seconds=float(seconds))
     note("drill", me().name, f"{place.id} {seconds} s, siren {siren}")
+    put_from_form("drill", place.id, EXPIRES_MS, command=siren, seconds=float(seconds))
     return redirect(url_for("water.page", _anchor=f"edge-{place.id}"))
 
 
@@ -73,8 +73,8 @@ def begin(zone: str) -> Response:
 def end(zone: str) -> Response:
     """From now on everything there is real."""
     place = _find(zone)
-    put_from_form("drill-end", place.id, EXPIRES_MS)
     note("drill-end", me().name, place.id)
+    put_from_form("drill-end", place.id, EXPIRES_MS)
     return redirect(url_for("water.page", _anchor=f"edge-{place.id}"))
 
 

@@ -133,6 +133,7 @@
   let connected = false;
   let ended = false;
   let heard = 0;
+  let noted = -Infinity;
   let retry = 0;
 
   function listen() {
@@ -165,6 +166,10 @@
   function hear(now) {
     setClock(now);
     heard = performance.now();
+    if (heard - noted > 10000) {
+      noted = heard;
+      localStorage.setItem("zhian-heard", String(Date.now())); // for the page that says "no connection"
+    }
     if (connected) return;
     connected = true;
     const first = retry === 0;
@@ -273,4 +278,5 @@
   setInterval(() => connected && !document.hidden && refresh(), QUIET_REFRESH_MS); // ages of what has not changed
   listen();
   window.zhianNow = hubNow;
+  if (window.isSecureContext) navigator.serviceWorker?.register("/worker.js").catch(() => {}); // works without it too
 })();

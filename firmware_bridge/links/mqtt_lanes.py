@@ -74,6 +74,10 @@ class MqttLanes:
             if news:
                 return news
 
+    def hold(self, held: bool) -> None:
+        """As `Laned` says: the lane of what is not urgent."""
+        self._lanes[1].hold(held)
+
     def carry(self, devices: Iterable[Device]) -> None:
         """As `Link` says, each lane with its own."""
         urgent, plain = _sorted(devices)

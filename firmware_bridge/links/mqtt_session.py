@@ -71,7 +71,7 @@ class MqttSession:
         self._unacknowledged: tuple[Connection, list[int]] | None = None
         self._down_because: str | None = None
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._on_hold = False
         self.tap = Tap(link.id)
 
     async def __aenter__(self) -> Self:
@@ -96,12 +96,17 @@ class MqttSession:
         return self
 
     async def __anext__(self) -> list[Arrival | LinkChange]:
-        """The last list is durable; wait for the next one."""
-        self._acknowledge()
+        """The last list is durable (unless it is held); wait for the next one."""
         while not self._closed:
             self._wake.clear()
-            news = self._news + self._received()
-            self._news = []
+            news: list[Arrival | LinkChange]
+            if self._on_hold:
+                news = [item for item in self._news if isinstance(item, LinkChange)]
+                self._news = [item for item in self._news if not isinstance(item, LinkChange)]
+            else:
+                self._acknowledge()
+                news = self._news + self._received()
+                self._news = []
             self._taken.set()
             if news:
                 self.tap.arrived(news)
@@ -110,6 +115,11 @@ class MqttSession:
                 self._task.result()  # it never ends by itself: let its exception out
             await self._wake.wait()
         raise StopAsyncIteration
+
+    def hold(self, held: bool) -> None:
+        """Held: the last list is not durable yet, and only how the link is, is told. Else all goes on."""
+        self._on_hold = held
+        self._wake.set()
 
     def carry(self, devices: Iterable[Device], elsewhere: Iterable[Device] = ()) -> None:
         """Subscribe to what is new and leave what is gone, on the same connection; others do not notice."""
@@ -170,7 +180,7 @@ class MqttSession:
             why = _in_words(error, self._hello.keep_alive)
         finally:
             if not self._closed:
-                self._news += self._received()
+                self._news += [] if self._on_hold else self._received()  # held: the broker brings them again
                 self._connection = None
             if self._connection is not connection:
                 connection.end("given up")

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiomqtt
 import msgspec
 
-from device_profiles.types import MqttLink, MqttProfile
+from device_profiles.types import MqttLink, MqttProfile, speech_of
 from firmware_bridge.raw import Publish
 from firmware_bridge.simulate.life import Life, Moment
 from firmware_bridge.simulate.script import Mute
@@ -30,6 +30,7 @@ RETRY_S = 1.0
 GOODBYE_S = 1.0
 MOST_MS = 10_000  # an order that is good for longer was not made for a gate
 REFUSED = "refused_order"
+SIGNS_A_SECOND = 4.0  # Chinese that is read aloud at an ordinary pace
 
 
 class MqttDevice:
@@ -55,6 +56,7 @@ class MqttDevice:
         self._device, self._memory = device.id, memory
         self._newest = int(memory.read_text()) if memory is not None and memory.exists() else 0
         self._refused: deque[tuple[str, str]] = deque(maxlen=20)  # why, and which
+        self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
         self._boot, self._count = f"{clock.now():x}", itertools.count()
 
@@ -96,7 +98,12 @@ class MqttDevice:
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
             self._remember(int(str(said["issued"])))
-            self._life.obey(*understood, self._now())
+            command, seconds = understood
+            if (speech := speech_of(self._profile, command)) is not None:
+                words, repeat = str(said[speech.key]), said.get("repeat", 1)
+                self.spoken.append(words)
+                seconds = len(words) / SIGNS_A_SECOND * (repeat if isinstance(repeat, int) else 1)
+            self._life.obey(command, seconds, self._now())
 
     def _remember(self, issued: int) -> None:
         """Before anything moves: a device that dies now has had its one try."""

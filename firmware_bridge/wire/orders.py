@@ -8,7 +8,16 @@ from typing import TypeAlias
 
 import msgspec
 
-from device_profiles.types import Duration, ModbusCommand, ModbusProfile, MqttProfile, Profile, SerialProfile
+from device_profiles.types import (
+    Duration,
+    ModbusCommand,
+    ModbusProfile,
+    MqttProfile,
+    Profile,
+    SerialProfile,
+    Speech,
+    speech_of,
+)
 from firmware_bridge.raw import Action, Publish, Write
 
 Understood: TypeAlias = tuple[str, float | None]
@@ -19,6 +28,7 @@ def action(
     command: str,
     *,
     seconds: float | None = None,
+    text: str = "",
     order_id: str,
     expires: int,
     issued: int | None = None,
@@ -28,13 +38,16 @@ def action(
 ) -> Action:
     """What to send for `command`. `issued`, `expires`: ms since 1970, told to the device with id and `device` (MQTT).
 
-    `seconds` None is the profile's default. `topic`: the device's orders topic; a broker keeps it no longer than it is
-    good from `now` on. Raises ValueError, in clear words.
+    `seconds` None is the profile's default; `text` is for a command that takes one. `topic`: the device's orders topic;
+    a broker keeps it no longer than it is good from `now` on. Raises ValueError, in clear words.
     """
     if command not in profile.command:
         known = ", ".join(profile.command) or "no command at all"
         raise ValueError(f"{profile.id} has no command {command!r}; it has {known}")
     lasting = _duration(command, profile.command[command].seconds, seconds)
+    speech = speech_of(profile, command)
+    if problem := misfit(speech, text):
+        raise ValueError(f"{command} {problem}")
     if isinstance(profile, ModbusProfile):
         return _write(profile.command[command], lasting)
     if isinstance(profile, SerialProfile):
@@ -45,8 +58,19 @@ def action(
     payload["expires"] = expires
     if lasting is not None:
         payload["seconds"] = lasting
+    if speech is not None:
+        payload[speech.key] = text
     left = order.expires if now is None else min(order.expires, max(1.0, (expires - now) / 1000))
     return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(left))
+
+
+def misfit(speech: Speech | None, text: str) -> str:
+    """Why a command cannot be given with this text; empty when it can."""
+    if speech is None:
+        return "takes no text" if text else ""
+    if not text.strip():
+        return "says nothing without a text"
+    return f"takes {speech.most} characters, not {len(text)}" if len(text) > speech.most else ""
 
 
 def read(profile: Profile, action: Action) -> Understood | None:
@@ -110,7 +134,9 @@ def _read_json(profile: MqttProfile, payload: bytes) -> Understood | None:
     if not fitting:
         return None
     name = max(fitting, key=lambda name: len(profile.command[name].payload))  # the one that says most of it
-    seconds = said.get("seconds")
+    speech, seconds = profile.command[name].text, said.get("seconds")
+    if speech is not None and not (isinstance(text := said.get(speech.key), str) and not misfit(speech, text)):
+        return None
     if profile.command[name].seconds is None or not isinstance(seconds, int | float):
         return name, None
     return name, float(seconds)

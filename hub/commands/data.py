@@ -65,7 +65,19 @@ def alarms_command(since: float, open_only: bool, health: bool, data: Path, as_j
 
             print_health(db, start, now, as_json=as_json)
             return
-        print_lines(alarm_lines(db, start, open_only=open_only), as_json=as_json)
+        print_lines(alarm_lines(db, start, open_only=open_only, links=_links(db)), as_json=as_json)
+
+
+def _links(db: sqlite3.Connection) -> dict[str, str]:
+    """Which device hangs on which link, by the site file that the data folder was last run with; else nothing."""
+    from hub.settings import load_site  # what only this asks for
+
+    row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
+    try:
+        devices = load_site(Path(row["value"])).devices() if row is not None else {}
+    except (Refusal, OSError):
+        return {}
+    return {device.id: device.link for device in devices.values()}
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -83,11 +95,14 @@ class OrderLine(msgspec.Struct, frozen=True):
 @click.argument("command")
 @click.option("--seconds", type=Finite(), help="How long, for a command that takes a duration.")
 @click.option("--reason", default="", help="Why; kept with the order.")
+@click.option("--text", default="", help="What is read aloud, for a command that takes a text.")
 @DATA
 @JSON
-def order_command(device: str, command: str, seconds: float | None, reason: str, data: Path, as_json: bool) -> None:
+def order_command(
+    device: str, command: str, seconds: float | None, reason: str, text: str, data: Path, as_json: bool
+) -> None:
     """Have DEVICE carry out COMMAND, and say what became of it. Exit 0 only when the device confirmed it."""
-    order = make_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=reason)
+    order = make_order("command", device, ORDER_EXPIRES_MS, command=command, seconds=seconds, text=text or reason)
     with open_journal(data) as db:
         _require_device(db, device, data)
     row = put_and_wait(data, order)

@@ -19,11 +19,12 @@ from firmware_bridge.simulate.script import Script, load_script
 from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE, Finite
-from hub.commands.run import DEFAULT_PORT, PORT, configure_log, run_site
+from hub.commands.run import DEFAULT_PORT, PORT, configure_log, is_loopback, run_site
 from hub.journal import FILE, Journal
 from hub.outcome import Entry, Outcome
 from hub.settings import load_site
 from hub.site import MqttBrokerLink, Site
+from hub.site_web import Way
 from hub.supervisor import Child, stop_on_signals, zhian
 
 HERE = Path(simulate.__file__).parent
@@ -52,9 +53,8 @@ def demo_command(host: str, port: int | None, data: Path | None, speed: float) -
             name="devices", argv=zhian("simulate", str(site_path), "--data", str(folder)), environment=environment
         )
         chosen = _free_port(host, DEFAULT_PORT) if port is None else port
-        asyncio.run(
-            run_site(site_path, folder, host, chosen, [devices], environment=environment, office_flags=["--demo"])
-        )
+        flags = ["--demo", "--way", Way.PLAIN if is_loopback(host) else Way.TLS]
+        asyncio.run(run_site(site_path, folder, host, chosen, [devices], environment=environment, office_flags=flags))
 
 
 @click.command("simulate")

@@ -22,13 +22,14 @@ def dog_command() -> None:
 
 @dog_command.command("add")
 @click.argument("chip")
-@click.option("--note", default="", help="A word for the register; no owner's name.")
+@click.option("--note", help="A word for the register; no owner's name. Left out: it stays as it is.")
 @click.option("--vaccinated-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day of its rabies certificate.")
 @DATA
-def dog_add(chip: str, note: str, vaccinated_until: datetime | None, data: Path) -> None:
+def dog_add(chip: str, note: str | None, vaccinated_until: datetime | None, data: Path) -> None:
     """Register CHIP, in any of its four spellings."""
     number = _chip(chip)
-    _put(data, "list-add", REGISTERED, f"{number} {note}")
+    kept = _entries(data, REGISTERED).get(number, "") if note is None else note
+    _put(data, "list-add", REGISTERED, f"{number} {kept}")
     if vaccinated_until is not None:
         _vaccinated(data, number, vaccinated_until)
 

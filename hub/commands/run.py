@@ -28,9 +28,15 @@ from hub.control import Control, Handler
 from hub.core import Core
 from hub.days import calendar_or_seed
 from hub.field import Field
+from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
+from hub.log_line import OneLine
+from hub.processes import Noted
+from hub.pulse import beating, show_stacks
 from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
+from hub.repeats import Repeats
+from hub.reserve import Reserve
 from hub.rules import load_rules
 from hub.sayso import rules_in_force
 from hub.settings import load_site
@@ -45,11 +51,15 @@ from hub.site import (
     Site,
     SiteLink,
 )
+from hub.site_web import Way
 from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 
 LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080
 PORT = click.IntRange(0, 65535)
+# A core that answers within a second and has said nothing for 15 hangs; 15 s more and sensors count as silent. The
+# office waits for databases: a guard rather waits half a minute for the page than loses it to an impatient supervisor.
+FIELD_SILENT_S, OFFICE_SILENT_S = 15.0, 30.0
 LOOK_S = 0.5  # how often the journal is asked whether the field process has reloaded
 
 
@@ -60,11 +70,14 @@ LOOK_S = 0.5  # how often the journal is asked whether the field process has rel
 @click.option(
     "--port", default=DEFAULT_PORT, show_default=True, type=PORT, help="Port of the dashboard; 0 takes a free one."
 )
-@click.option("--https", is_flag=True, help="The page is reached by HTTPS only, behind a proxy: cookies say Secure.")
-def run_command(site: Path, data: Path, host: str, port: int, https: bool) -> None:
-    """Run a site: the hub, its dashboard and, where the site names no broker, a mosquitto."""
+@click.option("--https", "way", flag_value="proxy", help="Plain HTTP for a proxy that people reach by HTTPS.")
+@click.option("--plain", "way", flag_value="plain", help="Plain HTTP, on a loopback address only.")
+def run_command(site: Path, data: Path, host: str, port: int, way: str | None) -> None:
+    """Run a site: the hub, its dashboard (by HTTPS) and, where the site names no broker, a mosquitto."""
+    if way == "plain" and not is_loopback(host):
+        raise Refusal("--plain", "", "passwords would be readable on the way", value=host, right="--host 127.0.0.1")
     configure_log()
-    asyncio.run(run_site(site, data, host, port, office_flags=["--https"] if https else []))
+    asyncio.run(run_site(site, data, host, port, office_flags=["--way", way or "tls"]))
 
 
 async def run_site(
@@ -81,18 +94,25 @@ async def run_site(
     site = load_site(site_path)
     load_rules(site, site_path)
     with lock(data), listening_socket(host, port) as listener:
+        Reserve(data, site.journal).make_room()  # on a full disk, the files of a start find place
         _prepare_journal(site, site_path, data)
         accept(site_path, data)
         arguments = (str(site_path), "--data", str(data))
         office = (*arguments, "--listener", str(listener.fileno()), *office_flags)
         ours = [
             *more,
-            Child(name="field", argv=zhian("field", *arguments), environment=environment),
-            Child(name="office", argv=zhian("office", *office), pass_fds=[listener.fileno()], environment=environment),
+            Child(name="field", argv=zhian("field", *arguments), environment=environment, silent_s=FIELD_SILENT_S),
+            Child(
+                name="office",
+                argv=zhian("office", *office),
+                pass_fds=[listener.fileno()],
+                environment=environment,
+                silent_s=OFFICE_SILENT_S,
+            ),
         ]
         for link in broker.own(site):
             broker.check_free(link)
-        stop, keeper = asyncio.Event(), Keeper()
+        stop, keeper = asyncio.Event(), Keeper(Noted(data))
         stop_on_signals(stop)
         on_hangup(stop, lambda: keeper.signal("field", signal.SIGHUP))
         following = asyncio.create_task(_follow(keeper, site_path, data, ours))
@@ -137,24 +157,27 @@ def _prepare_journal(site: Site, site_path: Path, data: Path) -> None:
 def field_command(site: Path, data: Path) -> None:
     """The field process: links, decoding, alarms, journal, announcements."""
     configure_log()
+    show_stacks()
     uvloop.run(_field(site, data, Clock.from_environment()))
 
 
 async def _field(site_path: Path, data: Path, clock: Clock) -> None:
     site, rules = read_accepted(site_path, data)
+    reserve = Reserve(data, site.journal)
+    reserve.make_room()
     journal = Journal(data / FILE, site)
     limited = rules_in_force(site, rules, journal.limits())
     core = Core(site, limited, journal.memory(), clock.now(), calendar_or_seed(data))
     gc.freeze()  # what stands for years need not be looked through again and again
     links = [open_link(site, link, data, clock) for link in site.links]
-    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock)
+    field = Field(site, {rule.id: rule for rule in rules}, core, journal, links, clock, reserve)
     stop = asyncio.Event()
     stop_on_signals(stop)
     reloader = Reloader(
         site, rules, site_path, data, field, lambda site, link: open_link(site, link, data, clock), clock
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
-    async with Control(data, _handlers(reloader, field)):
+    async with beating(field.well), Control(data, _handlers(reloader, field)):
         running = asyncio.create_task(field.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +189,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
 
 def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer, **Lending(field).handlers}
+    return {"reload": reloader.answer, **Lending(field).handlers, **Hearsay(OFFICE_FACTS, field.know).handlers}
 
 
 @click.command("office", hidden=True)
@@ -174,24 +197,34 @@ def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
 @DATA
 @click.option("--listener", type=int, required=True, help="File descriptor of the listening socket.")
 @click.option("--demo", is_flag=True, help="Make a new first login at each start.")
-@click.option("--https", is_flag=True, help="Cookies say Secure.")
-def office_command(site: Path, data: Path, listener: int, demo: bool, https: bool) -> None:
+@click.option("--way", type=click.Choice([way.value for way in Way]), default="tls", help="How the page is reached.")
+def office_command(site: Path, data: Path, listener: int, demo: bool, way: str) -> None:
     """The office process: dashboard, users, history."""
     from hub.office import serve_office  # a web server, which the field process need not load
 
+    async def serve() -> None:
+        async with beating():
+            checked = read_accepted(site, data)[0]
+            await serve_office(checked, site, data, socket.socket(fileno=listener), demo=demo, way=Way(way))
+
     configure_log()
-    uvloop.run(
-        serve_office(read_accepted(site, data)[0], site, data, socket.socket(fileno=listener), demo=demo, https=https)
-    )
+    show_stacks()
+    uvloop.run(serve())
 
 
 def configure_log() -> None:
-    """One line an event on standard error, with its room."""
+    """One line an event on standard error, with its room; one that repeats itself a few times a minute."""
     for library in ("uvicorn", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
+    handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

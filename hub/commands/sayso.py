@@ -50,7 +50,7 @@ def limit_command() -> None:
 @DATA
 def limit_set(rule: str, key: str, value: str, zone: str, reason: str, data: Path) -> None:
     """Set KEY of RULE to VALUE, as `zhian limit set noise-limit above 58 --zone square --reason "complaints"`."""
-    _put("limit", f"{rule}/{zone}" if zone else rule, data, command=f"{key}={value}", text=reason)
+    put("limit", f"{rule}/{zone}" if zone else rule, data, command=f"{key}={value}", text=reason)
 
 
 @limit_command.command("clear")
@@ -61,7 +61,7 @@ def limit_set(rule: str, key: str, value: str, zone: str, reason: str, data: Pat
 @DATA
 def limit_clear(rule: str, key: str, zone: str, reason: str, data: Path) -> None:
     """Take back what was set: KEY of RULE is as in the site file again."""
-    _put("limit-clear", f"{rule}/{zone}" if zone else rule, data, command=key, text=reason)
+    put("limit-clear", f"{rule}/{zone}" if zone else rule, data, command=key, text=reason)
 
 
 @limit_command.command("list")
@@ -93,7 +93,7 @@ class MuteLine(msgspec.Struct, frozen=True):
 @DATA
 def mute_command(zone: str, span: float, reason: str, data: Path) -> None:
     """Withhold the P3 and P4 announcements of ZONE for a while; they are told together when it is over."""
-    _put("mute", zone, data, seconds=span, text=reason)
+    put("mute", zone, data, seconds=span, text=reason)
 
 
 @click.command("unmute")
@@ -102,7 +102,7 @@ def mute_command(zone: str, span: float, reason: str, data: Path) -> None:
 @DATA
 def unmute_command(zone: str, reason: str, data: Path) -> None:
     """End the mute of ZONE now."""
-    _put("unmute", zone, data, text=reason)
+    put("unmute", zone, data, text=reason)
 
 
 @click.command("mutes")
@@ -126,7 +126,8 @@ def moment(at: int, tz: ZoneInfo | None = None) -> str:
     return f"{datetime.fromtimestamp(at / 1000, tz).astimezone(tz):%Y-%m-%d %H:%M:%S}"
 
 
-def _put(kind: str, target: str, data: Path, *, command: str = "", seconds: float | None = None, text: str) -> None:
+def put(kind: str, target: str, data: Path, *, command: str = "", seconds: float | None = None, text: str) -> None:
+    """Have the hub do it, and say what became of it. Exit 2: refused; 1: it did not come to it."""
     order = make_order(kind, target, LIST_EXPIRES_MS, command=command, seconds=seconds, text=text)
     row = put_and_wait(data, order)
     click.echo(" ".join(part for part in (kind, target, command, row["state"], row["outcome"]) if part))

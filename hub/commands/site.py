@@ -19,6 +19,7 @@ from hub.clock import Clock
 from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
 from hub.commands.plan import crowded
+from hub.named_files import check_files
 from hub.reading import Fault, FaultKind, Reading
 from hub.route import check_routes
 from hub.rules import all_rules, load_rules
@@ -40,13 +41,14 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
     rules = load_rules(checked, site)
     check_routes(checked, {rule.id for rule in rules}, site)
     check_secrets(checked, site)
+    ending = check_files(checked, site, Clock().now())
     _check_ports(checked, site)
     if checked.plan and not Path(checked.plan).is_file():
         raise Refusal(
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
-    warnings += _silenced(checked, site) + _untold(checked) + _piled(checked, site)
+    warnings += ending + _silenced(checked, site) + _untold(checked) + _piled(checked, site)
     if data is not None:
         warnings += duty_warnings(data, checked)
     counts = {

@@ -1,6 +1,7 @@
 """`zhian user`: who may open the dashboard."""
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import click
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.users import ROLES, add_user, list_users, set_password
+from dashboard.roles import ROLES
+from dashboard.users import add_user, forget_factor, list_users, set_password
 from hub.commands.options import DATA, JSON, print_lines
 
 
@@ -23,7 +25,7 @@ def user_command() -> None:
 @DATA
 def user_add(name: str, role: str, data: Path) -> None:
     """Add NAME and print the first password."""
-    with _stored():
+    with stored():
         click.echo(f"{name} ({role}): {add_user(data, name, role)}")
 
 
@@ -32,8 +34,18 @@ def user_add(name: str, role: str, data: Path) -> None:
 @DATA
 def user_passwd(name: str, data: Path) -> None:
     """Give NAME a new password and print it; open sessions of NAME end."""
-    with _stored():
+    with stored():
         click.echo(f"{name}: {set_password(data, name)}")
+
+
+@user_command.command("totp-reset")
+@click.argument("name")
+@DATA
+def user_totp_reset(name: str, data: Path) -> None:
+    """Take the second factor of NAME away, for a lost phone; be sure who is asking you for it."""
+    with stored():
+        forget_factor(data, name)
+    click.echo(f"{name}: signs in with the password alone now")
 
 
 class UserLine(msgspec.Struct, frozen=True):
@@ -48,14 +60,15 @@ class UserLine(msgspec.Struct, frozen=True):
 @JSON
 def user_list(data: Path, as_json: bool) -> None:
     """Print all users with their roles."""
-    with _stored():
+    with stored():
         print_lines((UserLine(name, role) for name, role in list_users(data)), as_json=as_json)
 
 
 @contextlib.contextmanager
-def _stored() -> Iterator[None]:
+def stored() -> Iterator[None]:
     """A full disk or a damaged file, in words."""
     try:
         yield
-    except DBAPIError as error:
-        raise click.ClickException(f"the file of the users (office.sqlite): {error.orig}") from error
+    except (DBAPIError, sqlite3.Error) as error:
+        words = error.orig if isinstance(error, DBAPIError) else error
+        raise click.ClickException(f"the file of the users (office.sqlite): {words}") from error

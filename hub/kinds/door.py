@@ -44,7 +44,7 @@ _OWN: dict[RuleKind, set[str]] = {  # the other keys that only some kinds have
     "event": {"is", "unless_in", "only_in", "per"},
     "vote": {"is", "degraded"},
     "balance": {"entered", "left", "degraded"},
-    "sequence": {"is", "cause", "cause_is"},
+    "sequence": {"is", "cause", "cause_is", "judges"},
     "expression": {"expression"},
     "state": {"is", "drill"},
 }

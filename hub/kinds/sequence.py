@@ -1,6 +1,7 @@
 """An effect without its cause: a gate that opened though nobody was let in and no order was given.
 
-Only a change that was seen can be judged. What was so at the start, or after silence, is unknown.
+A change that was seen is judged by its cause. One that nobody saw, while the device or the hub was away, is unknown
+to such a rule; a rule of its own (`judges = "unseen"`) tells of it.
 """
 
 from collections.abc import Mapping
@@ -13,17 +14,20 @@ from hub.rule import Rule, ms
 from hub.schedule import Hours
 from hub.truth import Plain, Question, Series
 
+AWAY_MS = 15_000  # a hub that died and was started again is back within a few seconds
 _T, _F, _U = Truth
 
 
 class Sequence(Plain):
     """Is the device in a state that it came into without cause?
 
-    A cause counts for `within` after it, and for the on delay before it (two messages may cross).
+    A cause counts for `within` after it, and for the on delay before it (two messages may cross). A hub that was away
+    for less than AWAY_MS counts as one that has seen: the causes that it missed come from the broker, or still count.
     """
 
     __slots__ = (
         "_allowed",
+        "_away",
         "_causes",
         "_entered",
         "_grace",
@@ -33,6 +37,7 @@ class Sequence(Plain):
         "_quantity",
         "_series",
         "_states",
+        "_unseen",
         "_within",
     )
 
@@ -43,7 +48,8 @@ class Sequence(Plain):
         self._causes = (rule.cause, frozenset(rule.cause_is))
         self._within, self._grace = ms(rule.within), ms(rule.on_delay)
         self._allowed = self._entered = self._heard = -1
-        self._inside = False
+        self._unseen = rule.judges == "unseen"
+        self._inside = self._away = False  # away: the hub has just started, and nothing was heard since
         self._judged = _U  # of the state that it is in now
 
     def ask(self, now: int, standing: bool) -> Truth:
@@ -82,8 +88,13 @@ class Sequence(Plain):
         """What the state that it is in was judged to be, and what is allowed."""
         return msgspec.json.encode((self._inside, self._judged, self._entered, self._allowed)).decode()
 
+    def remember(self, item: Reading, now: int) -> None:
+        """How it was when the hub stopped: what it is found to be now is held against it."""
+        if item.quantity == self._quantity:
+            self._inside, self._heard, self._away = item.value in self._states, min(item.rx, now), True
+
     def recall(self, kept: str, now: int) -> None:
-        """As it was, if it is still in that state; a change while the hub was away was not seen."""
+        """As it was judged, if it is still in that state."""
         self._inside, self._judged, self._entered, self._allowed = msgspec.json.decode(
             kept, type=tuple[bool, Truth, int, int]
         )
@@ -92,16 +103,22 @@ class Sequence(Plain):
         """What was seen."""
         if isinstance(old, Sequence):
             self._allowed, self._entered, self._heard = old._allowed, old._entered, old._heard
-            self._inside, self._judged = old._inside, old._judged
+            self._inside, self._judged, self._away = old._inside, old._judged, old._away
 
     def _effect(self, inside: bool, now: int) -> None:
-        silence = self._series.watch.silent_after
-        unseen = self._heard < 0 or (silence > 0 and now - self._heard >= silence)
-        self._heard = now
         if inside and not self._inside:
-            self._entered = now
-            self._judged = _U if unseen else _F if now <= self._allowed else _T
-        self._inside = inside
+            self._entered, self._judged = now, self._judge(now)
+        self._inside, self._heard, self._away = inside, now, False
+
+    def _judge(self, now: int) -> Truth:
+        """Of a state that it has just been found in."""
+        if self._heard < 0:
+            return _U  # it was never heard to be in another
+        silence, gap = self._series.watch.silent_after, now - self._heard
+        seen = not ((silence > 0 and gap >= silence) or (self._away and gap >= AWAY_MS))
+        if seen is self._unseen:
+            return _F if self._unseen else _U
+        return _F if now <= self._allowed else _T
 
     def _cause(self, now: int, lasts: int) -> None:
         self._allowed = max(self._allowed, now + lasts)

@@ -39,6 +39,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     value_text: Label = Label(zh="", en="")
     done: tuple[Label, ...] = ()  # what the system did by itself
     response: Label | None = None  # what a person is to do
+    first_out: Label | None = None  # of alarms that came together: which came first
     note: Label | None = None  # why this person is told
     to: str = ""  # the address of the one person who is told, for this voice; empty: whoever listens
     page: str = ""  # where people read about it; a person who is called acknowledges there

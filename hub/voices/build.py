@@ -38,7 +38,7 @@ def build(spec: Spec, site: Site, links: Mapping[str, Link], committer: Committe
     match spec:
         case DeviceSpec():
             siren = Siren(device=spec.device, command=spec.command, seconds=spec.seconds)
-            return DeviceVoice(f"voice-{spec.id}", siren, committer, clock)
+            return DeviceVoice(f"voice-{spec.id}", siren, site, committer, clock, spec.languages)
         case MqttSpec():
             broker = next(link.id for link in site.links if isinstance(link, MqttBrokerLink))
             return MqttVoice(links[broker], spec.topic)

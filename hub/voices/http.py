@@ -4,8 +4,12 @@ The codec is `h11`; this file is the only one that knows it. No environment vari
 """
 
 import asyncio
+import contextlib
 import email.utils
+import ipaddress
+import socket
 import ssl
+from collections.abc import Sequence
 from datetime import UTC
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +22,8 @@ CONNECT_S = 5.0  # name, TCP, proxy and TLS
 ANSWER_S = 15.0  # in all
 MOST_BYTES = 65_536  # of an answer
 MOST_AFTER_S = 3_600.0
+# Where clouds give their machines' credentials away, beside 169.254.0.0/16: Alibaba, AWS over IPv6.
+_METADATA = frozenset({"100.100.100.200", "fd00:ec2::254"})
 _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -104,9 +110,9 @@ async def _connect(parts: SplitResult, route: Route, made: list[asyncio.StreamWr
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     context = ssl.create_default_context(cafile=route.ca_file or None) if parts.scheme == "https" else None
     if not route.proxy:
-        reader, writer = await asyncio.open_connection(host, port, ssl=context)
-        made.append(writer)
-        return reader, writer
+        stream = await _direct(await _reachable(host, port), host, port, context)
+        made.append(stream[1])
+        return stream
     proxy = urlsplit(route.proxy)
     reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 3128)
     made.append(writer)
@@ -114,6 +120,44 @@ async def _connect(parts: SplitResult, route: Route, made: list[asyncio.StreamWr
         await _tunnel(reader, writer, host, port)
         await writer.start_tls(context, server_hostname=host)
     return reader, writer
+
+
+async def _direct(addresses: Sequence[str], host: str, port: int, context: ssl.SSLContext | None) -> _Stream:
+    """The first of the addresses that answers: many a site has no IPv6, and many a name has both. Raises OSError."""
+    name = host if context is not None else None
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
+    return await asyncio.open_connection(addresses[-1], port, ssl=context, server_hostname=name)
+
+
+async def _reachable(host: str, port: int) -> Sequence[str]:
+    """The host's addresses, all of which a voice may speak to. Raises VoiceError.
+
+    A name must not lead to this machine or to a cloud's metadata, whoever answers for it; who means this machine
+    writes its address into the file himself, or `localhost`.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]).partition("%")[0] for each in found]
+    wrong = next((each for each in addresses if not _may_speak_to(host, ipaddress.ip_address(each))), "")
+    if wrong or not addresses:
+        raise VoiceError(f"{host} leads to {wrong or 'nowhere'}, where no voice may speak to", Why.REFUSED)
+    return addresses
+
+
+def _may_speak_to(host: str, found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    plain = getattr(found, "ipv4_mapped", None) or found
+    if plain.is_link_local or plain.is_multicast or plain.is_unspecified or str(plain) in _METADATA:
+        return False
+    return not plain.is_loopback or host == "localhost" or _is_address(host)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:

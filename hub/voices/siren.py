@@ -1,9 +1,12 @@
 """The voices that are orders to devices of the site: a zone's siren, and any device that is heard or seen.
 
-They need neither broker nor network nor the dashboard. The device ends the sound by itself; the order's outcome
-(confirmed by the device, or not) stands in its own row.
+They need neither network nor the dashboard. The device ends the sound by itself; a command that takes a text speaks the
+alarm. The order's outcome (confirmed by the device, or not) stands in its own row.
 """
 
+from collections.abc import Sequence
+
+from device_profiles.types import speech_of
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.drill import shortened
@@ -11,6 +14,7 @@ from hub.journal import put_order
 from hub.outcome import Order
 from hub.site import Siren, Site
 from hub.voices import Announcement, Person, Said, Unlimited, VoiceError, Why
+from hub.voices.text import spoken
 
 EXPIRES_MS = 10_000
 LATE_MS = 60_000  # a siren that sounds for an alarm older than this says something that may no longer be so
@@ -19,9 +23,18 @@ LATE_MS = 60_000  # a siren that sounds for an alarm older than this says someth
 class DeviceVoice(Unlimited):
     """Orders one device, whatever the zone."""
 
-    def __init__(self, name: str, siren: Siren, committer: Committer, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        siren: Siren,
+        site: Site,
+        committer: Committer,
+        clock: Clock,
+        languages: Sequence[str] = ("zh",),
+    ) -> None:
         """`name` is the voice's own, so that two voices may order one device for one alarm."""
         self._name, self._siren, self._committer, self._clock = name, siren, committer, clock
+        self._devices, self._languages = site.devices(), languages
 
     async def say(self, announcement: Announcement, person: Person | None = None) -> Said:
         """Put the order in; the same announcement again is the same order."""
@@ -31,6 +44,9 @@ class DeviceVoice(Unlimited):
         now = self._clock.now()
         if now - announcement.at > LATE_MS:
             raise VoiceError(f"the alarm was {(now - announcement.at) // 1000} s old", Why.UNFIT)
+        device = self._devices.get(siren.device)
+        speech = speech_of(device.profile, siren.command) if device is not None else None
+        words = announcement.title.en if speech is None else spoken(announcement, self._languages, speech.most)
         order = Order(
             id=0,
             token=f"{self._name}/{announcement.id}",
@@ -39,7 +55,7 @@ class DeviceVoice(Unlimited):
             command=siren.command,
             seconds=self._seconds(siren, announcement),
             actor=f"rule:{announcement.rule}",
-            text=announcement.title.en,
+            text=words,
             issued=now,
             expires=now + EXPIRES_MS,
         )
@@ -55,7 +71,7 @@ class SirenVoice(DeviceVoice):
 
     def __init__(self, site: Site, committer: Committer, clock: Clock) -> None:
         """The zone's siren comes from the site file."""
-        super().__init__("siren", Siren(device="", command=""), committer, clock)
+        super().__init__("siren", Siren(device="", command=""), site, committer, clock)
         self._site, self._zones = site, site.zones_by_id()
 
     async def say(self, announcement: Announcement, person: Person | None = None) -> Said:

@@ -14,6 +14,7 @@ _KIND = {
     "digest": Label(zh="汇总", en="digest"),
     "test": Label(zh="测试", en="test"),
 }
+_URGENT = Label(zh="紧急报警", en="Emergency")
 _SINCE = Label(zh="自 {0}", en="since {0}")
 _LIMIT = Label(zh="（限值 {0}）", en=" (limit {0})")
 _DONE = Label(zh="系统已：{0}", en="Done: {0}")
@@ -35,7 +36,8 @@ def headline(said: Announcement, tongue: str, most_bytes: int = 200) -> str:
     """One line: severity, kind, what and where."""
     name = getattr(_KIND.get(said.kind, _KIND["raised"]), tongue)
     place = _place(said, tongue)
-    return cut(f"【{said.severity} {name}】{getattr(said.title, tongue)}{' · ' + place if place else ''}", most_bytes)
+    line = f"【{said.severity} {name}】{getattr(said.title, tongue)}{' · ' + place if place else ''}"
+    return cut(" ".join("".join(sign if sign.isprintable() else " " for sign in line).split()), most_bytes)
 
 
 def blanks(said: Announcement, tongue: str, most_chars: int) -> Mapping[str, str]:
@@ -52,6 +54,30 @@ def blanks(said: Announcement, tongue: str, most_chars: int) -> Mapping[str, str
     }
     words["what"] = f"{words['severity']} {words['title']}"
     return {name: _plain(word)[:most_chars] or "-" for name, word in words.items()}
+
+
+def spoken(said: Announcement, languages: Sequence[str], most_chars: int) -> str:
+    """What a voice column reads aloud: no id, no address, no person; what to do only where it fits whole."""
+    texts = [_spoken(said, tongue, most_chars) for tongue in languages]
+    return whole if len(whole := " ".join(texts)) <= most_chars else texts[0]
+
+
+def _spoken(said: Announcement, tongue: str, most_chars: int) -> str:
+    urgent = said.kind == "raised" and said.severity == "P1"
+    kind = getattr(_URGENT if urgent else _KIND.get(said.kind, _KIND["raised"]), tongue)
+    source = getattr(said.source_name, tongue)
+    place = getattr(said.zone_name, tongue) or ("" if said.source in source else source)
+    comma, stop = ("，", "。") if tongue == "zh" else (", ", ". ")
+    what = comma.join(_aloud(part) for part in (place, getattr(said.title, tongue)) if part)
+    first = f"{kind}{'：' if tongue == 'zh' else ': '}{what}{stop}".strip()
+    response = _aloud(getattr(said.response, tongue)) if said.response and said.kind == "raised" else ""
+    whole = first + ("" if tongue == "zh" else " ") + response if response else first
+    return whole if len(whole) <= most_chars else first[:most_chars]
+
+
+def _aloud(text: str) -> str:
+    """One line without signs that a speech module reads out or takes for its own ("[v9]" is a volume)."""
+    return " ".join("".join(" " if sign in "【】[]<>{}&·#*_|\\" else sign for sign in text).split())
 
 
 def cut(text: str, most_bytes: int) -> str:
@@ -87,6 +113,7 @@ def _lines(said: Announcement, tongue: str, at: int) -> list[tuple[int, str]]:
         (2 + later, getattr(said.note, tongue) if said.note else ""),
         (0 + later, told(_WHERE, place)),
         (1 + later, f"{told(_SINCE, said.time)}" if said.time else ""),
+        (2 + later, getattr(said.first_out, tongue) if said.first_out and said.kind == "raised" else ""),
         (3 + later, f"{told(_VALUE, value)}{limit}" if value else ""),
         (4 + later, told(_DONE, "；".join(getattr(done, tongue) for done in said.done))),
         (5 + later, told(_TO_DO, getattr(said.response, tongue) if said.response and said.kind == "raised" else "")),

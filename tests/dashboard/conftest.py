@@ -25,7 +25,9 @@ from sqlalchemy.orm import Session
 from dashboard import create_app, sessions
 from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
-from dashboard.users import User, add_user
+from dashboard.roles import ROLES
+from dashboard.tables import User
+from dashboard.users import create_user, open_office
 from hub import batches
 from hub.clock import Clock
 from hub.history.store import Bucket
@@ -293,8 +295,10 @@ def history() -> ListHistory:
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An office database with one user of each role, named as the role; made once, for passwords are slow to hash."""
     folder = tmp_path_factory.mktemp("people")
-    for role in ("viewer", "guard", "manager", "admin"):
-        add_user(folder, role, role, PASSWORD)
+    engine = open_office(folder)
+    for role in ROLES:
+        create_user(engine, role, role, PASSWORD, NOW)
+    engine.dispose()
     return folder / "office.sqlite"
 
 

@@ -154,7 +154,7 @@ def test_every_order_is_audited(admin: "Browser", field: "Field", app: "Flask", 
     with office.users.begin() as db:
         rows = db.exec_driver_sql("SELECT actor, event, detail, address FROM audit ORDER BY id").all()
     assert [(row[0], row[1]) for row in rows] == [("admin", "ack"), ("admin", "command")]
-    assert rows[1][2] == "order 2: gate-east close; held open"
+    assert rows[1][2] == "gate-east close; held open"
     assert rows[1][3] == "127.0.0.1"
     for statement in ("UPDATE audit SET actor = 'x'", "DELETE FROM audit"):
         with pytest.raises(Exception, match="only ever added"), office.users.begin() as db:

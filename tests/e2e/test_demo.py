@@ -39,6 +39,9 @@ class Demo(Installation):
             self.began = time.monotonic()
             self.running = subprocess.Popen([sys.executable, "-m", "hub", *arguments], stdout=output, stderr=output)
         wait_for(lambda: "first login" in self.output.read_text(encoding="utf-8"))
+        found = re.search(r"first login \(told this once\): (\S+) (\S+)", self.output.read_text(encoding="utf-8"))
+        assert found
+        self.login = (found[1], found[2])
 
     def elapsed(self) -> float:
         """Seconds of the demo's clock since it was started."""

@@ -65,7 +65,7 @@ class Life:
             return gate.unshelve(self.status, self.now)
         if act in ("hide", "unhide"):
             return (gate.hide if act == "hide" else gate.unhide)(self.status, "link:a")
-        return gate.serve(self.status, in_service=act == "in")
+        return gate.serve(self.status, self.now, self.manners, in_service=act == "in")
 
     def _evaluate(self, truth: Truth) -> tuple[Step, ...]:
         steps = self._take(gate.evaluate(self.status, self.truth, truth, self.now, self.manners))
@@ -109,7 +109,7 @@ def _check_end(step: Step, manners: Manners, told: Told) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(manners=MANNERS, history=HISTORY, more=st.lists(st.sampled_from(["hide", "unhide", "out", "in", Truth.TRUE])))
+@given(manners=MANNERS, history=HISTORY, more=st.lists(st.sampled_from(["hide", "unhide", "out", Truth.TRUE])))
 def test_an_ack_is_not_lost(manners: Manners, history: list[tuple[int, object]], more: list[object]) -> None:
     """Hiding, showing and more of the same leave an acknowledged alarm acknowledged."""
     life = Life(manners)
@@ -120,6 +120,23 @@ def test_an_ack_is_not_lost(manners: Manners, history: list[tuple[int, object]],
         for act in more:
             life.act(1, act)
         assert life.status.state is OperatorState.ACKED
+
+
+@settings(max_examples=150, deadline=None)
+@given(manners=MANNERS, history=HISTORY)
+def test_back_in_service_what_is_active_is_new(manners: Manners, history: list[tuple[int, object]]) -> None:
+    """Out of service nothing is said; back in service each active, visible alarm is said, and unacknowledged."""
+    life = Life(manners)
+    for wait, act in history:
+        life.act(wait, act)
+    was = life.status.overlay.out_of_service
+    life.act(0, "out")
+    assert not [step for step in life.act(3, Truth.TRUE) if step.speak is Told.RAISED]
+    steps = life.act(0, "in")
+    if life.status.filter.active and not life.status.overlay.hidden:
+        assert [step.speak for step in steps].count(Told.RAISED) == 1
+        assert life.status.state is OperatorState.UNACKED
+    assert was or steps
 
 
 @settings(max_examples=150, deadline=None)

@@ -44,7 +44,7 @@ def live(tmp_path: Path, site: Site, odd: tuple[Rule, ...]) -> Callable[..., Liv
 
     def lived(cut: int | None = None, *, loose: bool = False, seconds: int = SECONDS) -> Lived:
         rules = tuple(rule for rule in odd if rule.kind != "sequence")
-        hub = Hub(tmp_path / str(sum(1 for _ in tmp_path.iterdir())), named, rules, cut, loose=loose)
+        hub = Hub(tmp_path / str(sum(1 for _ in tmp_path.iterdir())), named, rules, cut, loose=loose, eager=False)
         for second in range(seconds):
             for at, deed, what in STORY:
                 if at == second:

@@ -1,15 +1,25 @@
 """The hub's own health: where each limit lies, and that a figure at its limit does not come and go."""
 
+import os
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from hub.inspector import Found, Verdicts, lag_s, synchronised
+from hub.clock import Clock
+from hub.commit import Committer
+from hub.core import Core
+from hub.inspector import Found, Inspector, Verdicts, lag_s, synchronised
 from hub.journal import FILE, Journal
 from hub.outcome import Outcome
+from hub.processes import FILE as BOARD
+from hub.processes import Board, Process
 from hub.reading import Quality, Reading
+from hub.rule import Rule
 from hub.rules import PACKS, load_pack
+from hub.scarce import Space
 from hub.site import Site
 
 WELL = Found(50.0, 0.0, 1_760_000_000.0, 100.0, None)
@@ -79,3 +89,37 @@ def test_what_a_broker_throws_away_is_told_for_ten_minutes() -> None:
     assert verdicts.judge(replace(WELL, dropped=12))["hub-broker-drops"] == "5"
     assert why(verdicts, running_s=WELL.running_s + 599, wall_s=WELL.wall_s + 599) == {"hub-broker-drops"}
     assert not why(verdicts, running_s=WELL.running_s + 600, wall_s=WELL.wall_s + 600, dropped=0)
+
+
+def noted(data: Path, **processes: Process) -> None:
+    """What a supervisor that is our parent would have noted."""
+    (data / BOARD).write_bytes(msgspec.json.encode(Board(os.getppid(), processes)))
+
+
+async def test_the_other_processes_are_looked_at(tmp_path: Path, site: Site, rules: tuple[Rule, ...]) -> None:
+    """What the supervisor noted becomes an alarm of the field process; a torn note is no news, and no end of it."""
+    clock, said = Clock(), list[Outcome]()
+
+    async def take(outcome: Outcome) -> None:
+        said.append(outcome)
+
+    async def dropped() -> None:
+        return None
+
+    journal = Journal(tmp_path / FILE, site)
+    committer, core = Committer(journal), Core(site, rules, journal.memory(), clock.now())
+    inspector = Inspector(core, committer, take, tmp_path, clock, dropped, Space())
+    ends = (time.monotonic() - 1,) * 3
+    noted(tmp_path, office=Process(state="down", since=0.0, how="SIGKILL"), field=Process(state="up", since=0.0))
+    await inspector.look()
+    assert (inspector.told["hub-office-down"], inspector.told["hub-field-restarts"]) == ("SIGKILL", "")
+    (tmp_path / BOARD).write_bytes(b'{"superv')
+    await inspector.look()
+    assert inspector.told["hub-office-down"] == "SIGKILL"
+    noted(
+        tmp_path, office=Process(state="up", since=0.0), field=Process(state="up", since=0.0, how="exit 1", ends=ends)
+    )
+    await inspector.look()
+    assert (inspector.told["hub-office-down"], inspector.told["hub-field-restarts"]) == ("", "3× exit 1")
+    assert [flip.key for outcome in said for flip in outcome.flips] == ["hub-field-restarts/hub"]
+    committer.close()

@@ -1,4 +1,4 @@
-"""`zhian limit`, `mute`, `unmute`, `mutes` and `rules list` with a real field process behind the data folder."""
+"""`zhian limit`, `mute`, `unmute`, `mutes`, `service` and `rules list` with a real field process behind the data."""
 
 from __future__ import annotations
 
@@ -93,3 +93,17 @@ def test_a_zone_is_muted_and_unmuted(run: Run, hub: Running) -> None:  # noqa: F
     assert run("unmute", zone, *data)[:2] == (0, f"unmute {zone} done done\n")
     assert run("unmute", zone, *data)[:2] == (2, f"unmute {zone} refused not-set:{zone}\n")
     assert run("mutes", *data)[1] == ""
+
+
+def test_a_device_goes_out_of_service_and_comes_back(run: Run, hub: Running) -> None:  # noqa: F811
+    """With a reason; it is listed with who and why, and in the history when it is back."""
+    device, data = next(iter(load_site(hub.path).devices())), ("--data", str(hub.data))
+    assert run("service", "out", device, *data)[0] == 2
+    code, out, _ = run("service", "out", device, "--reason", "new cable", *data)
+    assert (code, out) == (0, f"out-of-service {device} done done\n")
+    assert run("service", "out", "moon", "--reason", "x", *data)[0] == 2
+    assert run("service", "list", *data)[1].startswith(f"{device}  since 2")
+    assert '"reason":"new cable","ended":null' in run("service", "list", "--json", *data)[1]
+    assert run("service", "back", device, *data)[:2] == (0, f"in-service {device} done done\n")
+    assert run("service", "list", *data)[1] == ""
+    assert ", back 2" in run("service", "list", "--history", *data)[1]

@@ -96,6 +96,8 @@ MISTAKES = [
     ('closed = "20:00-06:00"', 'closed = { workday = "", weekends = "" }', "zone[0].closed", "", 'mean "weekend"'),
     ('kind = "modbus-rtu"', 'kind = "modbus-rtx"', "link[0].kind", "modbus-rtx", 'did you mean "modbus-rtu"'),
     ("baud = 4800", 'baud = "4800"', "link[0].baud", "4800", ""),
+    ("baud = 4800", "wxyz = 4800", "link[0].wxyz", "", "known: baud, device, id, kind, parity, port, stop_bits"),
+    ('host = "127.0.0.1"', 'host = "127.0.0.1"\nbaud = 9600', "link[1].baud", "", "known: device, host, id, kind, out"),
     ("baud = 4800", "bauds = 4800", "link[0].bauds", "", 'did you mean "baud"'),
     (NOISE, 'profile = "noise/generic-rs458"', "link[0].device[0].profile", "rs458", 'did you mean "noise/'),
     (NOISE, 'profile = "gate/json-mqtt"', "link[0].device[0].profile", "gate/json-mqtt", "noise/generic-rs485"),

@@ -130,3 +130,38 @@ async def test_another_list_of_devices_is_sorted_into_the_lanes(mosquitto: Mosqu
         await asyncio.sleep(0.5)
         await client.publish("garden/post/up", "help", qos=1)
         assert await told(link, 1) == [("post", b"help")]
+
+
+async def test_a_held_lane_acknowledges_nothing_while_calls_come(mosquitto: Mosquitto) -> None:
+    """Held, the ordinary lane brings no list more and its last one stays the broker's; a call still comes at once."""
+    async with opened(mosquitto.url, [POST, METER]) as link, aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await until_up(link)
+        await client.publish("garden/meter/up", "kept back", qos=1)
+        assert await told(link, 1) == [("meter", b"kept back")]
+        link.hold(True)
+        await client.publish("garden/meter/up", "later", qos=1)
+        for text in ("help", "again"):
+            await client.publish("garden/post/up", text, qos=1)
+            assert await told(link, 1) == [("post", text.encode())]
+    async with opened(mosquitto.url, [POST, METER]) as link:
+        assert sorted(await told(link, 3)) == [("meter", b"kept back"), ("meter", b"later"), ("post", b"again")]
+        waiting = asyncio.create_task(told(link, 1))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_what_was_held_goes_on_while_one_waits(mosquitto: Mosquitto) -> None:
+    """The end of the hold wakes the one who waits for a call."""
+    async with opened(mosquitto.url, [POST, METER]) as link, aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await until_up(link)
+        await client.publish("garden/meter/up", "kept back", qos=1)
+        await told(link, 1)
+        link.hold(True)
+        waiting = asyncio.create_task(told(link, 1))
+        await client.publish("garden/meter/up", "later", qos=1)
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        link.hold(False)
+        async with asyncio.timeout(10):
+            assert await waiting == [("meter", b"later")]

@@ -119,6 +119,13 @@ BROKEN = {
         None,
         "which reading confirms it",
     ),
+    "a text in the place of the order's number": (
+        'payload = { do = "open" }',
+        'payload = { do = "open" }\ntext = { most = 100, key = "id" }',
+        "command.open.text.key",
+        "id",
+        "another key than do, expires, id, seconds",
+    ),
     "a command without a sample": (ORDER_SAMPLE, "", "command.open", None, 'add a [[sample]] with command = "open"'),
     "a sample of no command": (
         'command = "open"',

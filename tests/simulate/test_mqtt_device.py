@@ -72,7 +72,9 @@ def values(heard: list[object], quantity: str) -> list[object]:
     return [value for at, value in enumerate(said) if at == 0 or value != said[at - 1]]
 
 
-@pytest.mark.parametrize("profile", ["gate/json-mqtt", "noise/json-mqtt", "sos/json-mqtt", "water/json-mqtt"])
+@pytest.mark.parametrize(
+    "profile", ["gate/json-mqtt", "noise/json-mqtt", "sos/json-mqtt", "speech/json-mqtt", "water/json-mqtt"]
+)
 async def test_each_mqtt_device_is_readable(mosquitto: Mosquitto, device: Callable[..., Device], profile: str) -> None:
     """Birth, then readings that decode without a fault, through the real session."""
     player = device(profile, "device-1")

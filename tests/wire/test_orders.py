@@ -161,3 +161,39 @@ def test_a_gate_does_not_understand_other_words(payload: bytes) -> None:
 def test_seconds_that_are_no_number_are_left_out(siren: MqttProfile) -> None:
     """The order is understood; how long is then the device's own default."""
     assert orders.read(siren, b'{"do": "sound", "seconds": "long"}') == ("sound", None)
+
+
+COLUMN = profiles()["speech/json-mqtt"]
+
+
+def _say(text: str, command: str = "say") -> Publish:
+    sent = orders.action(COLUMN, command, text=text, order_id="7", expires=1_760_000_010_000)
+    assert isinstance(sent, Publish)
+    return sent
+
+
+@given(st.text(min_size=1, max_size=120).filter(str.strip))
+def test_a_text_goes_along_as_it_is(text: str) -> None:
+    """Whatever it holds, in UTF-8, beside volume and repeat; the device understands the command."""
+    said = msgspec.json.decode(_say(text).payload)
+    assert (said["text"], said["volume"], said["repeat"], said["id"]) == (text, 80, 2, "7")
+    assert orders.read(COLUMN, _say(text)) == ("say", None)
+    assert orders.read(COLUMN, _say(text, "say_softly")) == ("say_softly", None)
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "why"),
+    [("say", " ", "says nothing without a text"), ("say", "a" * 121, "takes 120 characters, not 121"),
+     ("hush", "hello", "takes no text")],
+)  # fmt: skip
+def test_a_text_that_does_not_fit_is_refused_before_it_leaves(command: str, text: str, why: str) -> None:
+    """In clear words."""
+    with pytest.raises(ValueError, match=why):
+        _say(text, command)
+
+
+@pytest.mark.parametrize("text", ["", 5, None, "a" * 121])
+def test_a_device_takes_no_order_to_speak_without_words(text: object) -> None:
+    """Nor one that is longer than it can read."""
+    payload = {"do": "say", "volume": 80, "repeat": 2, "id": "7", "expires": 1, "text": text}
+    assert orders.read(COLUMN, msgspec.json.encode(payload)) is None

@@ -15,7 +15,7 @@ from hub.days import FILE as CALENDAR
 from hub.duty import FILE as DUTY
 from hub.journal import FILE, Journal
 from hub.outbox import put
-from hub.outcome import Alarm, Flip, Health, Occurrence, Outcome
+from hub.outcome import Alarm, Flip, Health, Occurrence, Outcome, Service
 from hub.settings import load_site
 
 SITE = """
@@ -190,9 +190,10 @@ def test_the_sheet_says_what_is_open_and_what_happened(run: Run, rostered: Path,
     journal.write([Outcome(flips=[none])])
     put(journal.db, 1, "phone", now, person="p2")
     journal.db.execute("UPDATE outbox SET status = 'failed', detail = 'busy' WHERE person = 'p2'")
+    journal.write([Outcome(services=[Service(target="sos/s1", at=now, actor="lin", reason="new button")])])
     journal.close()
     text = run("duty", "handover")[1]
-    told = ["求助按钮按下", "NOT ACKNOWLEDGED", "静音 muted", "g1 · silent", "<b>wet</b>"]
+    told = ["求助按钮按下", "NOT ACKNOWLEDGED", "静音 muted", "g1 · silent", "<b>wet</b>", "lin: new button"]
     for words in [*told, "nobody could be reached: guard", "p2 phone: busy"]:
         assert words in text
     run("duty", "handover", "--html", str(tmp_path / "sheet.html"))

@@ -169,7 +169,7 @@ async def test_a_reload_goes_on_with_duty(court: Hub, tmp_path: Path, rules: "tu
         await court.until(lambda: "no such voice" in str(court.ask(hole)))
         site = court._opened[0]
         new = replace(site, voices=(*site.voices, LogSpec(id="bell")))
-        await court.field.rebind(new, rules, court.field.links, "test")
+        await court.field.rebind(new, rules, court.field.links, lambda _: "test")
         await court.until(lambda: not court.ask(hole))
         press(court)
         await court.until(lambda: court.ask(CALLS) == [("sos/sos-1", "p1", "bell", "accepted")])

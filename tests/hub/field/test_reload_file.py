@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device_profiles.door import Refusal
+from firmware_bridge.raw import Message
 from hub.control import Control, Refused, ask
 from hub.journal import FILE
-from hub.reload import ACCEPTED, Change, Reloader, last_reload, read_accepted, read_site
+from hub.reload import ACCEPTED, Change, Reloader, difference, last_reload, read_accepted, read_site
 from tests.hub.field.conftest import Cable, Hub
 
 if TYPE_CHECKING:
@@ -93,6 +94,31 @@ async def test_what_changed_is_told_by_id(filed: Filed) -> None:
         assert await filed.reloader.reload() == Change(removed=("gate-2",), rules=("noise-limit",))
         assert filed.hub.mqtt.entered
         assert read_site(filed.data / ACCEPTED) == read_site(filed.path)
+
+
+async def test_what_people_lose_is_named(filed: Filed) -> None:
+    """The open alarms of a device that is gone, in the answer and in the journal's note."""
+    async with filed.hub.running():
+        filed.hub.mqtt.up(filed.hub.arrival("gate-1", Message("x", b'{"tamper": true}')))
+        await filed.hub.until(lambda: filed.hub.ask("SELECT 1 FROM occurrence WHERE source = 'gate-1'"))
+        (key,) = (row[0] for row in filed.hub.ask("SELECT key FROM occurrence WHERE source = 'gate-1'"))
+        filed.edit('id = "gate-1"', 'id = "gate-9"')
+        change = await filed.reloader.reload()
+        assert change.alarms_withdrawn == (key,)
+        assert f"alarms withdrawn: {key}" in last_reload(filed.data, "")
+
+
+def test_a_login_that_is_lost_is_named(filed: Filed) -> None:
+    """Whoever had a password at a broker of our own, and has none any more; of another's broker nothing is known."""
+    filed.edit('url = "mqtt://127.0.0.1:1"', "")
+    mine = read_site(filed.path)
+    filed.edit('id = "gate-1"', 'id = "gate-9"')
+    other = read_site(filed.path)
+    change = difference(mine, other)
+    assert (change.logins_lost, difference(other, other).logins_lost) == (("gate-1",), ())
+    assert "logins lost: gate-1" in str(change)
+    filed.path.write_text(SITE, encoding="utf-8")
+    assert difference(read_site(filed.path), other).logins_lost == ()
 
 
 async def test_links_are_made_where_their_settings_are_others(filed: Filed) -> None:

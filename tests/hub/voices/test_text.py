@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from hub.reading import Label
 from hub.voices import Announcement
-from hub.voices.text import blanks, compose, cut, headline
+from hub.voices.text import blanks, compose, cut, headline, spoken
 
 
 def test_everything_stands_in_the_text(said: Announcement) -> None:
@@ -97,3 +97,35 @@ def test_blanks_of_a_template_are_plain_and_short(said: Announcement) -> None:
     assert all(0 < len(word) <= 20 for word in words.values())
     assert not any(mark in word for word in words.values() for mark in "【】\n")
     assert words["zone"] == "-"
+
+
+def test_what_is_read_aloud_is_for_ears(said: Announcement) -> None:
+    """How urgent, where, what, what to do; no number of the alarm, no address, no person, no sign that is read out."""
+    note, done = Label(zh="呼叫 李四", en="call for Li Si"), (Label(zh="警笛", en="siren"),)
+    told = replace(said, note=note, done=done, to="13800138000", first_out=Label(zh="首发：门", en="first-out: gate"))
+    assert spoken(told, ["zh"], 120) == "紧急报警：景观湖，水边有人。立即派人到现场。"
+    assert spoken(told, ["en"], 120) == "Emergency: Lake, Somebody at the water. Send somebody at once."
+    assert spoken(replace(told, kind="cleared"), ["zh"], 120) == "解除：景观湖，水边有人。"
+    assert spoken(replace(told, severity="P3"), ["zh"], 120).startswith("报警：景观湖，")
+    gone = replace(told, zone_name=Label(zh="", en=""), source_name=Label(zh="radar-1", en="radar-1"))
+    assert spoken(gone, ["zh"], 120) == "紧急报警：水边有人。立即派人到现场。"
+
+
+def test_both_languages_are_read_where_they_fit(said: Announcement) -> None:
+    """Else the first one; what to do goes before the first sentence is cut."""
+    assert spoken(said, ["zh", "en"], 200) == spoken(said, ["zh"], 200) + " " + spoken(said, ["en"], 200)
+    assert spoken(said, ["zh", "en"], 60) == spoken(said, ["zh"], 60)
+    assert spoken(said, ["zh"], 16) == "紧急报警：景观湖，水边有人。"
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.integers(8, 200))
+def test_it_is_never_too_long_and_never_a_command_to_the_module(title: str, zone: str, most: int) -> None:
+    """Square brackets set the volume of some modules; names come from a site file."""
+    words = Label(zh=title, en=title)
+    announcement = Announcement(
+        id="x", kind="raised", site="s", rule="r", title=words, severity="P1", source="d", zone="z", occurrence=1, at=1,
+        value=None, zone_name=Label(zh=zone, en=zone), response=words,
+    )  # fmt: skip
+    text = spoken(announcement, ["zh"], most)
+    assert 1 <= len(text) <= most
+    assert not set(text) & set("[]【】<>\n\r\t")

@@ -1,69 +1,21 @@
 """The pages in a real browser: live within a moment, nothing typed is lost, nothing breaks the policy, phone first."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
     from playwright.sync_api import BrowserContext, Page
 
-    from tests.dashboard.conftest import Browser, Field, ListHistory, Running, StillClock
+    from tests.dashboard.conftest import Field, ListHistory, Running, StillClock
 
 pytestmark = pytest.mark.browser
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 NOW = 1_760_000_000_000
 PHONE = {"width": 390, "height": 844}
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> "Iterator[Chromium]":
-    """One Chromium for the file."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def context(chromium: "Chromium") -> "Iterator[BrowserContext]":
-    """A person's browser, in English."""
-    made = chromium.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
-    made.set_default_timeout(15_000)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the browser complained of."""
-    return []
-
-
-@pytest.fixture
-def page(
-    context: "BrowserContext", running: "Running", field: "Field", browser: "Browser", complaints: list[str]
-) -> "Iterator[Page]":
-    """Signed in as the manager, on the Now page of a community where all is well."""
-    field.all_well()
-    made = context.new_page()
-    made.on(
-        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-    )
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    context.add_cookies([{"name": "zhian", "value": browser.enter("manager"), "url": running.url}])
-    made.goto(running.url)
-    made.wait_for_selector("text=All watched, nothing to do.")
-    made.wait_for_selector("#live-word:has-text('live')")
-    yield made
-    made.close()
-    assert complaints == []
 
 
 def test_an_alarm_appears_and_is_acknowledged(page: "Page", field: "Field") -> None:
@@ -255,7 +207,7 @@ def contrast(a: str, b: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_contrast(scheme: int) -> None:
     """Text has 4.5:1 and signs have 3:1 against what they stand on, by day and by night (WCAG AA)."""
-    css = (Path(__file__).parents[2] / "dashboard" / "static" / "app.css").read_text()
+    css = (Path(__file__).parents[3] / "dashboard" / "static" / "app.css").read_text()
     root = re.findall(r":root {(.*?)}", css, flags=re.DOTALL)[scheme]
     colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root))
     grounds = ("page", "sheet", "raised")
@@ -265,3 +217,82 @@ def test_contrast(scheme: int) -> None:
         assert contrast(colour[ink], colour[ground]) >= 4.5, (ink, ground)
     for ink, ground in [("line-strong", "raised"), ("focus", "page"), ("chart", "raised"), ("p1", "raised")]:
         assert contrast(colour[ink], colour[ground]) >= 3, (ink, ground)
+
+
+def test_a_p1_takes_the_screen_of_any_page(page: "Page", running: "Running", field: "Field") -> None:
+    """On another page it stands above everything, says what to do, and one press there acknowledges it."""
+    page.goto(f"{running.url}/devices")
+    page.wait_for_selector("#live-word:has-text('live')")
+    number = field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector(f"#takeover-{number}.takes")
+    assert page.locator(f"#takeover-{number}").bounding_box()["y"] < 200  # type: ignore[index]  # it is there
+    page.click(f"#takeover-{number} >> text=I have seen it")
+    page.wait_for_selector(f"#takeover-{number} >> text=manager has seen it")
+    assert [order["kind"] for order in field.orders()] == ["ack"]
+
+
+def test_a_p2_takes_no_screen(page: "Page", running: "Running", field: "Field") -> None:
+    """Only what lives hang on may push a page aside."""
+    page.goto(f"{running.url}/devices")
+    page.wait_for_selector("#live-word:has-text('live')")
+    field.alarm("gate-held", "gate-east", severity="P2")
+    page.wait_for_selector(".strip.needs-you")
+    assert page.locator(".takes").count() == 0
+
+
+def test_sound_after_one_press_and_only_for_p1(page: "Page", field: "Field") -> None:
+    """It says that it is off until it is pressed; then it sounds while a P1 waits, and is silent when there is none."""
+    assert page.inner_text("#sound") == "No sound"
+    page.click("#sound")
+    page.wait_for_selector("#sound:has-text('Sound on')")
+    field.alarm("gate-held", "gate-east", severity="P2")
+    page.wait_for_selector(".strip.needs-you")
+    page.wait_for_timeout(2_500)
+    assert page.get_attribute("html", "data-sounded") is None
+    field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector("html[data-sounded]")
+
+
+def test_without_a_link_the_phone_says_so(page: "Page", running: "Running", context: "BrowserContext") -> None:
+    """A page that is opened while the hub cannot be reached is never an old one: it says since when, in words."""
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("caches.match('/offline').then((kept) => Boolean(kept))")
+    context.set_offline(True)
+    other = context.new_page()
+    other.goto(running.url)
+    other.wait_for_selector("text=No connection to the hub")
+    assert "Last heard of" in other.inner_text("#seen")
+    context.set_offline(False)
+    other.wait_for_selector("text=All watched, nothing to do.")
+    other.close()
+
+
+def test_it_can_be_put_on_a_phone(page: "Page", running: "Running") -> None:
+    """The manifest has what installing needs, and each icon is there."""
+    manifest = page.evaluate("fetch('/manifest.webmanifest').then((answer) => answer.json())")
+    assert (manifest["display"], manifest["start_url"], manifest["short_name"]) == (
+        "standalone",
+        "/",
+        "Zhongshan Garden",
+    )
+    for icon in manifest["icons"]:
+        assert page.request.get(running.url + icon["src"]).headers["content-type"] == "image/png"
+
+
+def test_a_place_is_dragged(page: "Page", running: "Running") -> None:
+    """By pointer and by arrow keys; what was dragged is what is kept."""
+    page.goto(f"{running.url}/plan/edit")
+    box = page.locator("#grip-lake .calm").bounding_box()
+    plan = page.locator("#plan-edit").bounding_box()
+    assert box
+    assert plan
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(plan["x"] + plan["width"] * 0.5, plan["y"] + plan["height"] * 0.25, steps=5)
+    page.mouse.up()
+    page.focus("#grip-lake")
+    page.keyboard.press("ArrowRight")
+    page.click("button:has-text('Keep the places')")
+    page.wait_for_selector("text=The places are kept.")
+    assert float(page.get_attribute("[name=x-lake]", "value") or 0) == pytest.approx(0.505, abs=0.01)
+    assert float(page.get_attribute("[name=y-lake]", "value") or 0) == pytest.approx(0.25, abs=0.01)

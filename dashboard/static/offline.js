@@ -1,0 +1,22 @@
+// The page that the phone shows when the hub cannot be reached: says since when, and goes back by itself.
+"use strict";
+
+(() => {
+  const seen = document.getElementById("seen");
+  const at = Number(localStorage.getItem("zhian-heard"));
+  const words = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+  if (at) seen.textContent = seen.dataset.word.replace("{at}", words.format(at));
+  async function look() {
+    try {
+      const answer = await fetch("/healthz", { cache: "no-store" });
+      if (answer.status < 500) location.reload();
+    } catch {
+      // not yet
+    }
+  }
+  setInterval(look, 5000);
+  document.getElementById("again").addEventListener("click", (event) => {
+    event.preventDefault();
+    location.reload();
+  });
+})();
