@@ -17,7 +17,6 @@ from werkzeug.wrappers import Response
 
 from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
-from dashboard.dogs import grouped
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -180,14 +179,7 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
-        verdicts=place_words.VERDICTS,
-        verdict_text=place_words.verdict,
-        drills=place_words.DRILLS,
-        sirens=place_words.SIRENS,
-        directions=place_words.DIRECTIONS,
-        closed_hours=place_words.closed_hours,
-        vaccinations=place_words.VACCINATIONS,
-        grouped=grouped,
+        **place_words.for_templates(),
         service_name=service.name_of,
         menu=menu.entries,
         audit_event=audit_words.audit_event,

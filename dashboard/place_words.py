@@ -1,5 +1,6 @@
 """Words of the pages about places: gates, water edges and dogs. As words.py; no page logic."""
 
+from dashboard.dogs import grouped
 from dashboard.i18n import gettext, lazy_gettext
 from hub.days import DayKind
 from hub.schedule import windows_of
@@ -36,6 +37,20 @@ DAYS = {
     DayKind.HOLIDAY: lazy_gettext("Holidays"),
     DayKind.ADJUSTED: lazy_gettext("Weekends that are worked"),
 }
+
+
+def for_templates() -> dict[str, object]:
+    """What templates call these words."""
+    return {
+        "verdicts": VERDICTS,
+        "verdict_text": verdict,
+        "drills": DRILLS,
+        "sirens": SIRENS,
+        "directions": DIRECTIONS,
+        "closed_hours": closed_hours,
+        "vaccinations": VACCINATIONS,
+        "grouped": grouped,
+    }
 
 
 def closed_hours(hours: str | DayHours) -> list[tuple[str, str]]:
