@@ -8,17 +8,19 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, current_app, g, jsonify, render_template, request
+from flask import Flask, Request, current_app, g, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, words
+from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
+from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, limits, mutes, service
+from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -34,6 +36,16 @@ MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a com
 KEY_FILE = "office.key"
 
 __all__ = ["create_app"]
+
+
+class Asked(Request):
+    """A request. One address takes a whole file; everywhere else a comment is the longest thing."""
+
+    def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
+        """As Flask's own."""
+        super().__init__(environ, populate_request, shallow)
+        if self.path == dog_files.UPLOAD:
+            self.max_content_length = MOST_FILE + MOST_BYTES
 
 
 def create_app(
@@ -143,6 +155,7 @@ def _in_words(code: int) -> str:
 
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
+    app.request_class = Asked
     limits.init(app)
     for function in (
         words.quantity,
@@ -168,6 +181,7 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
+        **place_words.for_templates(),
         service_name=service.name_of,
         menu=menu.entries,
         audit_event=audit_words.audit_event,

@@ -39,6 +39,15 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "limit": lazy_gettext("changed a limit"),
     "report": lazy_gettext("had a report made"),
     "command": lazy_gettext("gave an order"),
+    "drill": lazy_gettext("began a test"),
+    "drill-end": lazy_gettext("ended a test"),
+    "verdict": lazy_gettext("noted what an alarm was"),
+    "dog": lazy_gettext("changed the register of dogs"),
+    "dog-lost": lazy_gettext("reported a dog lost"),
+    "dog-found": lazy_gettext("reported a dog found"),
+    "dog-removed": lazy_gettext("took a dog off the register"),
+    "dogs-export": lazy_gettext("exported the register of dogs"),
+    "dogs-import": lazy_gettext("imported dogs"),
     "accept": lazy_gettext("took over an incident"),
 }
 

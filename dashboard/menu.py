@@ -28,7 +28,10 @@ class Entry(msgspec.Struct, frozen=True):
 MENU = (
     Entry("now.page", lazy_gettext("Now"), shown="always"),
     Entry("alarms.page", lazy_gettext("Alarms"), shown="always"),
+    Entry("gates.page", lazy_gettext("Gates"), shown="always"),
     Entry("noise.page", lazy_gettext("Noise"), shown="always"),
+    Entry("water.page", lazy_gettext("Water edge"), shown="wide"),
+    Entry("dogs.page", lazy_gettext("Dogs")),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),

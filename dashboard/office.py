@@ -18,6 +18,7 @@ from dashboard.setup import Setup
 from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
+from hub.batches import Row
 from hub.clock import Clock
 from hub.history.store import Bucket, Said, Sample
 from hub.reports.maker import Maker
@@ -40,6 +41,9 @@ class HistoryReader(Protocol):
 
     def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """What was said last before an instant."""
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Row]:
+        """The newest `limit` states or events of [since, until), newest first."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ from hub import batches
 from hub.history.notes import WINDOW_MS
 from hub.history.store import Grain, HistoryStore
 from hub.journal_file import FILE as JOURNAL
+from hub.keeping import KEEP_TRACES_MS as KEEP_TRACES_MS
+from hub.keeping import TRACES as TRACES
 from hub.site import History
 
 MINUTE_MS = 60_000
@@ -33,9 +35,6 @@ CHUNK = 2_000
 BUSY_S = 30.0  # the hub commits hundreds of times a second, and comes first
 PAUSE_S = 0.01  # between two chunks, for the hub's writer
 
-TRACES = tuple(name for name, quantity in vocabulary.quantities().items() if quantity.trace)
-"""Who went where is sensitive personal information (PIPL, article 28): kept KEEP_TRACES_MS, then really gone."""
-KEEP_TRACES_MS = 30 * DAY_MS  # unless the site says otherwise (history.trace_days)
 KEEP_COPIES_MS = 7 * DAY_MS  # nightly archives and snapshots, and what was set aside: each night makes a new one
 STEADY_MS = 20 * HOUR_MS
 LEAP_MS = 2 * DAY_MS

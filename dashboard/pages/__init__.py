@@ -13,7 +13,10 @@ from dashboard.pages import (
     auth,
     briefing,
     devices,
+    dog_files,
+    dogs,
     factor,
+    gates,
     health,
     history,
     limits,
@@ -27,6 +30,7 @@ from dashboard.pages import (
     service,
     setup,
     users,
+    water,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -44,6 +48,10 @@ PAGES: tuple[Blueprint, ...] = (
     mutes.bp,
     noise.bp,
     reports.bp,
+    gates.bp,
+    water.bp,
+    dog_files.bp,
+    dogs.bp,
     service.bp,
     devices.bp,
     api.bp,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
-VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
+VALUES |= {"chip": "156000000000101", "rule": "noise-limit", "key": "above", "zone": "square"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {
     "app.manifest",
@@ -87,6 +87,7 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "acts.reset",
         "acts.mute",
         "acts.unmute",
+        "acts.verdict",
         "devices.do",
         "limits.change",
         "mutes.mute",
@@ -94,6 +95,14 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "plan.give",
         "mutes.end",
         "reports.make",
+        "water.begin",
+        "water.end",
+        "dogs.save",
+        "dogs.lost",
+        "dogs.found",
+        "dogs.remove",
+        "dog_files.check",
+        "dog_files.do",
         "auth.end_sessions",
         "factor.enrol",
         "factor.off",
