@@ -36,6 +36,8 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "unshelve": lazy_gettext("ended an alarm's mute"),
     "mute": lazy_gettext("muted a zone"),
     "unmute": lazy_gettext("ended a zone's mute"),
+    "out-of-service": lazy_gettext("took out of service"),
+    "in-service": lazy_gettext("put back into service"),
     "limit": lazy_gettext("changed a limit"),
     "report": lazy_gettext("had a report made"),
     "command": lazy_gettext("gave an order"),
