@@ -28,6 +28,7 @@ from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
+from hub.reports.maker import Maker
 from hub.rules import load_rules
 from hub.site import Site
 
@@ -91,16 +92,17 @@ def create_app(
 def _parts(
     site: Site, data: Path, clock: Clock, history: HistoryReader, rules: Iterable[RuleText], *, secure: bool
 ) -> Office:
-    engine = open_office(data)
+    engine, names = open_office(data), Words(site, {rule.id: rule for rule in rules})
     return Office(
         site=site,
         data=data,
         clock=clock,
-        words=Words(site, {rule.id: rule for rule in rules}),
+        words=names,
         drawing=drawing(site),
         view=JournalView(data / FILE),
         desk=OrderDesk(data / FILE),
         history=history,
+        reports=Maker(site, data, clock, history, names.rule),
         users=engine,
         setup=Setup(engine),
         vault=Vault(_key(data)),

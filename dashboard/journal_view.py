@@ -16,6 +16,7 @@ import msgspec
 
 from hub import batches
 from hub.drill import is_drill
+from hub.history.progress import Backlog, backlog
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
@@ -200,13 +201,23 @@ class JournalView:
         self, device: str, quantity: str, since: int, *, everything: bool = False
     ) -> list[tuple[int, float]]:
         """(ts, value) of the numbers that the history store does not have yet (or of `everything`), oldest first."""
+        found = self._beyond(device, quantity, since, everything=everything)
+        return sorted((row.ts, float(row.value)) for row in found if not isinstance(row.value, str))
+
+    def texts_not_in_history(
+        self, device: str, quantity: str, since: int, *, everything: bool = False
+    ) -> list[tuple[int, str]]:
+        """The same of states and events."""
+        found = self._beyond(device, quantity, since, everything=everything)
+        return sorted((row.ts, row.value) for row in found if isinstance(row.value, str))
+
+    def _beyond(self, device: str, quantity: str, since: int, *, everything: bool) -> Iterator[batches.Row]:
         shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
-        found = (
-            (row.ts, row.value)
+        return (
+            row
             for row in self._tail(TAIL_ROWS, shipped)
-            if row.device == device and row.quantity == quantity and row.ts >= since
+            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality != "retained"
         )
-        return sorted((ts, float(value)) for ts, value in found if not isinstance(value, str))
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
         """The newest readings of one series that the journal still has near its end, newest first."""
@@ -223,6 +234,13 @@ class JournalView:
         """The newest readings, `most` of them and past number `after`, oldest first."""
         after = max(after, (self.one("SELECT max(last) FROM batch") or 0) - most)
         return batches.unpacked(self.rows(batches.AFTER, (after,)), after)
+
+    def backlog(self, now: int) -> Backlog:
+        """How far the history is behind, as figures."""
+        try:
+            return backlog(self._connection(), now)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalUnreadable(f"{self.path.name}: {error}") from error
 
     def history_lag_ms(self, now: int) -> int:
         """How old the oldest reading is that the history store does not have yet; 0 when it has all."""

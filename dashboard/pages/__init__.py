@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from dashboard import aside
 from dashboard.pages import (
     acts,
     alarm_health,
@@ -17,11 +18,14 @@ from dashboard.pages import (
     factor,
     gates,
     health,
+    history,
     limits,
     more,
     mutes,
+    noise,
     now,
     plan,
+    reports,
     reset,
     service,
     setup,
@@ -42,6 +46,8 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    noise.bp,
+    reports.bp,
     gates.bp,
     water.bp,
     dog_files.bp,
@@ -50,8 +56,10 @@ PAGES: tuple[Blueprint, ...] = (
     devices.bp,
     api.bp,
     health.bp,
+    history.bp,
     briefing.bp,
     more.bp,
+    aside.bp,
     app.bp,
     plan.bp,
 )

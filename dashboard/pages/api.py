@@ -3,17 +3,21 @@
 Instants are ms since 1970; labels come in both languages.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from dashboard import series
+from dashboard import bars, series, series_csv, stretches
 from dashboard.gather import gather
-from dashboard.office import office
+from dashboard.office import Office, office
 from dashboard.pages.alarms import PAGE, Filters, condition
 from dashboard.pages.devices import device_rows, find
 from dashboard.permissions import Permission, allow
+from dashboard.window import Window, asked_for
 from dashboard.words import kind
 from hub.reading import Kind
+from hub.site import Device
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -68,14 +72,28 @@ def devices() -> Response:
 @bp.get("/devices/<name>/series")
 @allow(Permission.SEE)
 def device_series(name: str) -> Response:
-    """One chart: ?quantity=laeq&range=1h|24h|7d|30d."""
+    """One chart: ?quantity=laeq&range=1h|24h|7d|30d|90d|1y, or &since=&until= (ms), or &from=&to= (dates of the site).
+
+    `format=csv`: the same as a table.
+    """
     device = find(name)
-    quantity, span = request.args.get("quantity", ""), request.args.get("range", "1h")
-    if quantity not in device.profile.reading or kind(quantity) not in (Kind.GAUGE, Kind.COUNTER):
+    quantity = request.args.get("quantity", "")
+    if quantity not in device.profile.reading:
         abort(404)
-    if span not in series.SPANS_MS:
+    window = asked_for(request.args, office().clock.now(), office().site.tz)
+    wanted = request.args.get("format", "json")
+    if window is None or wanted not in ("json", "csv"):
         abort(400)
-    return _json(series.read(office(), device, quantity, span))
+    found = _READ[kind(quantity)](office(), device, quantity, window)
+    return series_csv.answer(found, office().site) if wanted == "csv" else _json(found)
+
+
+_READ: dict[Kind, Callable[[Office, Device, str, Window], series_csv.Shown]] = {
+    Kind.GAUGE: series.read,
+    Kind.STATE: stretches.read,
+    Kind.COUNTER: bars.read,
+    Kind.EVENT: bars.read,
+}
 
 
 def _json(value: object) -> Response:

@@ -16,8 +16,8 @@ from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
-from dashboard.series import SPANS_MS
 from dashboard.situation import why_blind
+from dashboard.window import SPANS_MS
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
 from hub.outcome import Health
@@ -63,7 +63,6 @@ def one(name: str) -> str:
     device, situation = find(name), gather(office())
     health = office().view.health()
     readings = office().view.latest(device.id)
-    numbers = [q for q in device.profile.reading if words.kind(q) in (Kind.GAUGE, Kind.COUNTER)]
     return render_template(
         "device.html",
         device=device,
@@ -71,8 +70,9 @@ def one(name: str) -> str:
         link=health.get(device.link),
         why=why_blind(device, health, _out(), hub_fresh=situation.hub_fresh),
         readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
-        numbers=numbers,
+        charts={q: words.kind(q).value for q in device.profile.reading if used(device, q)},
         spans=list(SPANS_MS),
+        today=office().words.moment(situation.now)[:10],
         events={q: office().view.recent(device.id, q) for q in device.profile.reading if words.kind(q) is Kind.EVENT},
         groups=[group for group in command_groups(device) if used(device, group[0])],
         orders=office().view.orders_about(device.id),
