@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 NOW = 1_760_000_000_000
+CHIP = "156000000000101"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}}
 SIGHTS = [("zh-CN", "light", 390, 844), ("en-GB", "dark", 1440, 900)]
 
@@ -29,7 +30,8 @@ def pages(app: "Flask", number: int) -> list[str]:
     devices = ["/devices/gate-east", "/devices/noise-east", "/devices/gate-east/do/open"]
     limits = ["/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square"]
     people = ["/users/1", "/account/factor", "/audit?actor=nobody"]
-    return [*menu, "/more", *alarm, *devices, *limits, *people, "/offline"]
+    places = ["/water/lake/test", f"/dogs/{CHIP}", f"/dogs/{CHIP}/edit", "/dogs/import"]
+    return [*places, *menu, "/more", *alarm, *devices, *limits, *people, "/offline"]
 
 
 @pytest.fixture(params=SIGHTS, ids=["phone-light", "desktop-dark"])
@@ -55,6 +57,13 @@ def busy(field: "Field") -> int:
     field.health("noise-garage", "silent")
     field.put("mute", zone="square", at=NOW - 1, until=NOW + 600_000, actor="lin", reason="works")
     field.put("rule_limit", rule="noise-limit", zone="square", key="above", value=58.0, actor="lin", reason="w", at=NOW)
+    field.put("entry", list="dogs", id=CHIP, note="Doudou")
+    field.put("entry", list="lost-dogs", id=CHIP)
+    field.put(
+        "drill", zone="pool", at=NOW - 9_000, until=NOW + 90_000, siren="short", actor="lin", note="", state="running",
+        expected='["water-presence/radar-pool"]',
+    )  # fmt: skip
+    field.order("command", "gate-east", command="open", state="unconfirmed", outcome="not-confirmed:8", sent=NOW)
     for device in field.site.devices().values():
         for quantity in device.profile.reading:
             field.read(device.id, quantity, 1.0 if quantity in ("laeq", "water_level", "battery") else "open")
