@@ -28,7 +28,12 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	@deploy/setup.sh test-programs
+ifeq ($(ARGS),)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/links
+	@$(BIN)/pytest tests/e2e tests/links
+else
 	@$(BIN)/pytest $(ARGS)
+endif
 
 check: $(VENV)/.development
 	@$(BIN)/ruff format --check .
