@@ -38,6 +38,13 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "unmute": lazy_gettext("ended a zone's mute"),
     "limit": lazy_gettext("changed a limit"),
     "command": lazy_gettext("gave an order"),
+    "test-voice": lazy_gettext("had a channel tested"),
+    "calendar": lazy_gettext("changed the calendar"),
+    "backup": lazy_gettext("made a backup"),
+    "backup-check": lazy_gettext("had a backup read again"),
+    "backup-download": lazy_gettext("downloaded a backup"),
+    "device-add": lazy_gettext("added a device"),
+    "watch": lazy_gettext("watched a line"),
     "accept": lazy_gettext("took over an incident"),
 }
 

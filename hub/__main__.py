@@ -45,6 +45,7 @@ COMMANDS = {
     "user": "hub.commands.users",
     "audit": "hub.commands.audit",
     "certificate": "hub.commands.certificate",
+    "sbom": "hub.commands.sbom",
     "bench": "hub.commands.bench",
     "calendar": "hub.commands.calendar",
     "duty": "hub.commands.duty",

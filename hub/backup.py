@@ -24,7 +24,7 @@ from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, t
 from hub.history.duck import DuckStore, Snapshot, load_snapshot, write_snapshot
 from hub.history.duck_file import Unusable, connect
 from hub.history.store import StoreError
-from hub.journal import FILE as JOURNAL
+from hub.journal_file import FILE as JOURNAL
 
 HISTORY = "history.duckdb"
 SNAPSHOTS = "history-snapshots"

@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from dashboard.pages import (
+    about,
     acts,
     alarm_health,
     alarms,
@@ -11,6 +12,7 @@ from dashboard.pages import (
     audit,
     auth,
     briefing,
+    calendar,
     devices,
     factor,
     health,
@@ -21,6 +23,7 @@ from dashboard.pages import (
     plan,
     reset,
     service,
+    settings,
     setup,
     users,
 )
@@ -46,4 +49,7 @@ PAGES: tuple[Blueprint, ...] = (
     more.bp,
     app.bp,
     plan.bp,
+    settings.bp,
+    calendar.bp,
+    about.bp,
 )
