@@ -5,6 +5,7 @@ from flask import Blueprint
 from dashboard.pages import (
     about,
     acts,
+    add_device,
     alarm_health,
     alarms,
     api,
@@ -17,6 +18,7 @@ from dashboard.pages import (
     factor,
     health,
     limits,
+    lines,
     more,
     mutes,
     now,
@@ -52,4 +54,6 @@ PAGES: tuple[Blueprint, ...] = (
     settings.bp,
     calendar.bp,
     about.bp,
+    lines.bp,
+    add_device.bp,
 )
