@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
-VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square"}
+VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square", "voice": "log", "profile": "noise/generic-rs485"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {
     "app.manifest",
@@ -61,6 +61,8 @@ PASSWORD = "correct horse battery"
 def path_of(rule: Rule) -> str:
     """An address that the rule fits."""
     name = "app.css" if rule.endpoint == "files.static" else VALUES["name"]
+    if rule.endpoint.startswith(("lines.", "add_device.")):
+        name = "rs485-yard"
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: {**VALUES, "name": name}[found[1]], rule.rule)
 
 
@@ -106,6 +108,13 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "users.end_client",
         "service.out",
         "service.back",
+        "settings.test",
+        "calendar.change",
+        "about.make",
+        "about.check",
+        "about.download",
+        "lines.watch",
+        "add_device.send",
     }
 
 
