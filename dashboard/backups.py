@@ -18,7 +18,7 @@ import msgspec
 
 from device_profiles.door import Refusal
 from hub.archive import unpack
-from hub.backup import BACKUPS, History, backup
+from hub.backup import BACKUPS, Source, backup
 from hub.history.reach import ask_snapshot
 from hub.journal_file import FILE, connect
 from hub.site import Site
@@ -111,7 +111,7 @@ class Backups:
 
     def _packed(self, work: Work, site: Site) -> str:
         in_folder = site.history.store == "duckdb"
-        history = History(
+        history = Source(
             fresh=(lambda: ask_snapshot(self._data)) if in_folder else (lambda: None),
             elsewhere="" if in_folder else f"it is in {site.history.url}, which has a backup of its own",
         )

@@ -21,8 +21,9 @@ import duckdb
 import msgspec
 
 from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
-from hub.history.duck import DuckStore, Snapshot, load_snapshot, write_snapshot
+from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
+from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
 from hub.history.store import StoreError
 from hub.journal_file import FILE as JOURNAL
 
@@ -74,7 +75,7 @@ def _history_said(found: Manifest) -> str:
             return f"{history.rows} readings (all of that moment)"
 
 
-class History(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True):
     """Where a backup finds the history: `fresh` has its holder take a snapshot (None: nobody holds it, StoreError: it
     cannot); `elsewhere` says where it is when it is not in the data folder.
     """
@@ -84,7 +85,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 def backup(
-    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: History | None = None
+    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None
 ) -> Backup:
     """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError."""
     if not (data / JOURNAL).exists():
@@ -94,7 +95,7 @@ def backup(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=target.parent) as staging:
-            manifest = _stage(data, Path(staging), now, site, history or History())
+            manifest = _stage(data, Path(staging), now, site, history or Source())
             write_archive(target, Path(staging), manifest)
     except OSError as error:
         raise BackupError(
@@ -150,7 +151,7 @@ def take_snapshot(store: DuckStore, data: Path, now: int) -> Snapshot:
 _SNAPPING = threading.Lock()  # the nightly one, and one that the command line asks for
 
 
-def _stage(data: Path, staging: Path, now: int, site: Path | None, history: History) -> Manifest:
+def _stage(data: Path, staging: Path, now: int, site: Path | None, history: Source) -> Manifest:
     counts: dict[str, dict[str, int]] = {}
     for path in _files(data):
         name = path.relative_to(data)
@@ -207,7 +208,7 @@ def _counted(path: Path, named: Path) -> dict[str, int]:
         }
 
 
-def _stage_history(data: Path, folder: Path, now: int, history: History) -> HistoryNote:
+def _stage_history(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
     """A fresh snapshot by whoever holds the file; else the file itself; else the newest snapshot, and why."""
     reason = history.elsewhere or "no readings were shipped yet"
     try:

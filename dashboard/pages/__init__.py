@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from dashboard import aside
 from dashboard.pages import (
     about,
     acts,
@@ -15,19 +16,26 @@ from dashboard.pages import (
     briefing,
     calendar,
     devices,
+    dog_files,
+    dogs,
     factor,
+    gates,
     health,
+    history,
     limits,
     lines,
     more,
     mutes,
+    noise,
     now,
     plan,
+    reports,
     reset,
     service,
     settings,
     setup,
     users,
+    water,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -43,12 +51,20 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    noise.bp,
+    reports.bp,
+    gates.bp,
+    water.bp,
+    dog_files.bp,
+    dogs.bp,
     service.bp,
     devices.bp,
     api.bp,
     health.bp,
+    history.bp,
     briefing.bp,
     more.bp,
+    aside.bp,
     app.bp,
     plan.bp,
     settings.bp,

@@ -99,6 +99,7 @@ def ask(name: str, command: str) -> str:
         proof=stale(),
         situation=gather(office()),
         longest=LONGEST_REASON,
+        back=_back(device),
     )
 
 
@@ -111,11 +112,19 @@ def do(name: str, command: str) -> Response:
     reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
     if wanted.caution == "ask" and (problem := _not_yet(reason)):
         flash(problem)
-        return redirect(url_for("devices.ask", name=device.id, command=command))
+        came = {"from": "gates"} if request.form.get("from") == "gates" else {}
+        return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
     expires_ms = int(wanted.expires * 1000)
     note("command", me().name, f"{device.id} {command}; {reason}")
     put_from_form("command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason)
-    return redirect(url_for("devices.one", name=device.id, _anchor="orders"))
+    return redirect(_back(device))
+
+
+def _back(device: Device) -> str:
+    """Where the order was asked for, and where its outcome shows."""
+    if request.values.get("from") == "gates":
+        return url_for("gates.page", _anchor=f"gate-{device.id}")
+    return url_for("devices.one", name=device.id, _anchor="orders")
 
 
 def find(name: str) -> Device:

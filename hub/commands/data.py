@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from hub.backup import History, backup, restore
+from hub.backup import Source, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.history.reach import ask_snapshot
@@ -133,7 +133,7 @@ def backup_command(file: Path, force: bool, data: Path) -> None:
         site = site_of(db)
     path = Path(row["value"]) if row and Path(row["value"]).exists() else None
     in_folder = site is None or site.history.store == "duckdb"
-    history = History(
+    history = Source(
         fresh=(lambda: ask_snapshot(data)) if in_folder else (lambda: None),
         elsewhere="" if in_folder or site is None else f"it is in {site.history.url}, which has a backup of its own",
     )

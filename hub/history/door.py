@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hub.history.store import HistoryStore, StoreError
+from hub.history.store import HistoryStore, Sample, StoreError
 
 LOG = logging.getLogger("zhian.history")
 SOCKET = "history.sock"
@@ -32,6 +32,21 @@ class AskReadings(msgspec.Struct, frozen=True, tag_field="ask", tag="readings"):
     since: int
     until: int
     quantities: tuple[str, ...] = ()
+
+
+class AskSamples(msgspec.Struct, frozen=True, tag_field="ask", tag="samples"):
+    """Numbers of one series with `since` <= ts < `until`, as Page after Page."""
+
+    device: str
+    quantity: str
+    since: int
+    until: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of HistoryStore.samples."""
+
+    samples: list[Sample]
 
 
 class AskState(msgspec.Struct, frozen=True, tag_field="ask", tag="state"):
@@ -76,7 +91,7 @@ class Chores(msgspec.Struct, frozen=True):
     rebuild: Callable[[bool], Mended] | None = None
 
 
-Ask: TypeAlias = AskReadings | AskState | AskSnapshot | AskRebuild
+Ask: TypeAlias = AskReadings | AskSamples | AskState | AskSnapshot | AskRebuild
 _ask = msgspec.json.Decoder(Ask).decode
 
 
@@ -126,8 +141,7 @@ async def _tell(store: HistoryStore, chores: Chores, reader: asyncio.StreamReade
     """Write what was asked for; returns the last line, a text: what went wrong, or nothing."""
     try:
         ask = _ask(await reader.readline())
-        pages = _pages(store, ask) if isinstance(ask, AskReadings) else _once(_work(store, chores, ask))
-        async for page in pages:
+        async for page in _answers(store, chores, ask):
             writer.write(msgspec.json.Encoder().encode_lines(page))
             await writer.drain()
     except (StoreError, OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -135,6 +149,15 @@ async def _tell(store: HistoryStore, chores: Chores, reader: asyncio.StreamReade
             raise
         return str(error) or type(error).__name__
     return ""
+
+
+def _answers(store: HistoryStore, chores: Chores, ask: Ask) -> AsyncIterator[list[object]]:
+    match ask:
+        case AskReadings():
+            return _pages(store, ask)
+        case AskSamples():
+            return _samples(store, ask)
+    return _once(_work(store, chores, ask))
 
 
 def _work(store: HistoryStore, chores: Chores, ask: AskState | AskSnapshot | AskRebuild) -> Callable[[], object]:
@@ -153,6 +176,12 @@ async def _pages(store: HistoryStore, ask: AskReadings) -> AsyncIterator[list[ob
     while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, AT_ONCE))):
         found: list[object] = [row for row in page if not ask.quantities or row.quantity in ask.quantities]
         yield found or [None]
+
+
+async def _samples(store: HistoryStore, ask: AskSamples) -> AsyncIterator[list[object]]:
+    pages = store.samples(ask.device, ask.quantity, ask.since, ask.until)
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        yield [Page(list(page))]
 
 
 async def _once(work: Callable[[], object]) -> AsyncIterator[list[object]]:

@@ -5,7 +5,7 @@ Half an answer never looks like a whole one: whatever breaks off ends in StoreEr
 
 import contextlib
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,14 +19,16 @@ from hub.history.door import (
     Ask,
     AskReadings,
     AskRebuild,
+    AskSamples,
     AskSnapshot,
     AskState,
     Mended,
+    Page,
     State,
     Taken,
     state_of,
 )
-from hub.history.store import HistoryStore, StoreError
+from hub.history.store import HistoryStore, Sample, StoreError
 from hub.site import Site
 
 PATIENCE_S = 60.0  # how long the command line waits for the next line
@@ -43,6 +45,9 @@ class Kept(Protocol):
 
     def readings(self, device: str, since: int, until: int, quantities: Collection[str] = ()) -> Iterator[Row]:
         """Every reading with since <= ts < until (ms since 1970), oldest first; without quantities: all."""
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """As HistoryStore says."""
 
 
 @contextlib.contextmanager
@@ -98,6 +103,10 @@ class AtDoor:
         """As Kept says."""
         return _asked(self._path, AskReadings(device, since, until, tuple(quantities)), Row)
 
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """As Kept says."""
+        return (page.samples for page in _asked(self._path, AskSamples(device, quantity, since_ms, until_ms), Page))
+
 
 class Held:
     """A store that this process holds itself."""
@@ -115,6 +124,10 @@ class Held:
         rows = self._store.readings(device, since, until)
         return (row for row in rows if not quantities or row.quantity in quantities)
 
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """As Kept says."""
+        return self._store.samples(device, quantity, since_ms, until_ms)
+
 
 class Nothing:
     """A data folder in which no history was ever kept."""
@@ -124,6 +137,10 @@ class Nothing:
         return State(cursor=None, devices=[])
 
     def readings(self, device: str, since: int, until: int, quantities: Collection[str] = ()) -> Iterator[Row]:
+        """None."""
+        return iter(())
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
         """None."""
         return iter(())
 

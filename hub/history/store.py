@@ -5,7 +5,7 @@ All instants are ms since 1970 (UTC); spans are half open, [since, until). The h
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -123,6 +123,14 @@ class HistoryStore(Protocol):
 
     def close(self) -> None:
         """Let go of file or connection."""
+
+
+@runtime_checkable
+class FedStore(HistoryStore, Protocol):
+    """A store on a server: it holds no cursor, takes a row that comes again as the same row, and may forget."""
+
+    def forgot(self) -> bool:
+        """True when it may have forgotten some of what it took lately (told once): the journal feeds it again."""
 
 
 def by_energy(quantity: str) -> bool:

@@ -60,6 +60,7 @@ class ListHistory:
     def __init__(self) -> None:
         """Empty."""
         self.kept: list[tuple[str, str, int, float | str]] = []
+        self.happened: list[batches.Row] = []
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """One bucket a reading."""
@@ -83,6 +84,17 @@ class ListHistory:
 
     def _between(self, device: str, quantity: str, since: int, until: int) -> list[tuple[int, float | str]]:
         return sorted((ts, v) for *series, ts, v in self.kept if series == [device, quantity] and since <= ts < until)
+
+    def happen(self, device: str, quantity: str, ts: int, value: str, **detail: str) -> None:
+        """An event that history keeps."""
+        text = msgspec.json.encode(detail).decode() if detail else None
+        self.happened.append(batches.Row(len(self.happened) + 1, device, quantity, ts, ts, value, "good", detail=text))
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[batches.Row]:
+        """Newest first."""
+        found = [row for row in self.happened if (row.device, row.quantity) == (device, quantity)]
+        found = [row for row in found if since_ms <= row.ts < until_ms]
+        return sorted(found, key=lambda row: row.ts, reverse=True)[:limit]
 
 
 class Field:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
-VALUES |= {"rule": "noise-limit", "key": "above", "zone": "square", "voice": "log", "profile": "noise/generic-rs485"}
+VALUES |= {"chip": "156000000000101", "rule": "noise-limit", "key": "above", "zone": "square"}
+VALUES |= {"voice": "log", "profile": "noise/generic-rs485"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {
     "app.manifest",
@@ -89,12 +90,22 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "acts.reset",
         "acts.mute",
         "acts.unmute",
+        "acts.verdict",
         "devices.do",
         "limits.change",
         "mutes.mute",
         "plan.move",
         "plan.give",
         "mutes.end",
+        "reports.make",
+        "water.begin",
+        "water.end",
+        "dogs.save",
+        "dogs.lost",
+        "dogs.found",
+        "dogs.remove",
+        "dog_files.check",
+        "dog_files.do",
         "auth.end_sessions",
         "factor.enrol",
         "factor.off",

@@ -30,7 +30,8 @@ def pages(app: "Flask", number: int) -> list[str]:
     limits = ["/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square"]
     lines = ["/settings/calendar?year=2025", "/lines/rs485-yard", "/lines/rs485-yard/add"]
     lines += ["/lines/rs485-yard/add/noise/generic-rs485", "/lines/mqtt/add/gate/json-mqtt"]
-    return [*menu, "/more", *alarm, *devices, *limits, *lines, "/offline"]
+    people = ["/users/1", "/account/factor", "/audit?actor=nobody"]
+    return [*menu, "/more", *alarm, *devices, *limits, *lines, *people, "/offline"]
 
 
 @pytest.fixture(params=SIGHTS, ids=["phone-light", "desktop-dark"])

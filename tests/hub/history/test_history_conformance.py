@@ -1,9 +1,9 @@
-"""What every history store must do, on both stores: DuckDB in a file, and a real InfluxDB. The same tests for both."""
+"""What every history store must do: DuckDB in a file, a real InfluxDB, a real VictoriaMetrics. One test for all."""
 
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, Figure, HistoryStore
+from hub.history.store import Bucket, FedStore, Figure, HistoryStore
+from hub.history.victoria import VictoriaStore
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
@@ -24,23 +25,38 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "noise.json").read
 T = 1_760_000_000_000
 
 
-@pytest.fixture(params=["duckdb", "influxdb"])
+class Seen(VictoriaStore):
+    """Shows what was stored at once: else it takes seconds. A site of its own stands for a database of its own."""
+
+    def append(self, rows: Sequence[Row], cursor: int) -> None:
+        """And then the server is told to show it."""
+        super().append(rows, cursor)
+        self.show()
+
+    def show(self) -> None:
+        """What it has."""
+        self._server.send("GET", "/internal/force_flush", {})
+
+
+@pytest.fixture(params=["duckdb", "influxdb", "victoriametrics"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: "SetClock") -> Iterator[HistoryStore]:
-    """A store that is empty, of either kind; a point that it refuses fails the test."""
+    """A store that is empty, of any kind; a point that it refuses fails the test."""
     made: HistoryStore
-    if request.param == "duckdb":
-        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "influxdb":
+        database = f"zhian-{uuid.uuid4().hex}"
+        url = request.getfixturevalue("influxd")
+        made = InfluxStore(url, "", database, "", site="zhongshan", refused=_refused)
     else:
-        made = _influx(request.getfixturevalue("influxd"))
+        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "victoriametrics":
+        url = request.getfixturevalue("victoria")
+        made = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=made)
     yield made
     made.close()
 
 
-def _influx(url: str) -> InfluxStore:
-    def refused(row: Row, words: str) -> None:
-        raise AssertionError(f"{row} was refused: {words}")
-
-    return InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=refused)
+def _refused(row: Row, words: str) -> None:
+    raise AssertionError(f"{row} was refused: {words}")
 
 
 def test_rows_come_back_as_they_went_in(store: HistoryStore, row: MakeRow) -> None:
@@ -204,7 +220,7 @@ def test_figures_have_the_share_of_time_that_is_covered(store: HistoryStore, row
 def test_states_come_in_order_with_what_was_before(store: HistoryStore, row: MakeRow) -> None:
     """Texts only, oldest first, replayed ones left out; the last word before an instant is found however old."""
     said = ["open", "closed", "stuck", "open"]
-    rows = [row(n, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
+    rows = [row(n + 1, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
     store.append([*rows, row(9, "moving", quantity="gate", ts=T + 1500, quality="retained"), row(10, 5.0)], 10)
     assert [each for page in store.states("noise-1", "gate", T, T + 3000) for each in page] == [
         (T, "open"), (T + 1000, "closed"), (T + 2000, "stuck"),
@@ -223,13 +239,56 @@ def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> 
     assert store.forget(["chip", "passage"], T + 3000) == 0
 
 
+def test_what_came_before_its_turn_is_left_to_the_journal_by_charts(store: HistoryStore, row: MakeRow) -> None:
+    """A chart adds what is beyond the cursor from the journal: a row that overtook must not count twice meanwhile."""
+    if not isinstance(store, FedStore):
+        pytest.skip("takes rows in order only")
+    store.append([row(1, 50.0, ts=T), row(2, 50.0, ts=T + 1)], 2)
+    store.append([row(9, 60.0, ts=T + 2)], 2)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(2, 50.0)]
+    assert len(list(store.readings("noise-1", T, T + 60_000))) == 3
+    store.append([row(n, 55.0, ts=T + n) for n in range(3, 9)] + [row(9, 60.0, ts=T + 2)], 9)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(9, 60.0)]
+    store.append([row(20, 70.0, ts=T + 20)], 9)
+    other = row(11, 40.0, ts=T + 30, device="noise-2")
+    store.append([other], 11)
+    assert [bucket.count for bucket in store.series("noise-2", "laeq", T, T + 60_000, 1)] == [1]
+
+
+@pytest.mark.parametrize("server", ["influxdb", "victoriametrics"])
+def test_what_is_added_leaves_the_cursor_alone(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest, row: MakeRow, clock: "SetClock"
+) -> None:
+    """No mark is written with it: a mark says how far the journal had come."""
+    store: InfluxStore | VictoriaStore
+    if server == "influxdb":
+        url = request.getfixturevalue("influxd")
+        store = InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=_refused)
+    else:
+        url = request.getfixturevalue("victoria")
+        beside = DuckStore(tmp_path / "history.duckdb", clock)
+        store = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=beside)
+    store.append([row(5)], 5)
+    before = list(store._marks._written)
+    store.add([row(3), row(4)])
+    if isinstance(store, Seen):
+        store.show()
+    assert [found.seq for found in store.readings("noise-1", T, T + 60_000)] == [3, 4, 5]
+    assert list(store._marks._written) == before
+    assert store.count() == 3
+    assert (store._reader if isinstance(store, Seen) else store).devices() == ["noise-1"]
+    store.close()
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30))
 def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts: list[str]) -> None:
     """Quotes, backslashes, newlines, NUL and emoji in values and details stay data, in their own row."""
     device = f"reader-{uuid.uuid4().hex}"
-    rows = [row(n, text, quantity="passage", device=device, detail=text) for n, text in enumerate(texts)]
-    store.append(rows, len(rows))
+    first = store.count() + 1
+    said = [(n, {"quantity": "passage", "device": device, "ts": T + n, "detail": text}) for n, text in enumerate(texts)]
+    rows = [row(first + n, texts[n], **more) for n, more in said]
+    store.append(rows, rows[-1].seq)
     assert list(store.readings(device, T, T + 60_000)) == rows
 
 
