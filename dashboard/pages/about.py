@@ -162,7 +162,7 @@ def _disk(data: Path) -> Disk:
     for folder, _, names in os.walk(data):
         for name in names:
             try:
-                total += (Path(folder) / name).lstat().st_size
+                total += (Path(folder) / name).lstat().st_blocks * 512  # a sparse file takes less than its length
             except OSError:
                 continue
     disk = shutil.disk_usage(data)
