@@ -41,6 +41,8 @@ MENU = (
     Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
     Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("service.page", lazy_gettext("Out of service")),
+    Entry("settings.page", lazy_gettext("Settings"), Permission.REVIEW),
+    Entry("about.page", lazy_gettext("About"), Permission.REVIEW),
     Entry("history.page", lazy_gettext("History store")),
     Entry("auth.account", lazy_gettext("Account")),
 )

@@ -4,7 +4,9 @@ from flask import Blueprint
 
 from dashboard import aside
 from dashboard.pages import (
+    about,
     acts,
+    add_device,
     alarm_health,
     alarms,
     api,
@@ -12,6 +14,7 @@ from dashboard.pages import (
     audit,
     auth,
     briefing,
+    calendar,
     devices,
     dog_files,
     dogs,
@@ -20,6 +23,7 @@ from dashboard.pages import (
     health,
     history,
     limits,
+    lines,
     more,
     mutes,
     noise,
@@ -28,6 +32,7 @@ from dashboard.pages import (
     reports,
     reset,
     service,
+    settings,
     setup,
     users,
     water,
@@ -62,4 +67,9 @@ PAGES: tuple[Blueprint, ...] = (
     aside.bp,
     app.bp,
     plan.bp,
+    settings.bp,
+    calendar.bp,
+    about.bp,
+    lines.bp,
+    add_device.bp,
 )

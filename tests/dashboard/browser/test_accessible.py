@@ -29,9 +29,11 @@ def pages(app: "Flask", number: int) -> list[str]:
     alarm = [f"/alarms/{number}", f"/alarms/{number + 1}/mute"]
     devices = ["/devices/gate-east", "/devices/noise-east", "/devices/gate-east/do/open"]
     limits = ["/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square"]
+    lines = ["/settings/calendar?year=2025", "/lines/rs485-yard", "/lines/rs485-yard/add"]
+    lines += ["/lines/rs485-yard/add/noise/generic-rs485", "/lines/mqtt/add/gate/json-mqtt"]
     people = ["/users/1", "/account/factor", "/audit?actor=nobody"]
     places = ["/water/lake/test", f"/dogs/{CHIP}", f"/dogs/{CHIP}/edit", "/dogs/import"]
-    return [*places, *menu, "/more", *alarm, *devices, *limits, *people, "/offline"]
+    return [*places, *menu, "/more", *alarm, *devices, *limits, *lines, *people, "/offline"]
 
 
 @pytest.fixture(params=SIGHTS, ids=["phone-light", "desktop-dark"])
