@@ -46,7 +46,7 @@ SELECT * FROM orders WHERE kind = 'duty' AND state = 'done' AND issued >= ? AND 
 _HIDDEN_AS = {
     "out-of-service": Label(zh="停用", en="out of service"),
     "suppressed": Label(zh="被抑制", en="suppressed"),
-    "shelved": Label(zh="静音", en="muted"),
+    "shelved": Label(zh="静默", en="muted"),
 }
 _UNWELL_AS = {
     "down": Label(zh="断开", en="down"),
@@ -218,12 +218,12 @@ def sheet(
     parts: list[tuple[str, str, Iterable[str]]] = [
         ("在岗", "On duty", _people(tell, roster, now)),
         ("接班、换班", "Shifts taken over and changed", map(tell.taken, db.execute(_TAKEN, span))),
-        ("未结束的报警", "Open alarms", map(tell.opened, db.execute(_OPEN))),
+        ("未结束的告警", "Open alarms", map(tell.opened, db.execute(_OPEN))),
         ("停用", "Out of service", map(tell.out, db.execute(_OUT))),
-        ("静音、抑制", "Muted, suppressed", map(tell.hidden, db.execute(_HIDDEN))),
+        ("静默、抑制", "Muted, suppressed", map(tell.hidden, db.execute(_HIDDEN))),
         ("失联设备与线路", "Devices and links not heard", map(tell.unwell, db.execute(_UNWELL))),
         ("未归档的事件", "Incidents not archived", map(tell.incident, db.execute(_INCIDENTS))),
-        ("本班报警", "Alarms of this shift", map(tell.happened, db.execute(_BETWEEN, span))),
+        ("本班告警", "Alarms of this shift", map(tell.happened, db.execute(_BETWEEN, span))),
         ("未送达的通知", "Calls that reached nobody", map(tell.untold, db.execute(_UNTOLD, named))),
         ("操作", "Orders", map(tell.order, db.execute(_ORDERS, span))),
         ("备注", "Comments", map(tell.comment, db.execute(_WORDS, span))),

@@ -36,7 +36,7 @@ CONDITIONS = {
 }
 VIEWS = {
     "live": lazy_gettext("Live"),
-    "closed": lazy_gettext("History"),
+    "closed": lazy_gettext("Past"),
     "shelved": lazy_gettext("Muted"),
     "suppressed": lazy_gettext("Suppressed"),
     "out-of-service": lazy_gettext("Out of service"),

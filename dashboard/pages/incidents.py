@@ -150,7 +150,7 @@ def _step(number: int, command: str, *, leads: bool) -> Response:
 
 def _wrong(incident: Incident, event: Event, text: str, to: list[str], seconds: int) -> str:
     """Why the hub would refuse it, in the reader's words; empty: nothing is known."""
-    if book().roster is None:
+    if book().roster is None and not book().mistake:
         return gettext("Without a roster the hub keeps no incidents.")
     if event not in possible(incident.state):
         return gettext("Meanwhile it is %(state)s: that step is not possible any more.", state=_state(incident))
