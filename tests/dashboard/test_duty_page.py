@@ -179,3 +179,16 @@ def test_the_sheet_speaks_one_language(
     assert "班长 → 值班员 &lt;b&gt; · 10-10 07:00 - 10-10 19:00 (lin: &lt;i&gt;)" in text
     assert ("接班确认" in text) is (lang == "zh")
     assert admin.client.get("/duty/handover?hours=99999").status_code == 200
+
+
+def test_a_card_names_who_was_called_and_stays_short(roster: "Path", field: "Field", admin: "Browser") -> None:
+    """A P1 that nobody acknowledges is called again for hours: the card keeps the last call of each person."""
+    number = field.alarm("sos", "sos-lake", severity="P1")
+    for at in range(5):
+        flip = field.flip(number, "called", at=NOW - 50_000 + at)
+        for person in ("p1", "p2"):
+            field.put("outbox", flip=flip, voice="log", kind="raised", person=person, status="accepted", next_try=0,
+                      done=NOW - 40_000 + at * 1000)  # fmt: skip
+    text = admin.client.get("/").text
+    assert text.count("told log · 班长 at 16:52:44") == 1
+    assert text.count("told log · ") == 2
