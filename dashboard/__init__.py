@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
+from dashboard import audit_words, duty_book, headers, i18n, limit_words, machine, menu, permissions, place_words, words
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
@@ -157,6 +157,7 @@ def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
     app.request_class = Asked
     limits.init(app)
+    duty_book.init(app)
     for function in (
         words.quantity,
         words.unit,

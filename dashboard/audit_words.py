@@ -58,6 +58,8 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "dogs-export": lazy_gettext("exported the register of dogs"),
     "dogs-import": lazy_gettext("imported dogs"),
     "accept": lazy_gettext("took over an incident"),
+    "duty-stand-in": lazy_gettext("changed the roster"),
+    "duty-take-over": lazy_gettext("took over a shift"),
 }
 
 

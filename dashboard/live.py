@@ -20,7 +20,7 @@ VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparin
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What is new. `what`: alarms | orders | health | states | hub. `values`: "device/quantity" -> (ts, value)."""
+    """What is new. `what`: alarms | orders | incidents | health | states | hub. `values`: by "device/quantity"."""
 
     now: int
     what: frozenset[str] = frozenset()
@@ -63,6 +63,7 @@ class Watcher:
             self._version, self._values_dirty = version, True
             changed += self._mark("alarms", self._view.one("SELECT max(seq) FROM flip"))
             changed += self._mark("orders", self._orders())
+            changed += self._mark("incidents", self._view.one("SELECT max(seq) FROM incident_log"))
             changed += self._mark("health", tuple((h.source, h.state) for h in self._view.health().values()))
         beat = self._view.heartbeat()
         age = None if beat is None else now - beat

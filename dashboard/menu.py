@@ -32,6 +32,8 @@ MENU = (
     Entry("noise.page", lazy_gettext("Noise"), shown="always"),
     Entry("water.page", lazy_gettext("Water edge"), shown="wide"),
     Entry("dogs.page", lazy_gettext("Dogs")),
+    Entry("incidents.page", lazy_gettext("Incidents"), shown="wide"),
+    Entry("duty.page", lazy_gettext("Duty")),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),

@@ -284,11 +284,13 @@ def deeds(
     sirens: Mapping[str, Order],
     mutes: Iterable[Mute] = (),
 ) -> list[Deed]:
-    """What the system did for people to hear of it, first things first."""
+    """What the system did for people to hear of it, first things first; of a person's calls the last by each voice."""
+    told = list(told)
+    last = {(one.person, one.voice): one.id for one in told}
     found = []
     waits = happening.severity in WAITING and any(mute.zone == happening.zone for mute in mutes)
     for one in told:
-        if one.kind != "raised":
+        if one.kind != "raised" or (one.person and one.id != last[one.person, one.voice]):
             continue
         if one.voice != "siren":
             withheld = waits and one.status == "pending" and not one.person

@@ -143,6 +143,7 @@ ORDER_KINDS = {
     "unshelve": lazy_gettext("End of the mute"),
     "realarm": lazy_gettext("Raised again by the hub"),
     "incident": lazy_gettext("Incident"),
+    "duty": lazy_gettext("Duty"),
     "limit": lazy_gettext("Limit"),
     "limit-clear": lazy_gettext("As in the site file"),
     "mute": lazy_gettext("Mute"),
