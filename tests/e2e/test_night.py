@@ -267,7 +267,7 @@ def test_a_guards_night(
     radar.presence = "present"
     card = now.locator("article.need.p1")
     shows(card, "水边有人")
-    shows(card, re.compile(r"湖边声光：02:1\d:\d\d 设备已证实"))
+    shows(card, re.compile(r"湖边声光：02:1\d:\d\d 设备已确认执行"))
     with contextlib.closing(open_journal(garden.data)) as db:
         (order,) = db.execute("SELECT target, command, state FROM orders WHERE kind = 'command'").fetchall()
     assert tuple(order) == ("board", "pulse_2", "confirmed")
@@ -304,7 +304,7 @@ def test_a_guards_night(
     now.goto(f"{garden.address}/alarms/1")
     picture(now, "6-alarm")
     story = now.inner_text(".timeline")
-    marks = [rf"02:1\d:\d\d\s+{word}" for word in ("触发", "已呼叫", "已确认 · guard", "条件消失")]
+    marks = [rf"02:1\d:\d\d\s+{word}" for word in ("触发", "已呼叫", "已确认 · guard", "条件解除")]
     assert re.search(".*".join(marks), story, re.DOTALL), story
 
     monkeypatch.setenv(ENVIRONMENT, clock_at(7, 30))

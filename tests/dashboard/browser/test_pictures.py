@@ -1,4 +1,4 @@
-"""Every page of the menu as a picture, for people to look at: `make pictures`. Beyond "it was answered" nothing is judged.
+"""Every page of the menu as a picture, for people to look at: `make pictures`. Judged is only that it fits the screen.
 
 ZHIAN_SHOTS names the folder; without it nothing is drawn. What axe-core and the other browser tests judge stands there.
 """

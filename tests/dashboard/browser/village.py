@@ -1,6 +1,6 @@
 """Some days in the life of the demo's community, as rows of a journal and of a history: what pictures are taken of.
 
-It is 02:14 at night. No device runs; figures are drawn by a generator with a fixed seed, so that pictures can be compared.
+It is 02:14 at night. No device runs; figures come from a generator with a fixed seed, so that pictures can be compared.
 """
 
 import random
@@ -52,7 +52,8 @@ def past(field: "Field", now: int) -> None:
         raised = now - int(ago * DAY)
         over = raised + minutes * MINUTE
         found = field.alarm(
-            rule, source, severity=severity, raised=raised, quantity=quantity, value=value, limit=limit, occurrence=number,
+            rule, source, severity=severity, raised=raised, quantity=quantity, value=value, limit=limit,
+            occurrence=number,
             acked=raised + 40_000, acked_by="guard", cleared=over, closed="cleared", ended=over, state="normal",
         )  # fmt: skip
         field.flip(found, "acked", at=raised + 40_000, actor="guard")
@@ -70,7 +71,8 @@ def standing(field: "Field", now: int) -> None:
     field.flip(number, "acked", at=now - 20 * MINUTE, actor="guard")
     field.flip(number, "comment", at=now - 18 * MINUTE, actor="guard", note="施工车辆卸货，已告知对方停止")
     field.health("noise-garage", "silent", since=now - 15 * MINUTE)
-    field.alarm("device-silent", "noise-garage", severity="P3", raised=now - 14 * MINUTE, occurrence=50, **seen)
+    field.alarm("device-silent", "noise-garage", severity="P3", raised=now - 14 * MINUTE, occurrence=50,
+                acked=now - 12 * MINUTE, acked_by="guard")  # fmt: skip
 
 
 def urgent(field: "Field", now: int) -> int:
@@ -99,7 +101,7 @@ def gates(field: "Field", history: "ListHistory", now: int) -> None:
     """Doors and who went through them, without names; one order of the evening."""
     for gate, state in (("gate-north", "closed"), ("gate-east", "open"), ("gate-garage", "closed")):
         field.read(gate, "gate", state, now - 4000)
-        field.read(gate, "tamper", "ok", now - 4000)
+        field.read(gate, "tamper", "normal", now - 4000)
         for number in range(14):
             way = {"direction": "in" if number % 3 else "out", "credential": f"c-{number % 5}"}
             history.happen(gate, "passage", now - number * 37 * MINUTE, "granted" if number % 6 else "denied", **way)
@@ -127,7 +129,12 @@ def settle(field: "Field", history: "ListHistory", now: int, days: int = 4) -> N
     for device in field.site.devices().values():
         for quantity in device.profile.reading:
             if quantity in ("presence", "water_level", "distance", "battery_level", "battery", "sos"):
-                words = {"presence": "absent", "sos": "normal", "water_level": 1.13, "distance": 2.4}
+                words: dict[str, float | str] = {
+                    "presence": "absent",
+                    "sos": "idle",
+                    "water_level": 1.13,
+                    "distance": 2.4,
+                }
                 field.read(device.id, quantity, words.get(quantity, 87.0), now - 2000)
     noise(history, field, now, days)
     past(field, now)
