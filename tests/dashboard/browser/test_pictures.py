@@ -85,7 +85,7 @@ def paths(app: "Flask", number: int) -> dict[str, str]:
 def take(
     request: pytest.FixtureRequest, chromium: "Chromium", running: "Running", browser: "Browser", number: int
 ) -> "Iterator[Callable[[str, str], None]]":
-    """Takes a picture: its name, and the path of the page. The first screen, and on the phone the whole page."""
+    """Takes a picture: its name, and the path of the page. The whole page, of Now the first screen."""
     size, language, scheme = request.param
     width, height = SIZES[size]
     context = chromium.new_context(
@@ -97,13 +97,13 @@ def take(
     context.add_cookies([{"name": "zhian", "value": browser.enter("admin"), "url": running.url}])
     page: Page = context.new_page()
 
-    def taken(name: str, path: str, *, whole: bool = True) -> None:
+    def taken(name: str, path: str) -> None:
         answer = page.goto(running.url + path)
         assert answer is not None
         assert answer.status == 200, path
         page.wait_for_selector("#live-word:not(:empty)")
         page.wait_for_timeout(300)
-        page.screenshot(path=Path(SHOTS) / f"{name}-{size}-{language}-{scheme}.png", full_page=whole)
+        page.screenshot(path=Path(SHOTS) / f"{name}-{size}-{language}-{scheme}.png", full_page=path != "/")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{path} has to be pushed sideways: {wide} pixels"
 
@@ -111,9 +111,13 @@ def take(
     context.close()
 
 
-def test_every_page(take: "Callable[[str, str], None]", paths: dict[str, str], field: "Field") -> None:
+def test_every_page(
+    take: "Callable[[str, str], None]", paths: dict[str, str], field: "Field", office: "Office"
+) -> None:
     """Each page is answered and needs no pushing sideways; then somebody stands at the lake."""
     Path(SHOTS).mkdir(parents=True, exist_ok=True)
+    take("noise", "/noise")
+    office.reports.idle()  # the figures of the days, which the page has asked for
     for name, path in paths.items():
         take(name, path)
     number = urgent(field, NIGHT)
