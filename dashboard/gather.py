@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 from dashboard import site_plan
-from dashboard.journal_view import Happening, Told
+from dashboard.journal_view import Happening, JournalUnreadable, Told
 from dashboard.office import Office
 from dashboard.situation import Facts, Situation, siren_token, situation
+from device_profiles.door import Refusal
+from hub.duty import load_duty
 from hub.firstout import Group, look
 from hub.outcome import Order, OrderState
 
@@ -29,8 +31,28 @@ def gather(office: Office) -> Situation:
         mutes=office.view.mutes(now),
         dragged=site_plan.places(office.users),
         services=office.view.services(),
+        people=called(office, [one for some in told.values() for one in some]),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
+
+
+def glance(office: Office) -> Situation | None:
+    """What is going on, for a page that has to open without a journal too."""
+    try:
+        return gather(office)
+    except JournalUnreadable:
+        return None
+
+
+def called(office: Office, told: list[Told]) -> dict[str, str]:
+    """The roster's names by id, where somebody was told in person; none of a roster with a mistake in it."""
+    if not any(one.person for one in told):
+        return {}
+    try:
+        duty = load_duty(office.data, office.site)
+    except Refusal:
+        return {}
+    return {person.id: person.name for person in duty.person} if duty is not None else {}
 
 
 def sirens(office: Office, told: list[Told]) -> dict[str, Order]:

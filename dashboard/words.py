@@ -67,6 +67,8 @@ EVENTS = {
 }
 # A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
 NOTES = {
+    "on-duty": lazy_gettext("who is on duty"),
+    "all": lazy_gettext("everybody"),
     "auto": lazy_gettext("over by itself"),
     "cleared": lazy_gettext("over"),
     "acked": lazy_gettext("acknowledged"),
@@ -235,6 +237,8 @@ class Words:
     def actor(self, actor: str) -> Label:
         """Who ordered it: a person's name, or the rule that did it by itself."""
         kind, _, rule = actor.partition(":")
+        if actor == "hub":
+            return Label(zh="系统", en="the hub")
         if kind != "rule":
             return same(actor)
         title = self.rule(rule)

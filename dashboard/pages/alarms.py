@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, abort, render_template, request
 
-from dashboard.gather import first_outs, gather, sirens
+from dashboard.gather import called, first_outs, gather, sirens
 from dashboard.i18n import lazy_gettext
 from dashboard.journal_view import Happening
 from dashboard.office import office
@@ -103,7 +103,16 @@ def one(number: int) -> str:
         response=office().words.response(happening.rule),
         timeline=view.words(happening.key, happening.occurrence),
         told=told,
-        deeds=deeds(office().site, office().words, happening, told, sirens(office(), told), situation.mutes),
+        deeds=deeds(
+            office().site,
+            office().words,
+            happening,
+            told,
+            sirens(office(), told),
+            situation.mutes,
+            called(office(), told),
+        ),
+        says_value=("raised", "reactivated", "worsened", "eased", "counted"),
         incident=of_alarm(happening.key) if not happening.closed else None,
         incident_states=STATES,
         origin=origin_of(happening.rule, happening.zone) if happening.limit is not None else None,
