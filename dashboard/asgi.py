@@ -15,7 +15,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-import msgspec
 import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
@@ -23,7 +22,7 @@ from flask import Flask
 from dashboard import sessions
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Change, Listener, Watcher
+from dashboard.live import LOOK_S, Listener, Watcher, event, tell_all
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
@@ -72,6 +71,7 @@ class OfficeApp:
             await self._lifespan(receive, send)
         if scope["type"] != "http":
             return
+        scope["zhian.asked"] = self._office.shared.ticket()
         self._front.place(scope)
         wait_s = self._front.wait_s(scope, asyncio.get_running_loop().time())
         if wait_s:
@@ -108,8 +108,8 @@ class OfficeApp:
         with ThreadPoolExecutor(1, thread_name_prefix="watcher") as thread:
             while True:
                 change = await loop.run_in_executor(thread, watcher.look)
-                for listener in self._listeners if change else ():
-                    listener.tell(change)  # type: ignore[arg-type]  # not None in here
+                if change is not None:
+                    tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)
 
     async def _check_sessions(self) -> None:
@@ -168,22 +168,21 @@ class OfficeApp:
     async def _speak(self, listener: Listener, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._say(send, "beat", self._beat())
+        await self._say(send, self._beat())
         while not listener.ended:
             change = await listener.next(BEAT_S)
-            if change is None and not listener.ended:
-                await self._say(send, "beat", self._beat())
-            for event, body in _events(change):
-                await self._say(send, event, body)
+            if change is not None:
+                await self._say(send, change.wire)
+            elif not listener.ended:
+                await self._say(send, self._beat())
         if listener.ended != "gone":
-            await self._say(send, "ended", {"why": listener.ended})
+            await self._say(send, event("ended", {"why": listener.ended}))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _beat(self) -> dict[str, object]:
-        return {"now": self._office.clock.now(), "speed": self._office.clock.speed}
+    def _beat(self) -> bytes:
+        return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
 
-    async def _say(self, send: Send, event: str, body: object) -> None:
-        line = b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(body))
+    async def _say(self, send: Send, line: bytes) -> None:
         async with asyncio.timeout(BLOCKED_S):
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
@@ -302,13 +301,6 @@ async def _answer(send: Send, status: int, wait_s: int = 0) -> None:
     later = [(b"retry-after", b"%d" % wait_s), (b"content-type", b"text/plain; charset=utf-8")] if wait_s else []
     await send({"type": "http.response.start", "status": status, "headers": [*_headers(), *later]})
     await send({"type": "http.response.body", "body": TOO_OFTEN if wait_s else b""})
-
-
-def _events(change: Change | None) -> Iterator[tuple[str, object]]:
-    if change is not None and change.values:
-        yield "values", {"now": change.now, "values": change.values}
-    if change is not None and change.what:
-        yield "change", {"now": change.now, "what": sorted(change.what)}
 
 
 def _headers() -> list[tuple[bytes, bytes]]:

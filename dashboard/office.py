@@ -15,6 +15,7 @@ from dashboard.journal_view import JournalView, OrderDesk
 from dashboard.plan import Drawing
 from dashboard.sessions import Signed
 from dashboard.setup import Setup
+from dashboard.shared import Shared
 from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
@@ -63,6 +64,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     watchman: Watchman
     secure: bool
+    shared: Shared = msgspec.field(default_factory=Shared)
 
     def close(self) -> None:
         """End what is being made, and let go of both databases."""

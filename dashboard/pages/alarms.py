@@ -11,6 +11,7 @@ from dashboard.office import office
 from dashboard.pages.limits import known, origin_of
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
+from dashboard.together import together
 from hub.outcome import OrderState
 from hub.rules import MAX_SHELF_S
 
@@ -44,6 +45,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """The list, newest first, and on top of it what is open."""
     filters = Filters.from_request()
@@ -64,6 +66,7 @@ def page() -> str:
 
 @bp.get("/<int:number>")
 @allow(Permission.SEE)
+@together
 def one(number: int) -> str:
     """One occurrence: what happened, what was done, and by whom."""
     happening = find(number)

@@ -94,14 +94,14 @@
   let refreshing = false;
   let again = false;
 
-  async function refresh() {
+  async function refresh(why = "1") {
     if (refreshing) {
-      again = true;
+      again ||= why !== "quiet";
       return;
     }
     refreshing = true;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Refresh": "1" }, credentials: "same-origin", cache: "no-store" });
+      const answer = await fetch(location.href, { headers: { "X-Refresh": why }, credentials: "same-origin", cache: "no-store" });
       if (answer.status === 401) {
         end();
         return;
@@ -114,7 +114,7 @@
     }
     if (again) {
       again = false;
-      setTimeout(refresh, REFRESH_GAP_MS);
+      setTimeout(() => refresh(), REFRESH_GAP_MS);
     }
   }
 
@@ -275,7 +275,7 @@
     if (event.persisted) location.reload();
   });
   setInterval(tick, 500);
-  setInterval(() => connected && !document.hidden && refresh(), QUIET_REFRESH_MS); // ages of what has not changed
+  setInterval(() => connected && !document.hidden && refresh("quiet"), QUIET_REFRESH_MS); // ages of what has not changed
   listen();
   window.zhianNow = hubNow;
   if (window.isSecureContext) navigator.serviceWorker?.register("/worker.js").catch(() => {}); // works without it too

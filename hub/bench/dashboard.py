@@ -34,7 +34,7 @@ SECONDS = 30.0
 SHORT_S = 10.0  # a run shorter than this has a tenth of the viewers: opening five hundred streams takes longer than it
 VIEWERS = 500
 STREAMS_A_SESSION = 4
-METERS = 100
+METERS = 40
 READINGS_PER_S = 10_000.0
 ASKS_PER_S = 10.0
 PROBES_PER_S = 3.0
@@ -172,19 +172,17 @@ def measure(seconds: float, seed: int) -> Figures:
     with court(METERS, more) as running:
         tokens = _sign_in(running, people // STREAMS_A_SESSION + 1)
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-            office = _office(running, listener)
-            sender = Sender(running, posts, seconds)
+            office, port = _office(running, listener), listener.getsockname()[1]
             try:
-                return _look(running, office, sender, listener.getsockname()[1], tokens, people, seed)
+                _answers(port)
+                return _measured(running, office, Sender(running, posts, seconds), port, tokens, people, seed)
             finally:
-                sender.stop()
                 office.stop()
 
 
-def _look(
+def _measured(
     running: Court, office: Process, sender: Sender, port: int, tokens: list[str], people: int, seed: int
 ) -> Figures:
-    _answers(port)
     before = office.rss_mb()
     named = ",".join([SERIES, *(f"{name}/laeq" for name in running.meters)])
     looking = viewers.Task(port=port, tokens=tokens, pages=OPEN, series=named, viewers=people - 1, slow=1, seed=seed)
@@ -202,6 +200,7 @@ def _look(
         asked, looked = parts[2].end(viewers.Seen), parts[1].end(viewers.Seen)
         painted = parts[0].end(screen.Painted)
     finally:
+        sender.stop()
         for part in parts:
             part.stop()
     waits = _waits(running, sender.probed, painted)
@@ -249,10 +248,18 @@ def _figures(
 
 
 def _waits(running: Court, probed: dict[str, float], painted: screen.Painted) -> dict[str, float]:
-    """Ms from the wire to the screen of each change that was seen; an alarm's card carries its occurrence's number."""
+    """Ms from the wire to the screen of each change that was seen; an alarm's card carries its occurrence's number.
+
+    Values are put together under way: one that was never painted was seen when a later one was.
+    """
     rows = running.db.execute("SELECT id, source FROM occurrence WHERE rule = 'sos' ORDER BY id DESC")
     cards = {f"need-{row['id']}": row["source"] for row in rows}
     seen = {cards.get(name, name): at for name, at in painted.seen}
+    soonest = float("inf")
+    for name in reversed([name for name in probed if not name.startswith("post-")]):
+        soonest = min(soonest, seen.get(name, soonest))
+        if soonest < float("inf"):
+            seen[name] = soonest
     return {name: seen[name] - at for name, at in probed.items() if name in seen}
 
 

@@ -120,8 +120,9 @@ class Viewers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(quiet):
                     await changed.wait()
+            why = "1" if changed.is_set() else "quiet"
             changed.clear()
-            self.seen.refreshed.append((page, await self._fetch(page, nr, time.monotonic())))
+            self.seen.refreshed.append((page, await self._fetch(page, nr, time.monotonic(), why)))
             quiet = REFRESH_S
             await asyncio.sleep(GAP_S)
 
@@ -135,14 +136,14 @@ class Viewers:
             nr += 1
 
     async def _one(self, page: str, nr: int, due: float) -> None:
-        self.seen.asked.append((page, await self._fetch(page, nr, due)))
+        self.seen.asked.append((page, await self._fetch(page, nr, due, "")))
 
-    async def _fetch(self, page: str, nr: int, due: float) -> float:
+    async def _fetch(self, page: str, nr: int, due: float, why: str) -> float:
         """Ms from `due` to the first byte; the page is read to its end."""
         first = b""
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.task.port)
-            writer.write(request(page, self.token(nr), "close"))
+            writer.write(request(page, self.token(nr), "close", why))
             first = await reader.read(1 << 16)
             waited = (time.monotonic() - due) * 1000
             while await reader.read(1 << 16):
@@ -165,14 +166,14 @@ class Viewers:
                 await asyncio.sleep(1)
 
 
-def request(path: str, token: str, connection: str) -> bytes:
-    """A GET as the page's script sends it."""
+def request(path: str, token: str, connection: str, refresh: str = "") -> bytes:
+    """A GET as a browser sends it, or with `refresh` as the page's script does."""
     lines = (
         f"GET {path} HTTP/1.1",
         "Host: 127.0.0.1",
         f"Cookie: zhian={token}",
         "Accept-Language: zh",
-        "X-Refresh: 1",
+        *([f"X-Refresh: {refresh}"] if refresh else []),
         f"Connection: {connection}",
     )
     return "\r\n".join((*lines, "", "")).encode()
