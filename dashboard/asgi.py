@@ -29,7 +29,7 @@ from dashboard.roles import Role
 from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
-THREADS = 8
+THREADS = 4  # they share one interpreter: more of them only wait for each other
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0

@@ -125,6 +125,7 @@
       if (fresh) morph(old, fresh);
     }
     tick();
+    if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
     document.dispatchEvent(new CustomEvent("zhian:refreshed"));
   }
 
@@ -136,10 +137,17 @@
   let noted = -Infinity;
   let retry = 0;
 
-  function listen() {
+  let listening = "";
+
+  function seriesHere() {
     const series = new Set([...document.querySelectorAll("[data-series], [data-name]")].map((e) => e.dataset.series || e.dataset.name));
+    return [...series].slice(0, 200).join(",");
+  }
+
+  function listen() {
+    listening = seriesHere();
     source?.close();
-    source = new EventSource(`/stream?series=${encodeURIComponent([...series].slice(0, 200).join(","))}`);
+    source = new EventSource(`/stream?series=${encodeURIComponent(listening)}`);
     source.addEventListener("beat", (event) => {
       const { now, speed } = JSON.parse(event.data);
       time.speed = speed;
