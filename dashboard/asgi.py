@@ -8,6 +8,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -120,15 +121,16 @@ class OfficeApp:
             digests = {listener.session for listener in self._listeners}
             if not digests:
                 continue
-            now = sessions.real_now(self._office.clock)
+            now, asked_s = sessions.real_now(self._office.clock), time.monotonic()
             alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
+            self._office.present.know(alive, asked_s)
             for listener in self._listeners:
                 if listener.session not in alive:
                     listener.end("signed-out")
             loop_time = asyncio.get_running_loop().time()
             if loop_time >= due:
                 due = loop_time + TOUCH_S
-                stay = [digest for digest, role in alive.items() if role in STAY]
+                stay = [digest for digest, signed in alive.items() if signed.role in STAY]
                 await asyncio.to_thread(sessions.keep, self._office.users, stay, now)
 
     async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:

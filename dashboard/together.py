@@ -18,6 +18,7 @@ from dashboard.i18n import language
 from dashboard.office import Office, me, office
 
 V = TypeVar("V", bound=Callable[..., str])
+MOST_TOKENS = 2048  # form tokens that need not be signed again; they last as long as the session
 YOUNG_S = 1.0  # of a page that looks again though nothing was told: it says its time, and the stream tells of changes
 _NAME, _FORM, _ONCE = (f"anon{secrets.token_hex(12)}{each}" for each in ("name", "form", "once"))
 
@@ -56,7 +57,16 @@ def asked(desk: Office) -> int:
 
 def form_token() -> str:
     """The reader's form token (CSRF)."""
-    return _FORM if g.get("nobody") else str(generate_csrf())
+    if g.get("nobody"):
+        return _FORM
+    raw, kept = session.get("csrf_token"), office().form_tokens
+    found = kept.get(raw) if raw else None
+    if found is None:
+        found = str(generate_csrf())
+        if len(kept) >= MOST_TOKENS:
+            kept.clear()
+        kept[session["csrf_token"]] = found
+    return found
 
 
 def once() -> str:

@@ -7,6 +7,7 @@ all streams speak, and when stdin ends what was measured is printed. Nothing her
 import asyncio
 import contextlib
 import random
+import re
 import socket
 import sys
 import threading
@@ -22,6 +23,7 @@ GAP_S = 0.15  # as REFRESH_GAP_MS
 STARTED_PER_S = 250.0
 WANTED = frozenset({"alarms", "orders", "health", "states", "hub"})  # what the Now page is fetched again for
 PATIENCE_S = 60.0
+COOKIE = re.compile(rb"(?i)set-cookie: (zhian-form=[^;]+)")
 
 
 class Task(msgspec.Struct, kw_only=True):
@@ -56,6 +58,7 @@ class Viewers:
         self.heard, self._waited_for, self._all = 0, task.viewers + task.slow, asyncio.Event()
         if not self._waited_for:
             self._all.set()
+        self._forms: dict[int, str] = {}  # the cookie of each viewer's forms, once it was given one
         self._random = random.Random(task.seed)  # a workload, no secret
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -132,7 +135,7 @@ class Viewers:
         while True:
             due = began + nr / self.task.asks_per_s
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            self.start(self._one(self.task.pages[nr % len(self.task.pages)], nr, due))
+            self.start(self._one(self.task.pages[nr % len(self.task.pages)], 0, due))
             nr += 1
 
     async def _one(self, page: str, nr: int, due: float) -> None:
@@ -143,9 +146,11 @@ class Viewers:
         first = b""
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.task.port)
-            writer.write(request(page, self.token(nr), "close", why))
+            writer.write(request(page, self.token(nr) + self._forms.get(nr, ""), "close", why))
             first = await reader.read(1 << 16)
             waited = (time.monotonic() - due) * 1000
+            if given := COOKIE.search(first):
+                self._forms[nr] = "; " + given[1].decode()
             while await reader.read(1 << 16):
                 pass
             writer.close()
