@@ -125,7 +125,7 @@ class OfficeApp:
             alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
             self._office.present.know(alive, asked_s)
             for listener in self._listeners:
-                if listener.session not in alive:
+                if listener.session in digests and listener.session not in alive:  # others came while it was asked
                     listener.end("signed-out")
             loop_time = asyncio.get_running_loop().time()
             if loop_time >= due:
