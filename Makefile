@@ -44,7 +44,7 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.runtime
 	@deploy/setup.sh demo-programs
-	@for name in ingest alarm modbus rules; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
+	@for name in ingest alarm modbus rules dashboard; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
 
 pictures: $(VENV)/.development
 	@deploy/setup.sh test-programs

@@ -15,7 +15,19 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, duty_book, headers, i18n, limit_words, machine, menu, permissions, place_words, words
+from dashboard import (
+    audit_words,
+    duty_book,
+    headers,
+    i18n,
+    limit_words,
+    machine,
+    menu,
+    permissions,
+    place_words,
+    together,
+    words,
+)
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
@@ -189,7 +201,8 @@ def _furnish(app: Flask) -> None:
         field_process=machine.field_process,
         ended_lately=machine.ended_lately,
         thinned=machine.thinned,
-        once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
+        once=together.once,
+        form_token=together.form_token,
     )
 
     @app.context_processor

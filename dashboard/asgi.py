@@ -8,6 +8,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-import msgspec
 import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
@@ -23,14 +23,14 @@ from flask import Flask
 from dashboard import sessions
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Change, Listener, Watcher
+from dashboard.live import LOOK_S, Listener, Watcher, event, tell_all
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
 from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
-THREADS = 8
+THREADS = 4  # they share one interpreter: more of them only wait for each other
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0
@@ -72,6 +72,7 @@ class OfficeApp:
             await self._lifespan(receive, send)
         if scope["type"] != "http":
             return
+        scope["zhian.asked"] = self._office.shared.ticket()
         self._front.place(scope)
         wait_s = self._front.wait_s(scope, asyncio.get_running_loop().time())
         if wait_s:
@@ -108,8 +109,8 @@ class OfficeApp:
         with ThreadPoolExecutor(1, thread_name_prefix="watcher") as thread:
             while True:
                 change = await loop.run_in_executor(thread, watcher.look)
-                for listener in self._listeners if change else ():
-                    listener.tell(change)  # type: ignore[arg-type]  # not None in here
+                if change is not None:
+                    tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)
 
     async def _check_sessions(self) -> None:
@@ -120,15 +121,16 @@ class OfficeApp:
             digests = {listener.session for listener in self._listeners}
             if not digests:
                 continue
-            now = sessions.real_now(self._office.clock)
+            now, asked_s = sessions.real_now(self._office.clock), time.monotonic()
             alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
+            self._office.present.know(alive, asked_s)
             for listener in self._listeners:
-                if listener.session not in alive:
+                if listener.session in digests and listener.session not in alive:  # others came while it was asked
                     listener.end("signed-out")
             loop_time = asyncio.get_running_loop().time()
             if loop_time >= due:
                 due = loop_time + TOUCH_S
-                stay = [digest for digest, role in alive.items() if role in STAY]
+                stay = [digest for digest, signed in alive.items() if signed.role in STAY]
                 await asyncio.to_thread(sessions.keep, self._office.users, stay, now)
 
     async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -168,22 +170,21 @@ class OfficeApp:
     async def _speak(self, listener: Listener, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._say(send, "beat", self._beat())
+        await self._say(send, self._beat())
         while not listener.ended:
             change = await listener.next(BEAT_S)
-            if change is None and not listener.ended:
-                await self._say(send, "beat", self._beat())
-            for event, body in _events(change):
-                await self._say(send, event, body)
+            if change is not None:
+                await self._say(send, change.wire)
+            elif not listener.ended:
+                await self._say(send, self._beat())
         if listener.ended != "gone":
-            await self._say(send, "ended", {"why": listener.ended})
+            await self._say(send, event("ended", {"why": listener.ended}))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _beat(self) -> dict[str, object]:
-        return {"now": self._office.clock.now(), "speed": self._office.clock.speed}
+    def _beat(self) -> bytes:
+        return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
 
-    async def _say(self, send: Send, event: str, body: object) -> None:
-        line = b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(body))
+    async def _say(self, send: Send, line: bytes) -> None:
         async with asyncio.timeout(BLOCKED_S):
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
@@ -302,13 +303,6 @@ async def _answer(send: Send, status: int, wait_s: int = 0) -> None:
     later = [(b"retry-after", b"%d" % wait_s), (b"content-type", b"text/plain; charset=utf-8")] if wait_s else []
     await send({"type": "http.response.start", "status": status, "headers": [*_headers(), *later]})
     await send({"type": "http.response.body", "body": TOO_OFTEN if wait_s else b""})
-
-
-def _events(change: Change | None) -> Iterator[tuple[str, object]]:
-    if change is not None and change.values:
-        yield "values", {"now": change.now, "values": change.values}
-    if change is not None and change.what:
-        yield "change", {"now": change.now, "what": sorted(change.what)}
 
 
 def _headers() -> list[tuple[bytes, bytes]]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dashboard import site_plan
 from dashboard.journal_view import Happening, JournalUnreadable, Told
 from dashboard.office import Office
-from dashboard.situation import Facts, Situation, siren_token, situation
+from dashboard.situation import FIGURES, Facts, Situation, siren_token, situation
+from dashboard.together import asked
 from device_profiles.door import Refusal
 from hub.duty import load_duty
 from hub.firstout import Group, look
@@ -16,14 +17,18 @@ DAY_MS = 24 * 3600 * 1000
 
 
 def gather(office: Office) -> Situation:
-    """What is going on now. Raises JournalUnreadable."""
+    """What is going on now, read after it was asked for, once for all who ask meanwhile. Raises JournalUnreadable."""
+    return office.shared.get("situation", asked(office), lambda: _gathered(office))
+
+
+def _gathered(office: Office) -> Situation:
     now = office.clock.now()
     happenings = office.view.happenings("o.closed = ''", limit=MOST_OPEN)
-    told = {happening.id: office.view.told(happening.key, happening.occurrence) for happening in happenings}
+    told = office.view.told_of(happenings)
     facts = Facts(
         heartbeat=office.view.heartbeat(),
         health=office.view.health(),
-        latest=office.view.latest(),
+        latest=office.view.latest_of(FIGURES),
         open=happenings,
         told=told,
         sirens=sirens(office, [one for some in told.values() for one in some]),

@@ -20,6 +20,7 @@ from hub.site import Device, Site
 from hub.site_voice import LogSpec, MqttSpec, Voice
 
 HUB_FRESH_MS = 5_000
+FIGURES = ("laeq", "water_level")  # what the strip at the bottom shows
 Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "hub"]
 
 
@@ -354,7 +355,7 @@ def _places(
 
 def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable[KeyValue]:
     zones, limits = site.zones_by_id(), NoiseLimits(site)
-    for quantity in ("laeq", "water_level"):
+    for quantity in FIGURES:
         for device in site.devices().values():
             if quantity not in device.profile.reading:
                 continue

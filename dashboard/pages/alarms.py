@@ -13,6 +13,7 @@ from dashboard.pages.incidents import of_alarm
 from dashboard.pages.limits import known, origin_of
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
+from dashboard.together import together
 from hub.handover import STATES
 from hub.outcome import OrderState
 from hub.rules import MAX_SHELF_S
@@ -68,6 +69,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """The list, newest first, in one of five views, each with its count."""
     filters = Filters.from_request()
@@ -89,6 +91,7 @@ def page() -> str:
 
 @bp.get("/<int:number>")
 @allow(Permission.SEE)
+@together
 def one(number: int) -> str:
     """One occurrence: what happened, what was done, and by whom."""
     happening = find(number)
