@@ -21,6 +21,7 @@ LOG = logging.getLogger("zhian.office")
 
 SPANS_MS = {"1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000}
 POINTS = 400
+LONGEST_MS = 400 * 86_400_000
 LEAST_GAP_MS = 15_000
 
 
@@ -52,20 +53,25 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(office: Office, device: Device, quantity: str, span: str) -> Series:
-    """One series over one of SPANS_MS until now. While the store cannot answer: what the journal still has."""
+    """One series over one of SPANS_MS until now."""
     until = office.clock.now()
-    since = until - SPANS_MS[span]
+    return between(office, device, quantity, until - SPANS_MS[span], until)
+
+
+def between(office: Office, device: Device, quantity: str, since: int, until: int, points: int = POINTS) -> Series:
+    """One series of [since, until) in so many points. While the store cannot answer: what the journal still has."""
     buckets: Sequence[Bucket] = []
     try:
-        buckets = office.history.series(device.id, quantity, since, until, POINTS)
+        buckets = office.history.series(device.id, quantity, since, until, points)
         fresh = office.view.not_in_history(device.id, quantity, since)
     except StoreError as error:
         LOG.warning("history: %s", error)
         fresh = office.view.not_in_history(device.id, quantity, since, everything=True)
-    width = max(1, (until - since) // POINTS)
-    points = merge(buckets, fresh, since, width, by_energy=_by_energy(quantity))
+    width = max(1, (until - since) // points)
+    news = (reading for reading in fresh if reading[0] <= until)
+    found = merge(buckets, news, since, width, by_energy=_by_energy(quantity))
     patience = max(3 * width, int(device.options.silent_after * 1000), LEAST_GAP_MS)
-    return _series(office, device, quantity, (since, until), points, patience)
+    return _series(office, device, quantity, (since, until), found, patience)
 
 
 def merge(
