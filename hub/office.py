@@ -31,6 +31,7 @@ from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, connect, quarantine
 from hub.reading import Fault, FaultKind
+from hub.share import Sharer
 from hub.site import Site
 from hub.site_web import Way
 
@@ -70,10 +71,12 @@ async def serve_office(
         async with asyncio.TaskGroup() as group:
             shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
             watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
+            sharing = group.create_task(Sharer(site, data, clock).run(), name="home-assistant")
             answering = group.create_task(door.serve(store, data), name="door")
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()
+            sharing.cancel()
             answering.cancel()
             watching.cancel()
     finally:

@@ -107,7 +107,7 @@ def alarms(query: AlarmQuery) -> AlarmList:
     )
 
 
-@get("/alarms/<int:number>", Timeline, Permission.SEE, errors=(404,))
+@get("/alarms/<int:number>", Timeline, Permission.SEE)
 def alarm(number: int) -> Timeline:
     """One alarm with its timeline."""
     found, view = known_alarm(number), office().view
@@ -119,7 +119,7 @@ def alarm(number: int) -> Timeline:
     )
 
 
-@post("/alarms/<int:number>/ack", Remark, OrderAnswer, Permission.ACKNOWLEDGE, errors=(404,))
+@post("/alarms/<int:number>/ack", Remark, OrderAnswer, Permission.ACKNOWLEDGE)
 def acknowledge_alarm(number: int, body: Remark) -> Any:
     """Acknowledge: "I have seen it".
 
@@ -128,19 +128,19 @@ def acknowledge_alarm(number: int, body: Remark) -> Any:
     return _order(number, "ack", body.text)
 
 
-@post("/alarms/<int:number>/comment", Comment, OrderAnswer, Permission.ACKNOWLEDGE, errors=(404,))
+@post("/alarms/<int:number>/comment", Comment, OrderAnswer, Permission.ACKNOWLEDGE)
 def comment_alarm(number: int, body: Comment) -> Any:
     """Put a word into the timeline, also after the alarm has closed."""
     return _order(number, "comment", body.text, expires_ms=COMMENT_EXPIRES_MS)
 
 
-@post("/alarms/<int:number>/reset", Remark, OrderAnswer, Permission.ACKNOWLEDGE, errors=(404,))
+@post("/alarms/<int:number>/reset", Remark, OrderAnswer, Permission.ACKNOWLEDGE)
 def reset_alarm(number: int, body: Remark) -> Any:
     """Let go of an alarm that stays until somebody has looked."""
     return _order(number, "reset", body.text)
 
 
-@post("/alarms/<int:number>/shelve", Shelve, OrderAnswer, Permission.COMMAND, errors=(404,))
+@post("/alarms/<int:number>/shelve", Shelve, OrderAnswer, Permission.COMMAND)
 def shelve_alarm(number: int, body: Shelve) -> Any:
     """Tell nobody of it for a while; it comes back by itself, and its zone counts as unwatched meanwhile."""
     found = known_alarm(number)
@@ -151,7 +151,7 @@ def shelve_alarm(number: int, body: Shelve) -> Any:
     return _order(number, "shelve", body.text, seconds=body.seconds)
 
 
-@post("/alarms/<int:number>/unshelve", Remark, OrderAnswer, Permission.COMMAND, errors=(404,))
+@post("/alarms/<int:number>/unshelve", Remark, OrderAnswer, Permission.COMMAND)
 def unshelve_alarm(number: int, body: Remark) -> Any:
     """Tell people of it again."""
     return _order(number, "unshelve", body.text)

@@ -62,10 +62,25 @@ def _schemas(operations: list[Operation]) -> tuple[dict[str, Json], dict[str, Js
     """The schema of each operation's answer, and all named ones. Queries stay apart: they become parameters."""
     kinds = [kind for one in operations for kind in (one.body, one.answer) if kind is not None]
     answers, components = msgspec.json.schema_components([*kinds, Body], ref_template="#/components/schemas/{name}")
+    for schema in components.values():
+        _tuples(schema)
     by_kind = dict(zip(map(repr, kinds), answers, strict=False))
     components["Body"]["properties"] = {"type": {"type": "string"}, **components["Body"]["properties"]}
     components["Problem"] = components.pop("Body")
     return by_kind, components
+
+
+def _tuples(schema: object) -> None:
+    """Say of pairs of one kind what older readers of JSON Schema understand as well, without `prefixItems`."""
+    if isinstance(schema, dict):
+        parts = schema.get("prefixItems")
+        if parts and all(part == parts[0] for part in parts):
+            schema["items"] = schema.pop("prefixItems")[0]
+        for part in schema.values():
+            _tuples(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _tuples(part)
 
 
 def _operation(operation: Operation, schemas: dict[str, Json], components: dict[str, Json]) -> Json:

@@ -58,7 +58,7 @@ class Command(Input, frozen=True, kw_only=True):
     ) = msgspec.UNSET
 
 
-@post("/devices/<name>/commands/<command>", Command, OrderAnswer, Permission.COMMAND, errors=(404,))
+@post("/devices/<name>/commands/<command>", Command, OrderAnswer, Permission.COMMAND)
 def command_device(name: str, command: str, body: Command) -> Any:
     """Have a device do something.
 
@@ -78,7 +78,7 @@ def command_device(name: str, command: str, body: Command) -> Any:
     return put("command", device.id, int(wanted.expires * 1000), command=command, seconds=seconds, text=body.text)
 
 
-@get("/orders/<int:number>", OrderAnswer, Permission.SEE, errors=(404,))
+@get("/orders/<int:number>", OrderAnswer, Permission.SEE)
 def order(number: int) -> OrderAnswer:
     """What became of an order."""
     rows = office().view.rows("SELECT * FROM orders WHERE id = ?", (min(number, LARGEST),))

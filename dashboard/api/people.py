@@ -94,7 +94,7 @@ def incidents(query: IncidentQuery) -> IncidentList:
     return IncidentList(total=total, incidents=page, next=url_for("api.incidents", **arguments) if more else None)
 
 
-@get("/incidents/<int:number>", IncidentAnswer, Permission.SEE, errors=(404,))
+@get("/incidents/<int:number>", IncidentAnswer, Permission.SEE)
 def incident(number: int) -> IncidentAnswer:
     """One incident with its log."""
     rows = office().view.rows("SELECT * FROM incident WHERE id = ?", (number,))

@@ -1,13 +1,13 @@
 """The API's site, zones, devices, series and noise: where things are and what they say."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from flask import request
 from msgspec import Meta
 
 from dashboard import series, words
-from dashboard.api.contract import LARGEST, Query, get, wrong
+from dashboard.api.contract import LARGEST, Query, get
 from dashboard.api.problem import Problem
 from dashboard.gather import gather
 from dashboard.office import office
@@ -103,9 +103,10 @@ class SeriesQuery(Query, frozen=True, kw_only=True):
     """Which stretch of which quantity, and how fine."""
 
     quantity: Annotated[str, Meta(max_length=64, description="a gauge or counter of the device, as laeq")] = ""
-    span: Annotated[str, Meta(description="1h, 24h, 7d or 30d until now; instead of since, until and step")] = (
-        msgspec.field(name="range", default="")
-    )
+    span: Annotated[
+        Literal["", "1h", "24h", "7d", "30d"],
+        Meta(description="1h, 24h, 7d or 30d until now; instead of since, until and step"),
+    ] = msgspec.field(name="range", default="")
     since: Instant | msgspec.UnsetType = msgspec.UNSET
     until: Instant | msgspec.UnsetType = msgspec.UNSET
     step: Annotated[int, Meta(ge=1, le=LARGEST, description="ms a point; 2000 points at most")] | msgspec.UnsetType = (
@@ -151,7 +152,7 @@ def devices() -> DeviceList:
     return DeviceList(office().clock.now(), [_device(row) for row in rows])
 
 
-@get("/devices/<name>", DeviceAnswer, Permission.SEE, errors=(404,))
+@get("/devices/<name>", DeviceAnswer, Permission.SEE)
 def device(name: str) -> DeviceAnswer:
     """One device with its state and last readings."""
     wanted = known_device(name)
@@ -159,7 +160,7 @@ def device(name: str) -> DeviceAnswer:
     return next(_device(row) for row in rows if row.device.id == wanted.id)
 
 
-@get("/devices/<name>/series", Series, Permission.SEE, query=SeriesQuery, errors=(404,))
+@get("/devices/<name>/series", Series, Permission.SEE, query=SeriesQuery, errors=(422,))
 def device_series(name: str, query: SeriesQuery) -> Series:
     """One quantity over time, as a chart draws it.
 
@@ -236,23 +237,25 @@ def _meter(row: Row, limits: NoiseLimits, now: int) -> NoiseAnswer:
 
 
 def _stretch(query: SeriesQuery) -> tuple[int, int, int]:
-    """since, until (ms) and how many points."""
+    """since, until (ms) and how many points. Raises Problem where the parameters do not fit together."""
     now = office().clock.now()
     if query.span:
         clash = next((name for name in ("since", "until", "step") if name in request.args), None)
         if clash is not None:
-            raise wrong("query", clash, "cannot stand beside range", "either range, or since, until and step")
-        if query.span not in series.SPANS_MS:
-            raise wrong("query", "range", "is no such stretch", "one of " + ", ".join(series.SPANS_MS))
+            raise _unfit(clash, "cannot stand beside range", "either range, or since, until and step")
         return now - series.SPANS_MS[query.span], now, series.POINTS
     until = query.until if query.until is not msgspec.UNSET else now
     since = query.since if query.since is not msgspec.UNSET else max(0, until - DEFAULT_MS)
     if since >= until:
-        raise wrong("query", "since", "is not before until", f"less than {until}")
+        raise _unfit("since", "is not before until", f"less than {until}")
     if until - since > series.LONGEST_MS:
-        raise wrong("query", "since", "is too long before until", f"{series.LONGEST_MS} ms at most")
+        raise _unfit("since", "is too long before until", f"{series.LONGEST_MS} ms at most")
     points = series.POINTS if query.step is msgspec.UNSET else -(-(until - since) // query.step)
     if points > MOST_POINTS:
         right = f"at least {-(-(until - since) // MOST_POINTS)} ms for this stretch"
-        raise wrong("query", "step", f"makes {points} points", right)
+        raise _unfit("step", f"makes {points} points", right)
     return since, until, points
+
+
+def _unfit(name: str, detail: str, right: str) -> Problem:
+    return Problem(422, f"{name}: {detail}", at=("query", name), right=right)
