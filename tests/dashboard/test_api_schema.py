@@ -25,8 +25,12 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "LIMITS", ())
 
 
+@pytest.mark.parametrize(
+    "phases",
+    ["fuzzing", pytest.param("examples,coverage", marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
+)
 def test_an_independent_program_finds_nothing(
-    office: "Office", field: "Field", running: "Running", clock: "StillClock", tmp_path: Path
+    phases: str, office: "Office", field: "Field", running: "Running", clock: "StillClock", tmp_path: Path
 ) -> None:
     """Right and wrong requests to every route but the endless one: each answer is one that the document has."""
     field.all_well()
@@ -39,12 +43,12 @@ def test_an_independent_program_finds_nothing(
         [
             *(sys.executable, "-c", SCHEMATHESIS, "--config-file", str(CONFIGURATION), "run"),
             *("--header", f"Authorization: Bearer {token}", "--exclude-path", "/stream", "--no-color"),
-            *("--phases", "examples,coverage,fuzzing", f"{running.url}/api/v1/openapi.json"),
+            *("--phases", phases, f"{running.url}/api/v1/openapi.json"),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
