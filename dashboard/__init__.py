@@ -8,20 +8,22 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, current_app, g, render_template, request
+from flask import Flask, Request, current_app, g, render_template, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, words
+from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
 from dashboard.api import bp as api
 from dashboard.api import problem
 from dashboard.api.refusals import refusal
+from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, limits, mutes, service
+from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -29,6 +31,7 @@ from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
+from hub.reports.maker import Maker
 from hub.rules import load_rules
 from hub.site import Site
 
@@ -36,6 +39,16 @@ MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a com
 KEY_FILE = "office.key"
 
 __all__ = ["create_app"]
+
+
+class Asked(Request):
+    """A request. One address takes a whole file; everywhere else a comment is the longest thing."""
+
+    def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
+        """As Flask's own."""
+        super().__init__(environ, populate_request, shallow)
+        if self.path == dog_files.UPLOAD:
+            self.max_content_length = MOST_FILE + MOST_BYTES
 
 
 def create_app(
@@ -82,16 +95,17 @@ def create_app(
 def _parts(
     site: Site, data: Path, clock: Clock, history: HistoryReader, rules: Iterable[RuleText], *, secure: bool
 ) -> Office:
-    engine = open_office(data)
+    engine, names = open_office(data), Words(site, {rule.id: rule for rule in rules})
     return Office(
         site=site,
         data=data,
         clock=clock,
-        words=Words(site, {rule.id: rule for rule in rules}),
+        words=names,
         drawing=drawing(site),
         view=JournalView(data / FILE),
         desk=OrderDesk(data / FILE),
         history=history,
+        reports=Maker(site, data, clock, history, names.rule),
         users=engine,
         setup=Setup(engine),
         vault=Vault(_key(data)),
@@ -146,6 +160,7 @@ def _in_words(code: int) -> str:
 
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
+    app.request_class = Asked
     limits.init(app)
     for function in (
         words.quantity,
@@ -171,6 +186,7 @@ def _furnish(app: Flask) -> None:
         limit_unit=limit_words.limit_unit,
         why_unwatched=words.UNWATCHED,
         outcome=words.outcome,
+        **place_words.for_templates(),
         service_name=service.name_of,
         menu=menu.entries,
         audit_event=audit_words.audit_event,

@@ -8,12 +8,15 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hub import batches
+from hub.drill import is_drill
+from hub.history.progress import Backlog, backlog
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
 from hub.reading import Reading, Value
 from hub.rows import hidden, to_reading, to_struct
@@ -24,11 +27,12 @@ HISTORY = "history"  # the history writer's name in `cursor`
 # Rows beyond this many behind the newest are left to the history store: a chart must not read millions of rows.
 TAIL_ROWS = 200_000
 
-_HAPPENING = """
-SELECT o.*, a.state AS now_state, a.shelved_until, a.suppressed, a.out_of_service,
+_DRILL = is_drill("o.key", "o.occurrence", "o.zone", "o.raised")
+_HAPPENING = f"""
+SELECT o.*, {_DRILL} AS drill, a.state AS now_state, a.shelved_until, a.suppressed, a.out_of_service,
   o.closed = '' AND a.occurrence = o.occurrence AS current
 FROM occurrence o LEFT JOIN alarm a ON a.key = o.key
-"""
+"""  # noqa: S608  # our own words
 
 
 class JournalUnreadable(Exception):
@@ -41,6 +45,7 @@ class Happening(Occurrence, frozen=True, kw_only=True):
     id: int
     state: str = ""  # the operator's, while it is the current occurrence
     shelved_until: int | None = None
+    drill: bool = False  # raised by a test of its zone
     hidden: str = ""  # "" | shelved | suppressed | out-of-service
 
 
@@ -196,23 +201,46 @@ class JournalView:
         self, device: str, quantity: str, since: int, *, everything: bool = False
     ) -> list[tuple[int, float]]:
         """(ts, value) of the numbers that the history store does not have yet (or of `everything`), oldest first."""
+        found = self._beyond(device, quantity, since, everything=everything)
+        return sorted((row.ts, float(row.value)) for row in found if not isinstance(row.value, str))
+
+    def texts_not_in_history(
+        self, device: str, quantity: str, since: int, *, everything: bool = False
+    ) -> list[tuple[int, str]]:
+        """The same of states and events."""
+        found = self._beyond(device, quantity, since, everything=everything)
+        return sorted((row.ts, row.value) for row in found if isinstance(row.value, str))
+
+    def _beyond(self, device: str, quantity: str, since: int, *, everything: bool) -> Iterator[batches.Row]:
         shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
-        found = (
-            (row.ts, row.value)
+        return (
+            row
             for row in self._tail(TAIL_ROWS, shipped)
-            if row.device == device and row.quantity == quantity and row.ts >= since
+            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality != "retained"
         )
-        return sorted((ts, float(value)) for ts, value in found if not isinstance(value, str))
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
         """The newest readings of one series that the journal still has near its end, newest first."""
         rows = [row for row in self._tail(TAIL_ROWS // 4) if row.device == device and row.quantity == quantity]
         return [batches.to_reading(row) for row in reversed(rows[-limit:])]
 
+    def events_not_in_history(self, devices: Sequence[str], quantity: str, since: int) -> list[batches.Row]:
+        """Events that the history store may not have yet, oldest first; without a store, those of the journal's end."""
+        shipped = self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
+        wanted, rows = frozenset(devices), self._tail(TAIL_ROWS // 4, shipped) if devices else iter(())
+        return [row for row in rows if row.quantity == quantity and row.device in wanted and row.ts >= since]
+
     def _tail(self, most: int, after: int = 0) -> Iterator[batches.Row]:
         """The newest readings, `most` of them and past number `after`, oldest first."""
         after = max(after, (self.one("SELECT max(last) FROM batch") or 0) - most)
         return batches.unpacked(self.rows(batches.AFTER, (after,)), after)
+
+    def backlog(self, now: int) -> Backlog:
+        """How far the history is behind, as figures."""
+        try:
+            return backlog(self._connection(), now)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalUnreadable(f"{self.path.name}: {error}") from error
 
     def history_lag_ms(self, now: int) -> int:
         """How old the oldest reading is that the history store does not have yet; 0 when it has all."""
@@ -260,6 +288,23 @@ class OrderDesk:
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self._path.name}: {error}") from error
 
+    def put_all(self, orders: Iterable[Order]) -> None:
+        """Insert many, durably, all or none; those whose tokens are known are not put in again."""
+        rows = [
+            {name: value for name, value in msgspec.structs.asdict(each).items() if name != "id"} for each in orders
+        ]
+        if not rows:
+            return
+        names, marks = ", ".join(rows[0]), ", ".join("?" * len(rows[0]))
+        try:
+            with closing(self.connect()) as db:
+                db.execute("BEGIN IMMEDIATE")
+                sql = f"INSERT OR IGNORE INTO orders ({names}) VALUES ({marks})"  # noqa: S608  # our own names
+                db.executemany(sql, [list(row.values()) for row in rows])
+                db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self._path.name}: {error}") from error
+
     def connect(self) -> sqlite3.Connection:
         """A connection that SQLite itself keeps from every write but an insert into `orders`."""
         uri = f"{self._path.resolve().as_uri()}?mode=rw"
@@ -270,7 +315,7 @@ class OrderDesk:
 
 
 def _only_orders(action: int, first: str | None, _second: str | None, _db: str | None, _trigger: str | None) -> int:
-    if action == sqlite3.SQLITE_SELECT:
+    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION):
         return sqlite3.SQLITE_OK
     if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ) and first == "orders":
         return sqlite3.SQLITE_OK

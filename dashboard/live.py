@@ -13,8 +13,9 @@ import msgspec
 
 from dashboard.journal_view import JournalUnreadable, JournalView
 from dashboard.situation import HUB_FRESH_MS
+from dashboard.words import kind
 from hub.clock import Clock
-from hub.reading import Value
+from hub.reading import Kind, Value
 
 LOOK_S = 0.1
 MOST_RECENT, MOST_RECENT_VALUES = 600, 20_000  # a minute of changes at the most
@@ -125,7 +126,7 @@ class Watcher:
         self._values_due = started + (self._clock.monotonic() - started) / VALUES_SHARE
         if before is None:
             return {}
-        return {name: new for name, new in found.items() if _differs(before.get(name), new)}
+        return {name: new for name, new in found.items() if _differs(name, before.get(name), new)}
 
 
 class Listener:
@@ -165,8 +166,9 @@ class Listener:
         return news
 
 
-def _differs(before: tuple[int, Value] | None, new: tuple[int, Value]) -> bool:
-    """A state that is only said again is no news; a number with a new time is, for the chart's sake."""
+def _differs(name: str, before: tuple[int, Value] | None, new: tuple[int, Value]) -> bool:
+    """A state that is only said again is no news; a number with a new time is, for the chart's sake, and each event."""
     if before is None:
         return True
-    return before[1] != new[1] if isinstance(new[1], str) else before != new
+    said_again = isinstance(new[1], str) and kind(name.rpartition("/")[2]) is Kind.STATE
+    return before[1] != new[1] if said_again else before != new

@@ -28,14 +28,20 @@ class Entry(msgspec.Struct, frozen=True):
 MENU = (
     Entry("now.page", lazy_gettext("Now"), shown="always"),
     Entry("alarms.page", lazy_gettext("Alarms"), shown="always"),
+    Entry("gates.page", lazy_gettext("Gates"), shown="always"),
+    Entry("noise.page", lazy_gettext("Noise"), shown="always"),
+    Entry("water.page", lazy_gettext("Water edge"), shown="wide"),
+    Entry("dogs.page", lazy_gettext("Dogs")),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),
     Entry("mutes.page", lazy_gettext("Mute a zone")),
+    Entry("reports.page", lazy_gettext("Reports")),
     Entry("plan.edit", lazy_gettext("Site plan"), Permission.MANAGE),
     Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
     Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("service.page", lazy_gettext("Out of service")),
+    Entry("history.page", lazy_gettext("History store")),
     Entry("auth.account", lazy_gettext("Account")),
 )
 

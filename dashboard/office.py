@@ -3,7 +3,7 @@
 `office()` is the running application's; `me()` is who asks. Both only inside a request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +18,10 @@ from dashboard.setup import Setup
 from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
+from hub.batches import Row
 from hub.clock import Clock
-from hub.history.store import Bucket
+from hub.history.store import Bucket, Said, Sample
+from hub.reports.maker import Maker
 from hub.site import Site
 
 EXTENSION = "zhian"
@@ -30,6 +32,18 @@ class HistoryReader(Protocol):
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> Sequence[Bucket]:
         """At most `points` buckets of [since, until), oldest first; stretches without readings are left out."""
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """Every number, oldest first, a page at a time."""
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
+        """Every state or event, oldest first, a page at a time."""
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """What was said last before an instant."""
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Row]:
+        """The newest `limit` states or events of [since, until), newest first."""
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +57,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     view: JournalView
     desk: OrderDesk
     history: HistoryReader
+    reports: Maker
     users: Engine
     setup: Setup
     vault: Vault
@@ -50,7 +65,8 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     secure: bool
 
     def close(self) -> None:
-        """Let go of both databases."""
+        """End what is being made, and let go of both databases."""
+        self.reports.close()
         self.view.close()
         self.users.dispose()
 

@@ -4,6 +4,7 @@ Whether the person may, and what the hub makes of it, is decided elsewhere.
 """
 
 import secrets
+from collections.abc import Sequence
 
 from flask import request
 
@@ -44,4 +45,23 @@ def put_from_form(
             issued=now,
             expires=now + expires_ms,
         )
+    )
+
+
+def put_all_from_form(orders: Sequence[tuple[str, str, str]], expires_ms: int) -> None:
+    """Many orders (kind, target, text) of one form: all in one transaction, and as often as the form is sent, once."""
+    now = office().clock.now()
+    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
+    office().desk.put_all(
+        Order(
+            id=0,
+            token=f"{kind}/{me().digest[:12]}/{once}/{at}",
+            kind=kind,
+            target=target,
+            text=text,
+            actor=me().name,
+            issued=now,
+            expires=now + expires_ms,
+        )
+        for at, (kind, target, text) in enumerate(orders)
     )

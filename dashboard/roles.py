@@ -38,7 +38,9 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _SEES | {Permission.REVIEW, Permission.AUDIT},  # sees everything, changes nothing
     Role.ADMIN: _RUNS | {Permission.AUDIT, Permission.ADMINISTER},
 }
-CHANGES = frozenset({Permission.ACKNOWLEDGE, Permission.COMMAND, Permission.MANAGE, Permission.ADMINISTER})
+CHANGES = frozenset({Permission.ACKNOWLEDGE, Permission.COMMAND, Permission.MANAGE, Permission.ADMINISTER}) | {
+    Permission.UNATTENDED
+}
 ROLES = tuple(str(role) for role in Role)
 
 # What a program's token may be good for. None of them reaches users and settings.

@@ -96,8 +96,19 @@ def _plan(db: Connection, _key: bytes) -> None:
     )
 
 
+def _dogs(db: Connection, _key: bytes) -> None:
+    """Whose dog it is, and files of dogs that were checked and wait to be imported."""
+    db.execute(
+        "CREATE TABLE dog_owner (chip VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, phone VARCHAR NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE dog_draft (actor VARCHAR NOT NULL PRIMARY KEY, at INTEGER NOT NULL, digest VARCHAR NOT NULL, "
+        "text VARCHAR NOT NULL)"
+    )
+
+
 Step = Callable[[Connection, bytes], None]
-STEPS: tuple[Step, ...] = (_as_before, _chain, _plan)
+STEPS: tuple[Step, ...] = (_as_before, _chain, _plan, _dogs)
 
 
 def prepare(path: Path, key: bytes) -> None:

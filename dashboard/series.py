@@ -1,6 +1,7 @@
-"""What a chart shows: history, with the journal's rows where history has not come yet; gaps stay gaps.
+"""What a chart of numbers shows: history, with the journal's rows where history has not come yet; gaps stay gaps.
 
-Numbers only. Sound levels are put together by energy, everything else by its arithmetic mean.
+Gauges only; counters, states and events are in tallies.py. Sound levels are put together by energy, everything else
+by its arithmetic mean.
 """
 
 import logging
@@ -12,6 +13,7 @@ import msgspec
 
 from dashboard import words
 from dashboard.office import Office
+from dashboard.window import Window
 from device_profiles import vocabulary
 from hub.history.store import Bucket, StoreError
 from hub.noise import NoiseLimits
@@ -19,9 +21,7 @@ from hub.site import Device
 
 LOG = logging.getLogger("zhian.office")
 
-SPANS_MS = {"1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000}
 POINTS = 400
-LONGEST_MS = 400 * 86_400_000
 LEAST_GAP_MS = 15_000
 
 
@@ -35,7 +35,7 @@ class Point(msgspec.Struct, frozen=True):
     count: int
 
 
-class Series(msgspec.Struct, frozen=True, kw_only=True):
+class Series(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="gauge"):
     """A chart as the script draws it: parallel lists, null where nothing was measured. Instants in ms since 1970."""
 
     device: str
@@ -49,29 +49,31 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     mean: list[float | None]
     max: list[float | None]
     limit: list[float | None]
+    count: list[int]
     gaps: list[tuple[int, int]]
+    whole: bool  # False: the history could not be asked, and this is what the journal still has
 
 
-def read(office: Office, device: Device, quantity: str, span: str) -> Series:
-    """One series over one of SPANS_MS until now."""
-    until = office.clock.now()
-    return between(office, device, quantity, until - SPANS_MS[span], until)
-
-
-def between(office: Office, device: Device, quantity: str, since: int, until: int, points: int = POINTS) -> Series:
-    """One series of [since, until) in so many points. While the store cannot answer: what the journal still has."""
+def read(office: Office, device: Device, quantity: str, window: Window, points: int = POINTS) -> Series:
+    """One series in so many points. While the store cannot answer: what the journal still has."""
+    since, until, whole = window.since, window.until, True
     buckets: Sequence[Bucket] = []
     try:
         buckets = office.history.series(device.id, quantity, since, until, points)
         fresh = office.view.not_in_history(device.id, quantity, since)
     except StoreError as error:
         LOG.warning("history: %s", error)
+        whole = False
         fresh = office.view.not_in_history(device.id, quantity, since, everything=True)
     width = max(1, (until - since) // points)
-    news = (reading for reading in fresh if reading[0] <= until)
-    found = merge(buckets, news, since, width, by_energy=_by_energy(quantity))
-    patience = max(3 * width, int(device.options.silent_after * 1000), LEAST_GAP_MS)
-    return _series(office, device, quantity, (since, until), found, patience)
+    inside = ((ts, value) for ts, value in fresh if ts < until)
+    found = merge(buckets, inside, since, width, by_energy=_by_energy(quantity))
+    return _series(office, device, quantity, (since, until), found, patience(device, width), whole=whole)
+
+
+def patience(device: Device, width: int) -> int:
+    """For how many ms a device may say nothing before its chart has a gap, where readings are `width` ms apart."""
+    return max(3 * width, int(device.options.silent_after * 1000), LEAST_GAP_MS)
 
 
 def merge(
@@ -87,10 +89,9 @@ def merge(
     return [slots[slot] for slot in sorted(slots)]
 
 
-def gaps(points: list[Point], since: int, until: int, patience: int) -> list[tuple[int, int]]:
-    """The stretches longer than `patience` ms without any reading, the ends of the chart included."""
-    edges = [since, *(point.ts for point in points), until]
-    return [(a, b) for a, b in pairwise(edges) if b - a > patience]
+def gaps(times: Iterable[int], since: int, until: int, longest: int) -> list[tuple[int, int]]:
+    """The stretches longer than `longest` ms without any reading, the ends of the chart included."""
+    return [(a, b) for a, b in pairwise([since, *times, until]) if b - a > longest]
 
 
 def _joined(a: Point, b: Point, *, by_energy: bool) -> Point:
@@ -103,9 +104,16 @@ def _joined(a: Point, b: Point, *, by_energy: bool) -> Point:
 
 
 def _series(
-    office: Office, device: Device, quantity: str, span: tuple[int, int], points: list[Point], patience: int
+    office: Office,
+    device: Device,
+    quantity: str,
+    span: tuple[int, int],
+    points: list[Point],
+    longest: int,
+    *,
+    whole: bool,
 ) -> Series:
-    blind = gaps(points, *span, patience)
+    blind = gaps((point.ts for point in points), *span, longest)
     edges = {ts for a, b in blind for ts in (max(a + 1, span[0]), b - 1)}  # the limit goes on where the line stops
     holes = [Point(ts, math.nan, math.nan, math.nan, 0) for ts in edges]
     rows = sorted([*points, *holes], key=lambda point: point.ts)
@@ -125,7 +133,9 @@ def _series(
         mean=[_number(row.mean, places) for row in rows],
         max=[_number(row.max, places) for row in rows],
         limit=limit,
+        count=[row.count for row in rows],
         gaps=blind,
+        whole=whole,
     )
 
 

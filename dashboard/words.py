@@ -63,6 +63,7 @@ EVENTS = {
     "out-of-service": lazy_gettext("Out of service"),
     "in-service": lazy_gettext("In service again"),
     "comment": lazy_gettext("Comment"),
+    "verdict": lazy_gettext("What it was"),
 }
 # A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
 NOTES = {
@@ -111,6 +112,8 @@ REASONS = {
         "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
     ),
     "not-set": lazy_gettext("nothing was set there"),
+    "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
+    "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
     "already-out-of-service": lazy_gettext("it is out of service already, by"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
 }
@@ -144,6 +147,9 @@ ORDER_KINDS = {
     "limit-clear": lazy_gettext("As in the site file"),
     "mute": lazy_gettext("Mute"),
     "unmute": lazy_gettext("End of the mute"),
+    "drill": lazy_gettext("Test"),
+    "drill-end": lazy_gettext("End of the test"),
+    "verdict": lazy_gettext("What it was"),
     "out-of-service": lazy_gettext("Out of service"),
     "in-service": lazy_gettext("Back in service"),
 }
@@ -358,7 +364,7 @@ def outcome(order: Order, words: Words) -> str:
         case OrderState.CONFIRMED:
             return gettext("confirmed by the device at %(at)s", at=at)
         case OrderState.UNCONFIRMED:
-            return gettext("sent, but not confirmed until %(at)s: state unknown, go and look", at=at)
+            return _unconfirmed(order, words)
         case OrderState.REFUSED:
             return gettext("refused by the hub at %(at)s: %(why)s", at=at, why=why)
         case OrderState.FAILED:
@@ -369,3 +375,12 @@ def outcome(order: Order, words: Words) -> str:
             return gettext("the hub stopped meanwhile: state unknown, go and look")
         case OrderState.DONE:
             return gettext("done at %(at)s", at=at)
+
+
+def _unconfirmed(order: Order, words: Words) -> str:
+    word, _, waited = order.outcome.partition(":")
+    if word != "not-confirmed":
+        at = words.clock_time(order.ended)
+        return gettext("sent, but not confirmed until %(at)s: state unknown, go and look", at=at)
+    at = words.clock_time(order.sent)
+    return gettext("sent at %(at)s; no answer in %(s)s s: state unknown, go and look", at=at, s=waited)

@@ -3,14 +3,16 @@
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
+FONT=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc:fonts-wqy-microhei  # Chinese in PDF reports
 
 say() { printf '\033[1mzhian:\033[0m %s\n' "$*"; }
 
-# Debian packages that provide the given programs; asks for root only when something is missing.
+# Debian packages that provide the given programs or files; asks for root only when something is missing.
 need() {
     missing=""
     for pair in "$@"; do
         program=${pair%%:*}
+        [ -e "$program" ] && continue
         PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
     done
     [ -z "$missing" ] && return 0
@@ -22,8 +24,11 @@ need() {
     [ -e /etc/mosquitto ] || keep_off="$missing"
     # Of Prometheus the tests only want its rule checker, promtool.
     [ -e /etc/prometheus ] || keep_off="${keep_off:-} $missing"
+    # The tests start history servers of their own, on free ports.
+    [ -e /lib/systemd/system/victoria-metrics.service ] || keep_off="${keep_off:-} $missing"
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
     case "${keep_off:-}" in *prometheus*) $as_root systemctl disable --now prometheus >/dev/null 2>&1 || true ;; esac
+    case "${keep_off:-}" in *victoria*) $as_root systemctl disable --now victoria-metrics >/dev/null 2>&1 || true ;; esac
     case "${keep_off:-}" in *mosquitto*) $as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 }
 
@@ -49,10 +54,11 @@ development)
     touch "$VENV/.development"
     ;;
 demo-programs)
-    need mosquitto:mosquitto
+    need mosquitto:mosquitto "$FONT"
     ;;
 test-programs)
-    need mosquitto:mosquitto chromium:chromium influxd:influxdb promtool:prometheus
+    need mosquitto:mosquitto chromium:chromium influxd:influxdb victoria-metrics:victoria-metrics \
+        promtool:prometheus pdftotext:poppler-utils "$FONT"
     ;;
 *)
     echo "usage: $0 runtime|development|demo-programs|test-programs" >&2

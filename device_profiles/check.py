@@ -135,6 +135,9 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
         raise Refusal(path, key, "a tag needs `scheme` and `code`", right=right)
 
 
+MOST_GATE_S = 10.0  # an order to open that is older is for somebody else
+
+
 def _check_commands(profile: Profile, path: Path) -> None:
     for name, command in profile.command.items():
         key = f"command.{name}.confirm"
@@ -142,7 +145,14 @@ def _check_commands(profile: Profile, path: Path) -> None:
         if span is not None and not 0 < span.min <= span.default <= span.max:
             right = "0 < min <= default <= max: without seconds of its own an order takes the default"
             raise Refusal(path, f"command.{name}.seconds", "cannot be given", value=span.default, right=right)
-        taken = {*command.payload, "id", "expires", "seconds"} if isinstance(command, MqttCommand) else set()
+        if "gate" in command.confirm and command.expires > MOST_GATE_S:
+            right = f"at most {MOST_GATE_S:g}: nobody stands at the gate any more"
+            raise Refusal(path, f"command.{name}.expires", "is too long for a gate", value=command.expires, right=right)
+        taken = (
+            {*command.payload, "id", "device", "issued", "expires", "seconds"}
+            if isinstance(command, MqttCommand)
+            else set()
+        )
         if isinstance(command, MqttCommand) and command.text is not None and command.text.key in taken:
             problem, right = "stands in the message already", f"another key than {', '.join(sorted(taken))}"
             raise Refusal(path, f"command.{name}.text.key", problem, value=command.text.key, right=right)

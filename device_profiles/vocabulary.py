@@ -27,6 +27,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decimals: int = 1
     states: dict[str, Label] = {}
     pattern: str = ""  # what the text of an event looks like, as a regular expression
+    trace: bool = False  # says who went where: kept for a short legal life only
     urgent: bool = False  # lives hang on it: it travels in a lane of its own
     numbered: bool = False  # may be spoken with a channel number: relay_1, relay_2 ...
     name: str = ""

@@ -14,7 +14,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from hub.backup import BACKUPS, Backup, backup, take_snapshot
+from hub.backup import BACKUPS, Backup, Source, backup, take_snapshot
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
@@ -23,8 +23,8 @@ from hub.journal import connect, put_order
 from hub.kennel import OVERDUE, VACCINATED, Change, changes
 from hub.outbox import voice_states
 from hub.outcome import Order
-from hub.retention import forget_traces, prune_journal
-from hub.site import Site
+from hub.retention import forget_old, forget_traces, prune_journal
+from hub.site import History, Site
 from hub.trial import DAY_MS, EXPIRES_MS, due_trials
 
 KEEP_BACKUPS = 7
@@ -102,11 +102,16 @@ class Agenda:
             self._failed(event.job_id, event.exception or Missed(f"not run at {event.scheduled_run_time}"))
 
 
-def standard_jobs(store: HistoryStore, data: Path, site_path: Path) -> list[Job]:
-    """What every site does: pruning each 10 minutes, traces forgotten at 03:00, backup at 03:30 (then without them)."""
+def standard_jobs(store: HistoryStore, data: Path, site_path: Path, history: History | None = None) -> list[Job]:
+    """What every site does: pruning each 10 minutes; at night the history is sorted, what is too old and old traces are
+    forgotten, and then a backup is made, without them.
+    """
+    keep = history or History()
     return [
         Job("prune-journal", Every(10), lambda now: prune_journal(data / JOURNAL, now)),
-        Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now)),
+        Job("sort-history", Daily(2), lambda _: store.compact() if isinstance(store, DuckStore) else 0),
+        Job("forget-old", Daily(2, 30), lambda now: forget_old(store, data, keep, now)),
+        Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now, keep.trace_days * DAY_MS)),
         Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now)),
     ]
 
@@ -160,12 +165,14 @@ def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -
 
     Raises StoreError, BackupError, OSError.
     """
+    history = Source()
     if isinstance(store, DuckStore):
         take_snapshot(store, data, now)
+    else:
+        history = Source(elsewhere="it is on a server, which has a backup of its own")
     folder = data / BACKUPS
-    made = backup(
-        data, folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz", now, site=site_path
-    )
+    file = folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
+    made = backup(data, file, now, site=site_path, force=True, history=history)
     for old in sorted(folder.glob("zhian-*.tar.gz"))[:-KEEP_BACKUPS]:
         old.unlink()
     return made

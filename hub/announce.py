@@ -41,6 +41,10 @@ _SIREN = {
 }
 _SIREN_LOST = Label(zh="警笛未能确认鸣响", en="siren ordered, and not confirmed")
 _TEST = Label(zh="通道测试：收到即表示这个通道正常", en="channel test: receiving this shows that the channel works")
+_DRILL_RESPONSE = Label(
+    zh="这是每日测试：请确认收到，不必出警。再次报警时即为真实报警。",
+    en="This is the daily test: acknowledge it, nobody need go. If it is told once more, it is real.",
+)
 _NONE = Label(zh="", en="")
 
 News = Callable[[LinkChange], Awaitable[None]]
@@ -215,9 +219,10 @@ class Announcer:
             zone_name=self._zones[row.zone].name if row.zone in self._zones else _NONE,
             value_text=_value(row.quantity, row.value),
             done=(_SIREN.get(row.siren, _SIREN_LOST),) if row.siren else (),
-            response=rule.response if rule else None,
+            response=_DRILL_RESPONSE if row.drill else rule.response if rule else None,
             first_out=self._first_out(row),
             note=msgspec.json.decode(row.note, type=Label) if row.note else None,
+            drill=row.drill,
             to=to,
             page=(self._people.link(row) if row.person else "") or self._page(row.number),
         )
@@ -239,7 +244,8 @@ class Announcer:
         )
 
     def _title(self, row: Row) -> Label:
-        return self._named(row.rule)
+        title = self._named(row.rule)
+        return Label(zh=f"演练：{title.zh}", en=f"Drill: {title.en}") if row.drill else title
 
     def _named(self, name: str) -> Label:
         rule = self._rules.get(name)

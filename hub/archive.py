@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import tarfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -60,7 +61,10 @@ def member_of(path: Path, root: Path) -> Member:
 
 
 def write_archive(target: Path, staging: Path, manifest: Manifest) -> None:
-    """Pack manifest and members from `staging`; `target` appears whole or not at all, mode 0600. Raises OSError."""
+    """Pack manifest and members from `staging`, and read all of it again; `target` appears whole or not at all.
+
+    Mode 0600. Raises OSError, BackupError when what was written is not what is read.
+    """
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:
@@ -71,13 +75,27 @@ def write_archive(target: Path, staging: Path, manifest: Manifest) -> None:
                     tar.add(staging / name, arcname=name, recursive=False)
             file.flush()
             os.fsync(file.fileno())
+        _check(part, manifest)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def unpack(archive: Path, staging: Path) -> Manifest:
-    """Every member into `staging`, each hash checked. Raises BackupError, OSError, EOFError, TarError, zlib.error."""
+def _check(part: Path, manifest: Manifest) -> None:
+    """What lies on the disk is what was packed. Raises BackupError."""
+    try:
+        found = unpack(part, None)
+    except (EOFError, tarfile.TarError, zlib.error) as error:
+        raise tampered(part, "the archive", str(error)) from error
+    if found != manifest:
+        raise tampered(part, MANIFEST, "is not what was written")
+
+
+def unpack(archive: Path, staging: Path | None) -> Manifest:
+    """Every member into `staging` (None: nowhere, only checked), each hash checked.
+
+    Raises BackupError, OSError, EOFError, TarError, zlib.error.
+    """
     with gzip.open(archive) as whole, tarfile.open(fileobj=whole, mode="r:") as tar:
         first = tar.next()
         if first is None or first.name != MANIFEST or (file := tar.extractfile(first)) is None:
@@ -109,20 +127,28 @@ def _read_manifest(archive: Path, file: IO[bytes]) -> Manifest:
     return manifest
 
 
-def _write_member(archive: Path, member: Member, content: IO[bytes], staging: Path) -> None:
+def _write_member(archive: Path, member: Member, content: IO[bytes], staging: Path | None) -> None:
+    if staging is None:
+        _copy(archive, member, content, None)
+        return
     target = (staging / member.name).resolve()
     if not target.is_relative_to(staging.resolve()):
         raise tampered(archive, member.name, "points out of the folder")
     _make_folders(target.parent, staging.resolve())
-    digest = hashlib.sha256()
     with _create(target) as file:
-        while chunk := content.read(1 << 20):
-            digest.update(chunk)
-            file.write(chunk)
+        _copy(archive, member, content, file)
         os.fsync(file.fileno())
+    target.chmod(member.mode & 0o777)
+
+
+def _copy(archive: Path, member: Member, content: IO[bytes], file: IO[bytes] | None) -> None:
+    digest = hashlib.sha256()
+    while chunk := content.read(1 << 20):
+        digest.update(chunk)
+        if file is not None:
+            file.write(chunk)
     if digest.hexdigest() != member.sha256:
         raise tampered(archive, member.name, "is not what was written: its SHA-256 differs")
-    target.chmod(member.mode & 0o777)
 
 
 def tampered(archive: Path, name: str, problem: str) -> BackupError:

@@ -9,9 +9,11 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,8 +21,9 @@ import duckdb
 import msgspec
 
 from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
-from hub.history.duck import DuckStore, Snapshot, load_snapshot, write_snapshot
+from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
+from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
 from hub.history.store import StoreError
 from hub.journal import FILE as JOURNAL
 
@@ -42,25 +45,57 @@ class Backup(msgspec.Struct, frozen=True):
     manifest: Manifest
 
     def __str__(self) -> str:
-        """One line, with the age of the history."""
-        history = self.manifest.history
-        readings = f"{history.rows} readings ({history.source})"
-        if history.source == "snapshot":
-            minutes = max(0, self.manifest.made - history.at) // 60_000
-            readings = f"{history.rows} readings (as of {minutes // 60} h {minutes % 60} min before)"
-        elif history.source == "none":
-            readings = f"no history ({history.reason})"
-        return f"{self.path}: {len(self.manifest.members)} files, {readings}"
+        """What it holds, with the age of the history."""
+        found = self.manifest
+        size = sum(member.size for member in found.members) / 1e6
+        tables = {name: rows for counts in found.counts.values() for name, rows in counts.items()}
+        counted = ", ".join(f"{tables[name]} {what}" for name, what in _COUNTED.items() if name in tables)
+        made = datetime.fromtimestamp(found.made / 1000, UTC)
+        return (
+            f"{self.path}: {len(found.members)} files, {size:.1f} MB, each with its SHA-256, "
+            f"made {made:%Y-%m-%d %H:%M:%S} UTC by zhian {found.versions.get('zhian', '?')}\n"
+            f"  history: {_history_said(found)}\n"
+            f"  beside it: {counted or 'no tables'}"
+        )
 
 
-def backup(data: Path, target: Path, now: int, *, site: Path | None = None) -> Backup:
-    """Write one archive of the folder (and of the site file that lies outside of it). Raises BackupError."""
+_COUNTED = {"batch": "batches of the journal", "occurrence": "alarms", "orders": "orders", "user": "users"}
+
+
+def _history_said(found: Manifest) -> str:
+    history = found.history
+    minutes = max(0, found.made - history.at) // 60_000
+    because = f", because: {history.reason}" if history.reason else ""
+    match history.source:
+        case "none":
+            return f"no history ({history.reason})"
+        case "snapshot":
+            return f"{history.rows} readings (as of {minutes // 60} h {minutes % 60} min before){because}"
+        case _:
+            return f"{history.rows} readings (all of that moment)"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a backup finds the history: `fresh` has its holder take a snapshot (None: nobody holds it, StoreError: it
+    cannot); `elsewhere` says where it is when it is not in the data folder.
+    """
+
+    fresh: Callable[[], object | None] = lambda: None
+    elsewhere: str = ""
+
+
+def backup(
+    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None
+) -> Backup:
+    """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError."""
     if not (data / JOURNAL).exists():
         raise BackupError(data, "", "there is no journal here", right="give the data folder of `zhian run` with --data")
+    if target.exists() and not force:
+        raise BackupError(target, "", "is there already", right="choose another FILE, or --force to replace it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=target.parent) as staging:
-            manifest = _stage(data, Path(staging), now, site)
+            manifest = _stage(data, Path(staging), now, site, history or Source())
             write_archive(target, Path(staging), manifest)
     except OSError as error:
         raise BackupError(
@@ -98,20 +133,25 @@ def restore(archive: Path, data: Path) -> Backup:
 
 
 def take_snapshot(store: DuckStore, data: Path, now: int) -> Snapshot:
-    """Write the history as Parquet for later backups, in place of the last snapshot. Raises StoreError."""
+    """Write the history as Parquet for backups, in place of the last snapshot, which stays while it is made."""
     folder = data / SNAPSHOTS
-    part = folder / f"{now}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    made = store.snapshot(part)
-    part.rename(folder / str(now))
-    for other in folder.iterdir():
-        if other.name != str(now):
-            shutil.rmtree(other, ignore_errors=True)
+    with _SNAPPING:
+        part = folder / f"{now}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        made = store.snapshot(part)
+        shutil.rmtree(folder / str(now), ignore_errors=True)
+        part.rename(folder / str(now))
+        for other in folder.iterdir():
+            if other.name != str(now):
+                shutil.rmtree(other, ignore_errors=True)
     return made
 
 
-def _stage(data: Path, staging: Path, now: int, site: Path | None) -> Manifest:
+_SNAPPING = threading.Lock()  # the nightly one, and one that the command line asks for
+
+
+def _stage(data: Path, staging: Path, now: int, site: Path | None, history: Source) -> Manifest:
     counts: dict[str, dict[str, int]] = {}
     for path in _files(data):
         name = path.relative_to(data)
@@ -124,9 +164,9 @@ def _stage(data: Path, staging: Path, now: int, site: Path | None) -> Manifest:
                 shutil.copy2(path, copy)
     if site is not None and not (staging / "site.toml").exists():
         shutil.copy2(site, staging / "site.toml")
-    history = _stage_history(data, staging / "history", now)
+    note = _stage_history(data, staging / "history", now, history)
     members = [member_of(path, staging) for path in sorted(staging.rglob("*")) if path.is_file()]
-    return Manifest(format=FORMAT, made=now, versions=_versions(), history=history, counts=counts, members=members)
+    return Manifest(format=FORMAT, made=now, versions=_versions(), history=note, counts=counts, members=members)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -168,11 +208,15 @@ def _counted(path: Path, named: Path) -> dict[str, int]:
         }
 
 
-def _stage_history(data: Path, folder: Path, now: int) -> HistoryNote:
-    """A young snapshot; else the file itself if nobody holds it; else the newest snapshot."""
-    newest = _newest_snapshot(data)
-    reason = "no readings were shipped yet"
-    if (data / HISTORY).exists() and (newest is None or now - newest[0].at > NEW_ENOUGH_MS):
+def _stage_history(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
+    """A fresh snapshot by whoever holds the file; else the file itself; else the newest snapshot, and why."""
+    reason = history.elsewhere or "no readings were shipped yet"
+    try:
+        fresh = history.fresh() is not None
+    except StoreError as error:
+        fresh, reason = False, f"no fresh one could be made: {error}"
+    newest = newest_snapshot(data)
+    if not fresh and (data / HISTORY).exists() and (newest is None or now - newest[0].at > NEW_ENOUGH_MS):
         folder.mkdir()
         try:
             with closing(connect(data / HISTORY)) as db:
@@ -180,15 +224,18 @@ def _stage_history(data: Path, folder: Path, now: int) -> HistoryNote:
             return HistoryNote(source="live", at=made.at, rows=made.rows)
         except (StoreError, Unusable, duckdb.Error) as error:
             shutil.rmtree(folder)
-            reason = str(error).partition("\n")[0]
+            locked = str(error).partition("\n")[0]
+            reason = f"{reason}; {locked}" if reason.startswith("no fresh") else locked
     if newest is None:
         return HistoryNote(source="none", reason=reason)
     told, path = newest
     shutil.copytree(path, folder)
-    return HistoryNote(source="snapshot", at=told.at, rows=told.rows, reason=reason)
+    young = fresh or now - told.at <= NEW_ENOUGH_MS
+    return HistoryNote(source="snapshot", at=told.at, rows=told.rows, reason="" if young else reason)
 
 
-def _newest_snapshot(data: Path) -> tuple[Snapshot, Path] | None:
+def newest_snapshot(data: Path) -> tuple[Snapshot, Path] | None:
+    """What the newest whole snapshot says, and its folder."""
     for file in sorted((data / SNAPSHOTS).glob("*/snapshot.json"), reverse=True):
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):  # a disk that was full: an older one may be whole
             if file.parent.suffix != ".part":

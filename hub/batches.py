@@ -6,6 +6,7 @@ They are numbered one by one all the same (`seq`); the view `reading` of schema.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,6 +41,22 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
+class Batch(NamedTuple):
+    """One commit of the journal as it lies there: readings `first` to `last`, a JSON array."""
+
+    last: int
+    first: int
+    text: str
+
+
+class Damaged(msgspec.Struct, frozen=True):
+    """A batch that cannot be read: the numbers of its readings, and why."""
+
+    first: int
+    last: int
+    words: str
+
+
 _unpacked = msgspec.json.Decoder(list[Packed | None]).decode
 _readings = msgspec.json.Decoder(list[Reading | None]).decode
 
@@ -68,6 +85,33 @@ def after(db: sqlite3.Connection, seq: int, limit: int | None = None) -> Iterato
         found += len(rows)
         if limit is not None and found >= limit:
             return
+
+
+_PACKED = "SELECT last, first, CAST(readings AS BLOB) FROM batch WHERE last > ? ORDER BY last"
+
+
+def packed_after(db: sqlite3.Connection, seq: int, readings: int) -> list[Batch]:
+    """The batches past number `seq`, oldest first, up to the one in which `readings` was reached."""
+    found: list[Batch] = []
+    room = readings
+    for last, first, text in db.execute(_PACKED, (seq,)):
+        found.append(Batch(last, first, text.decode(errors="surrogateescape")))  # damaged text is judged with its batch
+        room -= last - max(first, seq + 1) + 1
+        if room <= 0:
+            break
+    return found
+
+
+def sound(batches: Sequence[Batch], after: int) -> tuple[list[Row], list[Damaged]]:
+    """The readings past number `after`, and what could not be read: a bad batch keeps no good one back."""
+    rows: list[Row] = []
+    bad: list[Damaged] = []
+    for batch in batches:
+        try:
+            rows += unpacked([(batch.first, batch.text)], after)
+        except sqlite3.DatabaseError as error:
+            bad.append(Damaged(batch.first, batch.last, str(error)))
+    return rows, bad
 
 
 def unpacked(batches: Iterable[tuple[int, str] | sqlite3.Row], seq: int) -> Iterator[Row]:
@@ -166,7 +210,7 @@ def to_reading(row: Row) -> Reading:
 def _unpack(number: int, text: str) -> list[Packed | None]:
     try:
         return _unpacked(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise sqlite3.DatabaseError(f"batch {number} is damaged: {error}") from error
 
 

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from device_profiles import vocabulary
 from hub.days import Days
 from hub.debounce import Debounce
+from hub.drill import Drills, Failed, Overdue
 from hub.former import Former
 from hub.health import DeviceWatch, LinkWatch, VoiceWatch
 from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
-from hub.outcome import Service
+from hub.outcome import Memory, Service
 from hub.own import SOURCE, Own
 from hub.reading import Kind, Reading
 from hub.route import VOICE
-from hub.rule import KEEPERS, ZONED, Rule
+from hub.rule import KEEPERS, TESTS, ZONED, Rule
 from hub.rules import covers
 from hub.site import Device, Site, Zone
 from hub.truth import Event, LinkDown, Question, Series
@@ -115,7 +116,9 @@ class Bound:
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
         self.listening: dict[str, list[Instance]] = {}  # device -> the alarms that orders to it matter to
         self._zones = site.zones_by_id()
-        self._make = Maker(site, self.lists, now, self.days)
+        self.drills: Drills = old.drills if old is not None else Drills()
+        self.tested: list[str] = []  # zones that are to be tested each day
+        self._make = Maker(site, self.lists, now, self.days, self.drills)
         for device in self.profiles.values():
             self._add_channels(device)
         for device in self.profiles.values():
@@ -127,6 +130,14 @@ class Bound:
         for was in old.instances.values() if old is not None else ():
             self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
         self._former = Former(site, now)  # nothing is handed over after the start
+
+    def recall(self, memory: Memory) -> None:
+        """The lists, tests and services that people left."""
+        for entry in memory.entries:
+            if entry.present:
+                self.lists.setdefault(entry.list, set()).add(entry.id)
+        self.drills.recall(memory.drills)
+        self.services.update({row.target: row for row in memory.services})
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""
@@ -267,7 +278,7 @@ class Bound:
             instance = Instance(rule, zone.id, question, zone=zone.id, siren=_sounds(rule, zone))
             instance = self._former.instance(instance, zone, zone.id)
             self.instances[instance.key] = instance
-            for device in members:
+            for device in () if rule.kind in TESTS else members:
                 self.of_source[device.id].append(instance)
                 for quantity in {rule.quantity, rule.entered, rule.left} & set(device.profile.reading):
                     self._feed(self.channels[device.id, quantity], instance)
@@ -275,6 +286,8 @@ class Bound:
 
     def _of_zone(self, rule: Rule, zone: Zone, members: list[Device]) -> Question | None:
         """None where the zone has too few devices for the rule."""
+        if rule.kind in TESTS:
+            return self._of_tests(rule, zone)
         if rule.kind == "vote":
             voices = [self._make.voice(rule, self._place(device, zone)) for device in members]
             return Vote(rule, voices) if len(voices) >= rule.least else None
@@ -290,6 +303,14 @@ class Bound:
             return None
         ways = [series for name in (rule.entered, rule.left) for _, series in found[name]]
         return Balance(rule, ways, dict(found[rule.quantity]))
+
+    def _of_tests(self, rule: Rule, zone: Zone) -> Question | None:
+        """None where no alarm takes part in tests: there is nothing to be tested."""
+        if not any(each.zone == zone.id and each.rule.drill == "marks" for each in self.instances.values()):
+            return None
+        if zone.id not in self.tested:
+            self.tested.append(zone.id)
+        return Failed(self.drills, zone.id) if rule.kind == "test-failed" else Overdue(rule, self.drills, zone.id)
 
     def _add(self, instance: Instance, source: str) -> Instance:
         """Known to all indexes from now on; what is returned may be the alarm of the binding before a reload."""

@@ -13,6 +13,8 @@ from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Entry, Flip, Order, Service
 from hub.people import ALARM_ORDERS, do
 from hub.service import BACK, OUT, put_back, take_out
+from hub.tester import ORDERS as TESTS
+from hub.tester import take
 
 
 class Done(NamedTuple):
@@ -28,15 +30,31 @@ class Done(NamedTuple):
 def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
     """What somebody wants done, as far as it can be done at once."""
     if order.kind == "command":
+        if _against_fire(order, bound):
+            return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.FIRE, order.target))
         return Done(desk.take(order, now))
     if order.kind in ("list-add", "list-remove"):
         return _list(order, bound, now)
+    if order.kind in TESTS:
+        done, stirred = take(order, bound, now)
+        return Done(done, stirred=stirred)
     if order.kind in (OUT, BACK):
         done, services, moved = (take_out if order.kind == OUT else put_back)(order, bound, now)
         return Done(done, moved, services=services)
     if order.kind in ALARM_ORDERS:
         return _on_alarm(order, bound, now)
     return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind))
+
+
+def _against_fire(order: Order, bound: Bound) -> bool:
+    """It would shut a gate of a place whose gates the fire system has released: that is never done from here."""
+    device = bound.profiles.get(order.target)
+    command = device.profile.command.get(order.command) if device is not None else None
+    if device is None or command is None or command.confirm.get("gate") not in ("closed", "locked"):
+        return False
+    near = [each for each in bound.profiles.values() if each is device or (each.zone and each.zone == device.zone)]
+    released = (bound.series(each.id, "release") for each in near)
+    return any(series is not None and series.value == "released" for series in released)
 
 
 def _on_alarm(order: Order, bound: Bound, now: int) -> Done:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from hub import tester
 from hub.alarm import FilterState, Truth
 from hub.bind import Bound, Channel
 from hub.clerk import carry_out
@@ -76,6 +77,8 @@ class Core:
             self._due_devices.set(watch, watch.due())
         for instance in self._due_alarms.pop(now):
             self._evaluate(instance, now)
+        for instance, flips in tester.tick(self._bound, now):
+            self._flipped(instance, flips, now)
         if (due := reminder(self._bound, self._reminded, now)) is not None:
             self._out.flips.append(due)
             self._reminded = now
@@ -263,7 +266,7 @@ class Core:
         self._flipped(instance, instance.evaluate(now), now)
 
     def _flipped(self, instance: Instance, flips: Sequence[Flip], now: int) -> None:
-        self._out.flips += flips
+        self._out.flips += tester.mark(self._bound, instance, flips, now)
         if instance.changed:
             self._changed[instance] = None
         if instance.inner_changed:
@@ -296,15 +299,12 @@ class Core:
     # --- start, time and the end of a step ------------------------------------------------------------------------
 
     def _recall(self, memory: Memory, now: int) -> None:
-        for entry in memory.entries:
-            if entry.present:
-                self._bound.lists.setdefault(entry.list, set()).add(entry.id)
+        self._bound.recall(memory)
         for reading in memory.latest:
             channel = self._bound.channels.get((reading.device, reading.quantity))
             if channel is not None:
                 channel.recall(reading, now)
         self._recall_health(memory, now)
-        self._bound.services.update({row.target: row for row in memory.services})
         self._recall_alarms(memory, now)
         self._serve(now)
         for order in memory.orders:
@@ -394,4 +394,5 @@ class Core:
         self._changed.clear()
         out.inner += [instance.inner() for instance in self._inner]
         self._inner.clear()
+        out.drills += self._bound.drills.told()
         return out

@@ -38,6 +38,9 @@ class Desk:
         refused = self._refusal(order)
         if refused is not None:
             return step_order(order, OrderEvent.REFUSE, now, *refused)
+        longest = ms(self._devices[order.target].profile.command[order.command].expires)
+        if order.expires > min(order.issued, now) + longest:  # whoever ordered it, and however long he would wait
+            order = replace(order, expires=min(order.issued, now) + longest)
         if now >= order.expires:
             return step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)
         link = self._links[self._devices[order.target].link]

@@ -327,6 +327,9 @@ class Field:
             text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
             order_id=str(order.id),
             expires=order.expires,
+            issued=order.issued,
+            device=device.id,
+            now=self._clock.now(),
             topic=topic,
         )
 

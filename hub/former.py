@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from hub.debounce import Debounce
 from hub.health import DeviceWatch, LinkWatch
 from hub.instance import Instance
-from hub.rule import ZONED
+from hub.rule import TESTS, ZONED
 from hub.site import Device, Devices, SerialPortLink, Site, SiteLink, Zone
 from hub.truth import Series
 
@@ -99,7 +99,7 @@ class Former:
         old = self._old.instances.get(fresh.key) if self._old is not None else None
         if old is None:
             return fresh
-        whole_zone = fresh.rule.kind in ZONED  # its devices may be other ones
+        whole_zone = fresh.rule.kind in ZONED - TESTS  # its devices may be other ones
         if (
             not whole_zone
             and old.rule == fresh.rule

@@ -19,6 +19,7 @@ from hub.journal_file import FILE, connect
 from hub.latest import Latest, recall
 from hub.outcome import (
     Alarm,
+    Drill,
     Entry,
     Flip,
     Health,
@@ -138,6 +139,7 @@ class Journal:
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
             inner=self._all(Inner, "SELECT * FROM inner"),
+            drills=self._all(Drill, "SELECT *, max(at) FROM drill GROUP BY zone, state"),
         )
 
     def flood(self, now: int) -> Flood:
@@ -187,6 +189,7 @@ class Journal:
         self._put("sequence", outcome.sequences)
         self._put("rule_limit", outcome.limits)
         self._put("mute", outcome.mutes)
+        self._put("drill", outcome.drills)
         self._put("service", outcome.services)
         if outcome.services:
             self.db.execute(_HUSH, (outcome.services[-1].at, msgspec.json.encode(self._sounding()).decode()))

@@ -18,19 +18,24 @@ from dashboard import create_app
 from dashboard.anchor import drop_anchor
 from dashboard.asgi import asgi_app, serve
 from dashboard.office import EXTENSION
+from dashboard.pages.history import CARRIER
 from dashboard.setup import Setup
 from dashboard.tls import Tls, pair_of
 from dashboard.users import renew_login
 from dashboard.watchman import Watchman
 from hub import control, hearsay
 from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
-from hub.batches import Row
+from hub.backup import take_snapshot
+from hub.batches import Damaged, Row
 from hub.clock import Clock
 from hub.history import door, open_store
+from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
-from hub.journal import FILE, connect, quarantine
+from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
 from hub.reading import Fault, FaultKind
+from hub.rebuild import rebuild
+from hub.reports.maker import Maker
 from hub.share import Sharer
 from hub.site import Site
 from hub.site_web import Way
@@ -62,17 +67,22 @@ async def serve_office(
     )
     app.extensions[EXTENSION].watchman.pair = tls.pair if tls is not None else None
     password = renew_login(data, clock) if demo else None
-    jobs = [*standard_jobs(store, data, site_path), voice_tests(site, data), vaccinations(site, data)]
+    jobs = [*standard_jobs(store, data, site_path, site.history), voice_tests(site, data), vaccinations(site, data)]
     jobs.append(
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
     )
+    reports: Maker = app.extensions[EXTENSION].reports
+    jobs.append(Job("noise-reports", Every(10), reports.regular))
     agenda = Agenda(site, clock, jobs, failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:
-            shipping = group.create_task(Shipper(data / FILE, store, clock).run(), name="history")
+            shipper = Shipper(data / FILE, store, clock, damaged=lambda bad: _damaged(data, clock, bad))
+            app.extensions[CARRIER] = shipper
+            shipping = group.create_task(shipper.run(), name="history")
             watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
             sharing = group.create_task(Sharer(site, data, clock).run(), name="home-assistant")
-            answering = group.create_task(door.serve(store, data), name="door")
+            answering = group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door")
+            reports.regular(clock.now())
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()
@@ -110,6 +120,18 @@ async def _store(site: Site, data: Path, clock: Clock) -> HistoryStore:
             await asyncio.sleep(RETRY_S)
 
 
+def _chores(store: HistoryStore, data: Path, clock: Clock) -> door.Chores:
+    """What the command line may ask of whoever holds the store."""
+
+    def snapshot() -> door.Taken:
+        if not isinstance(store, DuckStore):
+            raise StoreError("its server has a backup of its own")
+        made = take_snapshot(store, data, clock.now())
+        return door.Taken(made.at, made.rows)
+
+    return door.Chores(snapshot, lambda wide: rebuild(data, store, clock.now(), snapshot=wide))
+
+
 def _refused(data: Path, row: Row, why: str) -> None:
     """A reading that the store will never take goes where people can see it."""
     detail = f"history: {why}"
@@ -117,8 +139,23 @@ def _refused(data: Path, row: Row, why: str) -> None:
     fault = Fault(
         source=row.device, kind=FaultKind.MALFORMED, detail=detail, rx=row.rx, payload=msgspec.json.encode(row)
     )
+    _quarantine(data, fault)
+
+
+def _damaged(data: Path, clock: Clock, bad: Damaged) -> None:
+    """Readings that the journal itself cannot give any more: where people see what was refused."""
+    LOG.error("readings %d to %d are lost: %s", bad.first, bad.last, bad.words)
+    detail = f"history: readings {bad.first} to {bad.last} are lost: {bad.words}"
+    _quarantine(data, Fault(source="history", kind=FaultKind.MALFORMED, detail=detail, rx=clock.now(), payload=b""))
+
+
+def _quarantine(data: Path, fault: Fault) -> None:
+    """Once: a server that is fed again refuses the same again."""
+    same = "SELECT 1 FROM quarantine WHERE source = ? AND payload = ? AND (payload <> x'' OR detail = ?)"
+    payload = (fault.payload or b"")[:QUARANTINE_BYTES]
     with closing(connect(data / FILE)) as db:
-        quarantine(db, fault)
+        if db.execute(same, (fault.source, payload, fault.detail)).fetchone() is None:
+            quarantine(db, fault)
 
 
 def _job_failed(name: str, error: BaseException) -> None:

@@ -43,7 +43,9 @@ class OrderWord(StrEnum):
     OUT_OF_LIMITS = "out-of-range"  # "0..100"
     UNFIT = "does-not-fit"  # what the rule's other numbers demand
     ONLY_STRICTER = "p1-only-stricter"  # what the site file has
-    NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute that is none is ended
+    FIRE = "fire-release"  # the gate: the fire system has released it, or another one of its zone
+    OCCUPIED = "occupied"  # sensors that see somebody already: a test of them would prove nothing
+    NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute or test that is none is ended
     ALREADY_OUT = "already-out-of-service"  # who took it out
     NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
     DONE = "done"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from hub.drill import is_drill
 from hub.firstout import FEW, Group, look
 from hub.journal import Journal
 from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
@@ -48,6 +49,7 @@ SELECT b.id, b.flip, b.voice, b.person, b.note, b.kind, b.attempts, b.next_try A
   o.raised, coalesce(f.occurrence, 0) AS occurrence,
   (SELECT r.state FROM orders r WHERE r.token = 'siren/' || :site || '-' || b.flip || '-' || b.kind) AS siren,
   (SELECT e.run FROM escalation e WHERE e.key = f.key AND e.occurrence = f.occurrence) AS run,
+  {is_drill("f.key", "f.occurrence", "o.zone", "o.raised", "f.seq")} AS drill,
   CASE WHEN b.kind = 'reminder' THEN f.note ELSE '' END AS listing,
   {WITHHELD} AS withheld, {LATER} AS later, {AGAIN} AS again, {LAST} AS last
 FROM outbox b LEFT JOIN flip f ON f.seq = b.flip
@@ -108,6 +110,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     occurrence: int
     siren: str | None
     run: int | None
+    drill: bool = False  # it was raised by a test
     withheld: bool = False  # by a mute of its zone that is over now
     later: tuple[int, ...] = ()  # the rows of its occurrence that were withheld after it, and are said with it
     again: int = 0  # how many of these say "raised"

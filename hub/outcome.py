@@ -193,6 +193,35 @@ class Mute(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended is None and self.at <= now < self.until
 
 
+class DrillState(StrEnum):
+    """How a test of a zone stands; with BEGUN its zone is known, and from then on to be tested."""
+
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"  # its time was over, and not every sensor had seen somebody
+    ENDED = "ended"  # by a person, before that
+    BEGUN = "begun"
+
+
+class Drill(msgspec.Struct, frozen=True, kw_only=True):
+    """A test of a zone's sensors (hub/drill.py). `siren`: short or withheld. `ended` None: what it catches is marked.
+
+    `expected`: keys of the alarms that have to be raised; `caught`: key, occurrence and instant of those that were.
+    """
+
+    zone: str
+    at: int
+    until: int
+    siren: str = "withheld"
+    actor: str = ""
+    note: str = ""
+    state: DrillState = DrillState.RUNNING
+    expected: tuple[str, ...] = ()
+    caught: tuple[tuple[str, int, int], ...] = ()
+    ended: int | None = None
+    ended_by: str = ""
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm (its key) or a whole device (its id) out of service since `at`; `ended`: somebody put it back."""
 
@@ -220,6 +249,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     sequences: list[Sequence] = []
     limits: list[Limit] = []
     mutes: list[Mute] = []
+    drills: list[Drill] = []
     services: list[Service] = []
     dispatch: list[Order] = []
 
@@ -239,5 +269,6 @@ class Memory(msgspec.Struct, kw_only=True):
     orders: list[Order] = []  # not yet ended
     entries: list[Entry] = []
     inner: list[Inner] = []
+    drills: list[Drill] = []  # the newest of each zone and state
     services: list[Service] = []  # what is out of service
     reminded: int = 0  # when people were last reminded of that

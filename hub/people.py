@@ -11,6 +11,8 @@ from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Flip, Order
 from hub.rules import ms
 
+VERDICTS = ("real", "harmless", "animal", "weather", "fault", "test")  # what an alarm turned out to be
+FALSE = frozenset({"animal", "weather", "fault"})  # nobody was there: these count as false alarms
 Done = tuple[Order, list[Flip]]
 
 
@@ -51,6 +53,18 @@ def _comment(order: Order, instance: Instance, now: int) -> Done:
     return step_order(order, OrderEvent.FINISH, now, OrderWord.DONE), [flip]
 
 
+def _judge(order: Order, instance: Instance, now: int) -> Done:
+    """What it was, in the end: a word of VERDICTS, which the timeline keeps. The last one counts."""
+    latest = instance.chapter.occurrence if instance.chapter is not None else 0
+    if order.occurrence is None or not 1 <= order.occurrence <= latest:
+        return step_order(order, OrderEvent.REFUSE, now, OrderWord.OVER), []
+    if order.command not in VERDICTS:
+        return step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_COMMAND, order.command), []
+    words = f"{order.command} {order.text.strip()}".strip()
+    flip = instance.flip("verdict", instance.status.state, now, order.actor, words, of=order.occurrence)
+    return step_order(order, OrderEvent.FINISH, now, OrderWord.DONE), [flip]
+
+
 def _shelve(order: Order, instance: Instance, now: int) -> Done:
     """For `seconds`, or without: until it next clears, and no longer than the severity allows."""
     if not order.text.strip():
@@ -74,6 +88,7 @@ _DOERS: dict[str, Callable[[Order, Instance, int], Done]] = {
     "ack": _acknowledge,
     "reset": _reset,
     "comment": _comment,
+    "verdict": _judge,
     "shelve": _shelve,
     "unshelve": _unshelve,
     "realarm": _realarm,

@@ -1,6 +1,6 @@
-"""Answers of the command line from a data folder, whether its hub runs or not: readings and alarms. Reads only.
+"""Answers of the command line from the journal of a data folder, whether its hub runs or not. Reads only.
 
-The journal knows the last hours; what is older comes from the history store, through the office process while it runs.
+Readings as they are printed, alarms, and what the journal knows of its site. Any span: hub/history/stream.py.
 """
 
 import sqlite3
@@ -16,6 +16,8 @@ from hub.firstout import look
 from hub.isa import Standing, Told
 from hub.journal_file import FILE, connect
 from hub.rows import hidden, to_struct
+from hub.settings import load_site
+from hub.site import Site
 
 _ALARMS = """
 SELECT o.*, a.state AS now_state, a.occurrence AS now_occurrence, a.shelved_until, a.suppressed, a.out_of_service
@@ -73,7 +75,7 @@ def open_journal(data: Path) -> sqlite3.Connection:
 
 
 def journal_readings(db: sqlite3.Connection, device: str, since: int) -> Iterator[ReadingLine]:
-    """Readings of a device (or of all, when empty) received since `since`, oldest first."""
+    """Readings of a device (or of all, when empty) received since `since` that the journal still has, oldest first."""
     return (reading_line(row) for row in batches.since(db, since) if device in ("", row.device))
 
 
@@ -92,17 +94,20 @@ def reading_line(row: batches.Row) -> ReadingLine:
     )
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """The oldest reading that the journal still has; with none, the number and time that the next will be past."""
+def site_of(db: sqlite3.Connection) -> Site | None:
+    """The site as the hub read it last, or None when its file is gone or does not load any more."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
+    if row is None or not Path(row["value"]).exists():
+        return None
+    try:
+        return load_site(Path(row["value"]))
+    except Refusal:
+        return None
 
-    seq: int
-    rx: int
 
-
-def first_kept(db: sqlite3.Connection, now: int) -> Kept:
-    """Where the journal's memory begins."""
-    row = next(batches.after(db, 0), None)
-    return Kept(row.seq, row.rx) if row else Kept(2**62, now)
+def devices_of(db: sqlite3.Connection) -> list[str]:
+    """The devices that the hub knows of."""
+    return [str(row[0]) for row in db.execute("SELECT source FROM health WHERE kind = 'device' ORDER BY source")]
 
 
 def alarm_lines(

@@ -3,21 +3,30 @@
 Nothing is deleted because of its age while the clock may be wrong (`require_trusted`).
 """
 
+import math
+import re
+import shutil
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from device_profiles import vocabulary
 from hub import batches
-from hub.history.store import HistoryStore
-from hub.journal import FILE as JOURNAL
+from hub.history.notes import WINDOW_MS
+from hub.history.store import Grain, HistoryStore
+from hub.journal_file import FILE as JOURNAL
+from hub.keeping import KEEP_TRACES_MS as KEEP_TRACES_MS
+from hub.keeping import TRACES as TRACES
+from hub.site import History
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-KEEP_READ_MS = HOUR_MS
+KEEP_READ_MS = WINDOW_MS
 KEEP_UNREAD_MS = DAY_MS  # while nobody ships the journal away
 KEEP_FAULT_MS = 30 * DAY_MS
 KEEP_ORDER_MS = 180 * DAY_MS  # Cybersecurity Law of the PRC, article 21 (3): logs at least six months
@@ -26,9 +35,7 @@ CHUNK = 2_000
 BUSY_S = 30.0  # the hub commits hundreds of times a second, and comes first
 PAUSE_S = 0.01  # between two chunks, for the hub's writer
 
-TRACES = ("passage", "chip")
-"""Who went where is sensitive personal information (PIPL, article 28): kept KEEP_TRACES_MS, then really gone."""
-KEEP_TRACES_MS = 30 * DAY_MS
+KEEP_COPIES_MS = 7 * DAY_MS  # nightly archives and snapshots, and what was set aside: each night makes a new one
 STEADY_MS = 20 * HOUR_MS
 LEAP_MS = 2 * DAY_MS
 BEHIND_MS = MINUTE_MS
@@ -62,20 +69,77 @@ def prune_journal(db_path: Path, now: int) -> Pruned:
         )
 
 
-def forget_traces(store: HistoryStore, data: Path, now: int) -> int:
+def forget_traces(store: HistoryStore, data: Path, now: int, keep_ms: int = KEEP_TRACES_MS) -> int:
     """Delete passages and chips older than 30 days from history, journal and ended alarms; returns how many readings.
 
-    Raises ClockDoubt (see `require_trusted`), StoreError, sqlite3.Error.
+    Copies that hold them go too: archives, snapshots and files set aside that are older than a week, but for the newest
+    archive. Raises ClockDoubt (see `require_trusted`), StoreError, sqlite3.Error, OSError.
     """
-    before = now - KEEP_TRACES_MS
+    before = now - keep_ms
     with closing(_journal(data / JOURNAL)) as db:
         require_trusted(data, _newest(db), now)
         gone = store.forget(TRACES, before)
         gone += _forget_readings(db, before)
-        db.execute("DELETE FROM latest WHERE quantity IN (?, ?) AND ts < ?", (*TRACES, before))
+        db.execute(f"DELETE FROM latest WHERE quantity IN ({_MARKS}) AND ts < ?", (*TRACES, before))  # noqa: S608
         db.execute("DELETE FROM quarantine WHERE rx < ?", (before,))  # unreadable payloads may hold credentials too
         _forget_alarms(db, before)
+    forget_copies(data, now - KEEP_COPIES_MS)
     return gone
+
+
+def forget_old(store: HistoryStore, data: Path, history: History, now: int) -> int:
+    """Delete what is older than the site wants to keep it, by quantity and grain; returns how many rows.
+
+    Raises ClockDoubt, StoreError, sqlite3.Error.
+    """
+    with closing(_journal(data / JOURNAL)) as db:
+        require_trusted(data, _newest(db), now)
+    gone = 0
+    for (grain, days), names in sorted(kept_days(history).items()):
+        gone += store.forget(names, now - days * DAY_MS, grain)
+    return gone
+
+
+def kept_days(history: History) -> dict[tuple[Grain, int], list[str]]:
+    """Which quantities are kept for how many days at which grain; what is kept for ever and traces are not in it."""
+    found: dict[tuple[Grain, int], list[str]] = {}
+    for name in sorted(set(vocabulary.quantities()) - set(TRACES)):
+        own = history.keep.get(name, history)
+        for grain, days in (
+            (Grain.RAW, own.raw_days),
+            (Grain.MINUTE, own.minute_days),
+            (Grain.HOUR, own.hour_days),
+        ):
+            if days:
+                found.setdefault((grain, days), []).append(name)
+    return found
+
+
+def forget_copies(data: Path, before: int) -> int:
+    """Delete nightly archives (but the newest), snapshots and files set aside of before that instant."""
+    old = [path for path in sorted(data.glob("backups/zhian-*.tar.gz"))[:-1] if _archived(path) < before]
+    old += [path for path in data.glob("history-snapshots/*") if path.name.isdigit() and int(path.name) < before]
+    old += [path for path in data.glob("*.corrupt-*") if _set_aside(path) < before]
+    for path in old:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return len(old)
+
+
+def _archived(path: Path) -> float:
+    """When, by its name: a copy of a file has another date. Not ours: never old."""
+    try:
+        made = datetime.strptime(path.name, "zhian-%Y%m%dT%H%M%SZ.tar.gz").replace(tzinfo=UTC)
+    except ValueError:
+        return math.inf
+    return made.timestamp() * 1000
+
+
+def _set_aside(path: Path) -> float:
+    stamp = re.search(r"\.corrupt-(\d{13})(?:\.wal|\.json)?$", path.name)
+    return int(stamp[1]) if stamp else math.inf
 
 
 def _forget_alarms(db: sqlite3.Connection, before: int) -> None:
@@ -126,15 +190,16 @@ _OLD_QUARANTINE = """
 DELETE FROM quarantine WHERE seq IN (
   SELECT seq FROM quarantine WHERE seq <= (SELECT seq FROM quarantine ORDER BY seq DESC LIMIT 1 OFFSET ?) LIMIT ?)
 """
-_ENDED = "SELECT key, occurrence FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?"
+_MARKS = ", ".join("?" * len(TRACES))
+_ENDED = f"SELECT key, occurrence FROM occurrence WHERE quantity IN ({_MARKS}) AND closed <> '' AND ended < ?"  # noqa: S608
 _OLD_ALARMS = (
     f"DELETE FROM escalation WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
     f"DELETE FROM incident_log WHERE incident IN (SELECT id FROM incident WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
     f"DELETE FROM incident WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608
     f"DELETE FROM outbox WHERE flip IN (SELECT seq FROM flip WHERE (key, occurrence) IN ({_ENDED}))",  # noqa: S608
     f"DELETE FROM flip WHERE (key, occurrence) IN ({_ENDED})",  # noqa: S608  # our own text
-    "DELETE FROM alarm WHERE quantity IN (?, ?) AND state = 'normal' AND last < ?",
-    "DELETE FROM occurrence WHERE quantity IN (?, ?) AND closed <> '' AND ended < ?",
+    f"DELETE FROM alarm WHERE quantity IN ({_MARKS}) AND state = 'normal' AND last < ?",  # noqa: S608
+    f"DELETE FROM occurrence WHERE quantity IN ({_MARKS}) AND closed <> '' AND ended < ?",  # noqa: S608
 )
 _FIRST_OLD = "SELECT min(last) FROM batch WHERE last > ? AND last <= ? AND rx < ?"
 _OLD_READINGS = """

@@ -8,7 +8,7 @@ import msgspec
 from hub.reading import Quality, Reading
 
 T = TypeVar("T", bound=msgspec.Struct)
-_JSON = {"suppressed", "later"}
+_JSON = {"suppressed", "later", "expected", "caught"}
 
 
 def to_struct(kind: type[T], row: sqlite3.Row) -> T:

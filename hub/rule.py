@@ -32,9 +32,12 @@ RuleKind: TypeAlias = Literal[
     "balance",
     "sequence",
     "expression",
+    "test-overdue",
+    "test-failed",
 ]
 KEEPERS = frozenset({"balance", "discrepancy", "sequence"})  # kinds whose questions remember something across a restart
-ZONED = frozenset({"vote", "balance"})  # kinds that look at a whole zone: their alarms are the zone's
+TESTS = frozenset({"test-overdue", "test-failed"})  # kinds that ask about the tests of a zone
+ZONED = frozenset({"vote", "balance"}) | TESTS  # kinds that look at a whole zone: their alarms are the zone's
 
 
 class Story(Strict, frozen=True, kw_only=True):
@@ -100,6 +103,7 @@ class Rule(Strict, frozen=True, kw_only=True):
     latch: Literal["latches", "follows"] = "follows"
     ack: Literal["required", "not-required"] = "required"
     siren: Literal["sounds", "silent"] = "silent"
+    drill: Literal["marks", "ignores"] = "ignores"  # marks: takes part in the tests of its zone
     applies: list[str] = []  # classes of profiles, as "noise"; empty: every device that reads the quantity
     yields_to: list[str] = []  # rules that say it better: where one of them applies, this one does not
     depends: Literal["nothing", "link"] = "nothing"  # link: not said while the device's link is down

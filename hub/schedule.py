@@ -61,6 +61,11 @@ class Hours:
         self._calendar = self._days.calendar
         self._from, self._until, self._inside = 0, 0, False
 
+    @property
+    def days(self) -> Days:
+        """The calendar that they lean on."""
+        return self._days
+
     def inside(self, now: int) -> bool:
         """True when `now` (ms since 1970) is within the hours."""
         if not self._from <= now < self._until or self._calendar is not self._days.calendar:

@@ -132,6 +132,7 @@ CREATE TABLE IF NOT EXISTS voice (
 
 -- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice |
 -- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone) |
+-- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.people.VERDICTS) |
 -- out-of-service | in-service (target: alarm key or device id)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -204,6 +205,16 @@ CREATE INDEX IF NOT EXISTS rule_limit_of ON rule_limit (rule, zone, key, id);
 CREATE TABLE IF NOT EXISTS mute (
   zone TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
   actor TEXT NOT NULL, reason TEXT NOT NULL,
+  ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (zone, at)
+) WITHOUT ROWID;
+
+-- Tests of zones (hub/drill.py). state: running | passed | failed | ended (by a person) | begun (to be tested since).
+-- ended NULL: what it catches is marked as a test. expected: JSON [key, ...]; caught: JSON [[key, occurrence, at], ...].
+CREATE TABLE IF NOT EXISTS drill (
+  zone TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
+  siren TEXT NOT NULL, actor TEXT NOT NULL, note TEXT NOT NULL, state TEXT NOT NULL,
+  expected TEXT NOT NULL DEFAULT '[]', caught TEXT NOT NULL DEFAULT '[]',
   ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (zone, at)
 ) WITHOUT ROWID;

@@ -5,17 +5,19 @@ The installer writes the file, `zhian check` judges it. What people change while
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import Meta
 
-from device_profiles import load
+from device_profiles import load, vocabulary
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
 from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
+from hub.settings_history import check_history
 from hub.settings_link import check_device, check_link
 from hub.settings_share import check_share
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
@@ -59,6 +61,7 @@ class _SiteTable(Strict, frozen=True, kw_only=True):
     timezone: str
     noise_class: NoiseClass | int = "2"
     night: str = "22:00-06:00"
+    noise_valid_share: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.75
     plan: str = ""
     page: str = ""
 
@@ -97,12 +100,13 @@ def load_site(path: Path) -> Site:
         timezone=_timezone(file.site.timezone, path),
         noise_class=str(file.site.noise_class),  # type: ignore[arg-type]  # the door checked the choices
         night=_span(file.site.night, path, "site.night"),
+        noise_valid_share=file.site.noise_valid_share,
         plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
         zones=tuple(zones.values()),
         links=links,
         page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
-        history=file.history,
+        history=_history(file.history, path),
         journal=file.journal,
         rules=file.rule,
         packs=msgspec.structs.replace(
@@ -116,6 +120,7 @@ def load_site(path: Path) -> Site:
     _check_zones(site, path)
     _check_voices(site, path)
     check_share(site, path)
+    check_history(site.history, path)
     return site
 
 
@@ -341,6 +346,18 @@ def _check_windows(spans: Windows, path: Path, key: str) -> int:
     for at, span in enumerate(found):
         _span(span, path, key if isinstance(spans, str) else f"{key}[{at}]")
     return len(found)
+
+
+def _history(history: History, path: Path) -> History:
+    """Checked: what is kept for a time of its own is a word, and not one of the traces."""
+    words = vocabulary.quantities()
+    for name in history.keep:
+        key = f"history.keep.{name}"
+        if name not in words:
+            raise Refusal(path, key, "no such quantity", value=name, right=nearest(name, list(words)))
+        if words[name].trace:
+            raise Refusal(path, key, "says who went where", value=name, right="history.trace_days, for all of its kind")
+    return history
 
 
 def _span(text: str, path: Path, key: str) -> str:

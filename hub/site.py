@@ -59,14 +59,30 @@ class Packs(Strict, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-class History(Strict, frozen=True, kw_only=True):
-    """Where readings are kept for years. The token stands in a file of mode 0600, never here."""
+Days = Annotated[int, Meta(ge=0, le=36_500)]
 
-    store: Literal["duckdb", "influxdb"] = "duckdb"
+
+class Keep(Strict, frozen=True, kw_only=True):
+    """For how many days readings of a quantity stay, and their figures by minute and hour; 0 = for ever."""
+
+    raw_days: Days = 0
+    minute_days: Days = 0
+    hour_days: Days = 0
+
+
+class History(Strict, frozen=True, kw_only=True):
+    """Where readings are kept for years, and how long. The token stands in a file of mode 0600, never here."""
+
+    store: Literal["duckdb", "influxdb", "victoriametrics"] = "duckdb"
     url: str = ""
     org: str = ""
     bucket: str = ""
     token_file: str = ""
+    trace_days: Annotated[int, Meta(ge=1, le=365)] = 30  # passages and chips: PIPL, article 19
+    raw_days: Days = 0
+    minute_days: Days = 0
+    hour_days: Days = 0
+    keep: dict[str, Keep] = {}  # by quantity, instead of the three above
 
 
 class JournalSpace(Strict, frozen=True, kw_only=True):
@@ -176,13 +192,17 @@ DEVICE_KIND = {
 
 
 class Site(Strict, frozen=True, kw_only=True):
-    """The whole community. `night` is the noise night: 22:00-06:00 unless the county says otherwise (GB 3096-2008)."""
+    """The whole community. `night` is the noise night: 22:00-06:00 unless the county says otherwise (GB 3096-2008).
+
+    `noise_valid_share` is the least share of an hour, day or night that has to be measured for its figure to count.
+    """
 
     id: str
     name: Label
     timezone: str
     noise_class: NoiseClass = "2"
     night: str = "22:00-06:00"
+    noise_valid_share: float = 0.75
     plan: str = ""  # a picture of the site; empty: a plain drawing
     page: str = ""  # the dashboard's address as people reach it, for links in announcements
     zones: tuple[Zone, ...]

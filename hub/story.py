@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from device_profiles import vocabulary
 from device_profiles.types import JsonField, MqttCommand, MqttLink, MqttProfile
 from hub.core import Core
+from hub.drill import WITHHELD
 from hub.kinds.expression import compiled
 from hub.outcome import Memory, Order, Outcome
 from hub.reading import Kind, Label, LinkChange, LinkState, News, Reading, Value
 from hub.route import VOICE
+from hub.rule import TESTS
 from hub.rules import Rule, Story
 from hub.site import Device, Devices, MqttBrokerLink, Site, Zone
 from hub.site_voice import LogSpec
@@ -62,8 +64,8 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
     start = _start(story)
     rule = replace(rule, zones=[], except_zones=[])  # a story plays somewhere else
     tracks = _tracks(rule, story)
-    core = Core(stage(rule, story), (rule,), _memory(story, rule), start)
-    journal = _Journal()
+    core = Core(stage(rule, story), (rule, *_companions(rule, story)), _memory(story, rule), start)
+    journal = _Journal(rule.id)
     journal.write(core.begin(start))
     if rule.kind != "link-down":
         journal.write(core.accept([LinkChange(link=LINK, state=LinkState.UP, detail="", rx=start)], start))
@@ -79,6 +81,15 @@ def play(rule: Rule, story: Story) -> dict[int, str]:
             _act(core, journal, story.acts[str(second)], second, now)
         states[second] = journal.state
     return states
+
+
+def _companions(rule: Rule, story: Story) -> list[Rule]:
+    """A rule about tests needs another one that takes part in them: whatever is not as at the story's beginning."""
+    word = vocabulary.find(rule.quantity)
+    if rule.kind not in TESTS or word is None:
+        return []
+    states = [state for state in word.quantity.states if state != values(story.series)[0]]
+    return [replace(rule, id="seen", kind="state", states=states, within=0.0, drill="marks", when="zone-closed")]
 
 
 def stage(rule: Rule, story: Story) -> Site:
@@ -142,6 +153,8 @@ def _act(core: Core, journal: "_Journal", act: str, second: int, now: int) -> No
     order = journal.order(word, second, now)
     if word == "command":
         order = replace(order, target=DEVICE, command=command, occurrence=None)
+    elif word == "drill":
+        order = replace(order, target=ZONE, command=WITHHELD, seconds=float(command))
     journal.write(core.order(order, now))
     if word == "command":
         journal.write(core.sent(order.id, now))
@@ -150,11 +163,11 @@ def _act(core: Core, journal: "_Journal", act: str, second: int, now: int) -> No
 class _Journal:
     """What the story's outcomes say, as far as a story asks."""
 
-    def __init__(self) -> None:
-        self.state, self._key, self._occurrence = "normal", "", 0
+    def __init__(self, rule: str) -> None:
+        self.state, self._rule, self._key, self._occurrence = "normal", rule, "", 0
 
     def write(self, outcome: Outcome) -> None:
-        for row in outcome.alarms:
+        for row in (row for row in outcome.alarms if row.rule == self._rule):
             self.state, self._key, self._occurrence = row.state, row.key, row.occurrence
 
     def order(self, kind: str, number: int, now: int) -> Order:

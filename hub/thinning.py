@@ -13,6 +13,7 @@ import msgspec
 
 from device_profiles import vocabulary
 from hub import batches
+from hub.history import notes
 from hub.reading import Kind
 from hub.rows import to_struct
 from hub.site import Site
@@ -132,7 +133,8 @@ def thinned(db: sqlite3.Connection, since: int = 0) -> list[Thinned]:
 
 def _shipped(db: sqlite3.Connection) -> int:
     """What every reader behind the journal has is pruned as ever, and not thinned."""
-    return int(db.execute("SELECT coalesce(min(seq), 0) FROM cursor").fetchone()[0])
+    sql = "SELECT coalesce(min(seq), 0) FROM cursor WHERE name NOT IN (?, ?)"  # these follow, for a store that forgets
+    return int(db.execute(sql, (notes.KEPT, notes.WAITING)).fetchone()[0])
 
 
 def _alarms(db: sqlite3.Connection, site: Site, since: int, until: int) -> _Spans:

@@ -51,6 +51,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None  # Any: a type of msgspec's
     status: int = 200
     media: str = "application/json"
+    also: str = ""  # another medium of the answer
     errors: tuple[int, ...] = ()
     headers: dict[str, str] = {}
 
@@ -59,12 +60,18 @@ OPERATIONS: list[Operation] = []
 
 
 def get(
-    path: str, answer: Any, needs: Permission, *, query: type[Query] | None = None, errors: tuple[int, ...] = ()
+    path: str,
+    answer: Any,
+    needs: Permission,
+    *,
+    query: type[Query] | None = None,
+    errors: tuple[int, ...] = (),
+    also: str = "",
 ) -> Callable[[V], V]:
     """Declare a view that tells something. It gets what stands in the path, and `query` where it takes one."""
 
     def mark(view: V) -> V:
-        _register(_operation(view, "GET", path, needs, query=query, answer=answer, errors=errors), view)
+        _register(_operation(view, "GET", path, needs, query=query, answer=answer, errors=errors, also=also), view)
         return view
 
     return mark

@@ -140,6 +140,8 @@ def _responses(operation: Operation, schemas: dict[str, Json]) -> Json:
         "description": "put in; not done yet" if operation.status == 202 else "as described",
         "content": {operation.media: {"schema": schemas[repr(operation.answer)]}},
     }
+    if operation.also:
+        good["content"][operation.also] = {"schema": {"type": "string"}}
     if operation.status == 202:
         good["headers"] = {"Location": {"description": "where its outcome is", "schema": {"type": "string"}}}
     found: Json = {str(operation.status): good}

@@ -1,19 +1,22 @@
 """The API's site, zones, devices, series and noise: where things are and what they say."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import request
 from msgspec import Meta
 
-from dashboard import series, words
+from dashboard import bars, series, series_csv, stretches, words
 from dashboard.api.contract import LARGEST, Query, get
 from dashboard.api.problem import Problem
+from dashboard.bars import Counts, Increases
 from dashboard.gather import gather
 from dashboard.office import office
 from dashboard.pages.devices import Row, device_rows
 from dashboard.permissions import Permission
 from dashboard.series import Series
+from dashboard.stretches import Stretches
+from dashboard.window import SPANS_MS, Window, asked_for
 from device_profiles.door import nearest
 from hub.noise import NoiseLimits
 from hub.outcome import Health
@@ -21,8 +24,10 @@ from hub.reading import Kind, Label, Reading, Value
 from hub.site import Device
 
 Instant = Annotated[int, Meta(ge=0, le=LARGEST, description="ms since 1970 (UTC)")]
+Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a date of the site, as 2026-01-31")]
+SPANS = ", ".join(SPANS_MS)
 MOST_POINTS = 2000
-DEFAULT_MS = 3_600_000
+Shown = Series | Stretches | Counts | Increases
 
 
 class SiteAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,18 +105,21 @@ class NoiseList(msgspec.Struct, frozen=True):
 
 
 class SeriesQuery(Query, frozen=True, kw_only=True):
-    """Which stretch of which quantity, and how fine."""
+    """Which stretch of which quantity, and how fine: `range`, or `since` and `until`, or `from` and `to`."""
 
-    quantity: Annotated[str, Meta(max_length=64, description="a gauge or counter of the device, as laeq")] = ""
-    span: Annotated[
-        Literal["", "1h", "24h", "7d", "30d"],
-        Meta(description="1h, 24h, 7d or 30d until now; instead of since, until and step"),
-    ] = msgspec.field(name="range", default="")
+    quantity: Annotated[str, Meta(max_length=64, description="a quantity of the device, as laeq")] = ""
+    range: Annotated[Literal["1h", "24h", "7d", "30d", "90d", "1y"], Meta(description="until now: one of " + SPANS)] = (
+        "1h"
+    )
     since: Instant | msgspec.UnsetType = msgspec.UNSET
     until: Instant | msgspec.UnsetType = msgspec.UNSET
-    step: Annotated[int, Meta(ge=1, le=LARGEST, description="ms a point; 2000 points at most")] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
+    first: Day | msgspec.UnsetType = msgspec.field(name="from", default=msgspec.UNSET)
+    last: Day | msgspec.UnsetType = msgspec.field(name="to", default=msgspec.UNSET)
+    step: Annotated[int, Meta(ge=1, le=LARGEST, description="ms a point, of a gauge; 2000 points at most")] | (
+        msgspec.UnsetType
+    ) = msgspec.UNSET
+    format: Annotated[Literal["json", "csv"], Meta(description="json or csv")] = "json"
+    lang: Annotated[Literal["", "zh", "en"], Meta(description="zh or en, of the words in a csv")] = ""
 
 
 @get("/site", SiteAnswer, Permission.SEE)
@@ -160,21 +168,26 @@ def device(name: str) -> DeviceAnswer:
     return next(_device(row) for row in rows if row.device.id == wanted.id)
 
 
-@get("/devices/<name>/series", Series, Permission.SEE, query=SeriesQuery, errors=(422,))
-def device_series(name: str, query: SeriesQuery) -> Series:
-    """One quantity over time, as a chart draws it.
+@get("/devices/<name>/series", Shown, Permission.SEE, query=SeriesQuery, errors=(422,), also="text/csv")
+def device_series(name: str, query: SeriesQuery) -> Any:
+    """One quantity over time, as a chart draws it; `kind` says how.
 
-    Parallel lists of points; a stretch without readings has null in them and stands in `gaps`. Sound levels are put
-    together by energy, everything else by the arithmetic mean.
+    A gauge: parallel lists of points, null where nothing was measured, sound levels put together by energy. A counter:
+    its increases. Events: how many. A state: how long. Stretches without word stand in `gaps`; `whole` false: the
+    history could not be asked.
     """
     found = known_device(name)
-    numbers = [word for word in found.profile.reading if words.kind(word) in (Kind.GAUGE, Kind.COUNTER)]
-    if query.quantity not in numbers:
-        right = nearest(query.quantity, numbers) if numbers else "this device measures nothing that is a number"
-        detail = f"quantity: {found.id} measures no such thing"
-        raise Problem(404, detail, at=("query", "quantity"), right=right)
-    since, until, points = _stretch(query)
-    return series.between(office(), found, query.quantity, since, until, points)
+    if query.quantity not in found.profile.reading:
+        right = nearest(query.quantity, found.profile.reading)
+        raise Problem(404, f"quantity: {found.id} has no such", at=("query", "quantity"), right=right)
+    window, kind = _window(query), words.kind(query.quantity)
+    shown: Shown
+    if kind is Kind.GAUGE:
+        shown = series.read(office(), found, query.quantity, window, _points(query, window))
+    else:
+        read = stretches.read if kind is Kind.STATE else bars.read
+        shown = read(office(), found, query.quantity, window)  # type: ignore[assignment]  # Counts or Increases
+    return series_csv.answer(shown, office().site) if query.format == "csv" else shown
 
 
 @get("/noise", NoiseList, Permission.SEE)
@@ -236,25 +249,26 @@ def _meter(row: Row, limits: NoiseLimits, now: int) -> NoiseAnswer:
     )
 
 
-def _stretch(query: SeriesQuery) -> tuple[int, int, int]:
-    """since, until (ms) and how many points. Raises Problem where the parameters do not fit together."""
-    now = office().clock.now()
-    if query.span:
-        clash = next((name for name in ("since", "until", "step") if name in request.args), None)
-        if clash is not None:
-            raise _unfit(clash, "cannot stand beside range", "either range, or since, until and step")
-        return now - series.SPANS_MS[query.span], now, series.POINTS
-    until = query.until if query.until is not msgspec.UNSET else now
-    since = query.since if query.since is not msgspec.UNSET else max(0, until - DEFAULT_MS)
-    if since >= until:
-        raise _unfit("since", "is not before until", f"less than {until}")
-    if until - since > series.LONGEST_MS:
-        raise _unfit("since", "is too long before until", f"{series.LONGEST_MS} ms at most")
-    points = series.POINTS if query.step is msgspec.UNSET else -(-(until - since) // query.step)
+def _window(query: SeriesQuery) -> Window:
+    """Raises Problem where the parameters do not fit together."""
+    ways = [
+        way for way in (("range",), ("since", "until"), ("from", "to")) if any(name in request.args for name in way)
+    ]
+    if len(ways) > 1:
+        raise _unfit(ways[-1][0], f"cannot stand beside {ways[0][0]}", "range, or since and until, or from and to")
+    found = asked_for(request.args, office().clock.now(), office().site.tz)
+    if found is None:
+        right = "both ends, ten seconds to ten years, not in the future; dates are included, as from=2026-01-01"
+        raise _unfit(ways[0][0], "is no stretch of time", right)
+    return found
+
+
+def _points(query: SeriesQuery, window: Window) -> int:
+    points = series.POINTS if query.step is msgspec.UNSET else -(-window.length // query.step)
     if points > MOST_POINTS:
-        right = f"at least {-(-(until - since) // MOST_POINTS)} ms for this stretch"
+        right = f"at least {-(-window.length // MOST_POINTS)} ms for this stretch"
         raise _unfit("step", f"makes {points} points", right)
-    return since, until, points
+    return points
 
 
 def _unfit(name: str, detail: str, right: str) -> Problem:

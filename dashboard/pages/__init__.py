@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from dashboard import aside
 from dashboard.pages import (
     acts,
     alarm_health,
@@ -11,17 +12,24 @@ from dashboard.pages import (
     auth,
     briefing,
     devices,
+    dog_files,
+    dogs,
     factor,
+    gates,
     health,
+    history,
     limits,
     more,
     mutes,
+    noise,
     now,
     plan,
+    reports,
     reset,
     service,
     setup,
     users,
+    water,
 )
 
 PAGES: tuple[Blueprint, ...] = (
@@ -37,11 +45,19 @@ PAGES: tuple[Blueprint, ...] = (
     acts.bp,
     limits.bp,
     mutes.bp,
+    noise.bp,
+    reports.bp,
+    gates.bp,
+    water.bp,
+    dog_files.bp,
+    dogs.bp,
     service.bp,
     devices.bp,
     health.bp,
+    history.bp,
     briefing.bp,
     more.bp,
+    aside.bp,
     app.bp,
     plan.bp,
 )

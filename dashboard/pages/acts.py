@@ -14,6 +14,7 @@ from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.alarms import LONGEST_COMMENT, find
 from dashboard.permissions import Permission, allow
+from hub.people import VERDICTS
 from hub.rules import MAX_SHELF_S
 
 bp = Blueprint("acts", __name__, url_prefix="/alarms/<int:number>")
@@ -37,6 +38,17 @@ def comment(number: int) -> Response:
     happening = find(number)
     if text := _text():
         _order(happening, "comment", text, expires_ms=COMMENT_EXPIRES_MS)
+    return redirect(_back(number))
+
+
+@bp.post("/verdict")
+@allow(Permission.ACKNOWLEDGE)
+def verdict(number: int) -> Response:
+    """What it turned out to be, also after the alarm has closed; the last word counts."""
+    word = request.form.get("verdict", "")
+    if word not in VERDICTS:
+        abort(400)
+    _order(find(number), "verdict", _text(), command=word, expires_ms=COMMENT_EXPIRES_MS)
     return redirect(_back(number))
 
 
@@ -91,10 +103,18 @@ def _text() -> str:
 
 
 def _order(
-    happening: Happening, kind: str, text: str, *, seconds: float | None = None, expires_ms: int = ACT_EXPIRES_MS
+    happening: Happening,
+    kind: str,
+    text: str,
+    *,
+    command: str = "",
+    seconds: float | None = None,
+    expires_ms: int = ACT_EXPIRES_MS,
 ) -> None:
     note(kind, me().name, f"{happening.key} #{happening.occurrence}")
-    put_from_form(kind, happening.key, expires_ms, occurrence=happening.occurrence, seconds=seconds, text=text)
+    put_from_form(
+        kind, happening.key, expires_ms, command=command, occurrence=happening.occurrence, seconds=seconds, text=text
+    )
 
 
 def _back(number: int) -> str:

@@ -16,8 +16,8 @@ from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
-from dashboard.series import SPANS_MS
 from dashboard.situation import why_blind
+from dashboard.window import SPANS_MS
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
 from hub.outcome import Health
@@ -63,7 +63,6 @@ def one(name: str) -> str:
     device, situation = find(name), gather(office())
     health = office().view.health()
     readings = office().view.latest(device.id)
-    numbers = [q for q in device.profile.reading if words.kind(q) in (Kind.GAUGE, Kind.COUNTER)]
     return render_template(
         "device.html",
         device=device,
@@ -71,8 +70,9 @@ def one(name: str) -> str:
         link=health.get(device.link),
         why=why_blind(device, health, _out(), hub_fresh=situation.hub_fresh),
         readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
-        numbers=numbers,
+        charts={q: words.kind(q).value for q in device.profile.reading if used(device, q)},
         spans=list(SPANS_MS),
+        today=office().words.moment(situation.now)[:10],
         events={q: office().view.recent(device.id, q) for q in device.profile.reading if words.kind(q) is Kind.EVENT},
         groups=[group for group in command_groups(device) if used(device, group[0])],
         orders=office().view.orders_about(device.id),
@@ -99,6 +99,7 @@ def ask(name: str, command: str) -> str:
         proof=stale(),
         situation=gather(office()),
         longest=LONGEST_REASON,
+        back=_back(device),
     )
 
 
@@ -111,11 +112,19 @@ def do(name: str, command: str) -> Response:
     reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
     if wanted.caution == "ask" and (problem := _not_yet(reason)):
         flash(problem)
-        return redirect(url_for("devices.ask", name=device.id, command=command))
+        came = {"from": "gates"} if request.form.get("from") == "gates" else {}
+        return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
     expires_ms = int(wanted.expires * 1000)
     note("command", me().name, f"{device.id} {command}; {reason}")
     put_from_form("command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason)
-    return redirect(url_for("devices.one", name=device.id, _anchor="orders"))
+    return redirect(_back(device))
+
+
+def _back(device: Device) -> str:
+    """Where the order was asked for, and where its outcome shows."""
+    if request.values.get("from") == "gates":
+        return url_for("gates.page", _anchor=f"gate-{device.id}")
+    return url_for("devices.one", name=device.id, _anchor="orders")
 
 
 def find(name: str) -> Device:

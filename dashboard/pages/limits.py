@@ -148,6 +148,11 @@ def known(rule: str) -> bool:
     return rule in plain()
 
 
+def value_of(rule: str, zone: str, key: str) -> float | str | None:
+    """The number of a known rule that holds in a zone."""
+    return _book().origin(rule, zone, key).value
+
+
 def origin_of(rule: str, zone: str) -> Origin | None:
     """Where the limit that an alarm of this rule names comes from."""
     if rule not in plain():

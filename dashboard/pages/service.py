@@ -9,9 +9,8 @@ from werkzeug.wrappers import Response
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.journal_view import JournalUnreadable
-from dashboard.office import me, office
+from dashboard.office import office
 from dashboard.ordering import put_from_form
-from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from hub.outcome import OrderState, Service
 from hub.reading import Label
@@ -112,4 +111,3 @@ def _worst(target: str) -> str:
 
 def _order(kind: str, target: str, why: str) -> None:
     put_from_form(kind, target, EXPIRES_MS, text=why)
-    note(kind, me().name, f"{target}: {why}")

@@ -1,147 +1,215 @@
-// Draws the charts of a device page with uPlot: a quiet line, its band from lowest to highest, the limit as a thin red
-// line, and hatching where nothing was measured. New values come from live.js and are put on at the right.
+// The charts of a device page: which stretch of time each shows (buttons, dates, drag, wheel, keys, fingers), fetched
+// anew for each, so that zooming in shows more and not the same larger. New values are put on at the right.
 "use strict";
 
 (() => {
-  const SPAN_MS = { "1h": 3600e3, "24h": 86400e3, "7d": 7 * 86400e3, "30d": 30 * 86400e3 };
-  const HEIGHT = 280;
-  const tz = document.body.dataset.tz;
-  const inZone = (seconds) => uPlot.tzDate(new Date(seconds * 1000), tz);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const { kindOf, options, columns, stamp, shade, stateName, figure, words } = chartDrawing;
+  const SPAN_MS = { "1h": 3600e3, "24h": 86400e3, "7d": 7 * 86400e3, "30d": 30 * 86400e3, "90d": 90 * 86400e3, "1y": 365 * 86400e3 };
+  const SHORTEST = 10e3;
+  const LONGEST = 3660 * 86400e3;
+  const SETTLE = 250;
+  const WAIT = 10e3;
   const charts = [];
 
-  function hatch(context) {
-    const tile = document.createElement("canvas");
-    tile.width = tile.height = 8;
-    const pen = tile.getContext("2d");
-    pen.strokeStyle = colour("--hatch");
-    pen.globalAlpha = 0.45;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    for (const x of [-8, 0, 8]) {
-      pen.moveTo(x, 8);
-      pen.lineTo(x + 8, 0);
+  const shown = (chart) => chart.window ?? { since: chart.data.since, until: chart.data.until };
+
+  function query(chart) {
+    if (chart.window) return `since=${Math.round(chart.window.since)}&until=${Math.round(chart.window.until)}`;
+    return chart.dates ?? `range=${chart.span}`;
+  }
+
+  async function load(chart) {
+    const wanted = query(chart);
+    const answer = await fetch(`${chart.url}&${wanted}`, { headers: { "X-Refresh": "1" }, credentials: "same-origin", cache: "no-store" }).catch(() => null);
+    if (query(chart) !== wanted) return; // something else is wanted by now
+    if (!answer?.ok) {
+      say(chart, words.failed);
+      return;
     }
-    pen.stroke();
-    return context.createPattern(tile, "repeat");
+    chart.data = await answer.json();
+    if (query(chart) !== wanted) return;
+    chart.due = performance.now() + Math.max(WAIT, (chart.data.until - chart.data.since) / 400);
+    draw(chart);
   }
-
-  function drawGaps(plot, gaps) {
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
-    ctx.fillStyle = hatch(ctx);
-    for (const [from, to] of gaps) {
-      const left = plot.valToPos(from / 1000, "x", true);
-      ctx.fillRect(left, bbox.top, plot.valToPos(to / 1000, "x", true) - left, bbox.height);
-    }
-    ctx.restore();
-  }
-
-  function range(data) {
-    return (plot, low, high) => {
-      const limits = data.limit.filter((value) => value !== null);
-      const bottom = Math.min(low ?? Infinity, ...limits);
-      const top = Math.max(high ?? -Infinity, ...limits);
-      if (!Number.isFinite(bottom)) return [0, 1];
-      const room = Math.max((top - bottom) * 0.08, 0.5 * 10 ** -data.decimals * 4);
-      return [bottom - room, top + room];
-    };
-  }
-
-  function options(element, data) {
-    const label = element.dataset;
-    const shown = (_, value) => (value == null ? "–" : `${value.toFixed(data.decimals)} ${data.unit}`.trim());
-    const axis = { stroke: colour("--ink"), font: "16px system-ui", grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
-    return {
-      width: element.clientWidth,
-      height: HEIGHT,
-      tzDate: inZone,
-      cursor: { drag: { x: false, y: false } },
-      scales: { x: { time: true, range: () => [data.since / 1000, data.until / 1000] }, y: { range: range(data) } },
-      axes: [
-        { ...axis, space: 90, values: xLabels(data) },
-        { ...axis, size: 64 },
-      ],
-      series: [
-        { label: label.labelTime, value: (_, seconds) => (seconds == null ? "–" : stamp(seconds)) },
-        { label: label.labelMean, stroke: colour("--chart"), width: 2, points: { show: false }, value: shown },
-        { label: label.labelBand, stroke: "transparent", points: { show: false }, value: (plot, value, _, index) => bandText(data, index, shown) },
-        { label: "min", stroke: "transparent", points: { show: false }, value: shown },
-        { label: label.labelLimit, stroke: colour("--p1"), width: 1.5, points: { show: false }, spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }), value: shown },
-      ],
-      bands: [{ series: [2, 3], fill: colour("--chart-band") }],
-      hooks: { drawClear: [(plot) => drawGaps(plot, data.gaps)] },
-    };
-  }
-
-  function bandText(data, index, shown) {
-    return index == null || data.min[index] == null ? "–" : `${data.min[index].toFixed(data.decimals)} – ${shown(null, data.max[index])}`;
-  }
-
-  function stamp(seconds) {
-    const there = inZone(seconds);
-    const two = (number) => String(number).padStart(2, "0");
-    return `${two(there.getMonth() + 1)}-${two(there.getDate())} ${two(there.getHours())}:${two(there.getMinutes())}:${two(there.getSeconds())}`;
-  }
-
-  function xLabels(data) {
-    const days = data.until - data.since > 2 * 86400e3;
-    return (_, splits) => splits.map((seconds) => (days ? stamp(seconds).slice(0, 5) : stamp(seconds).slice(6, 11)));
-  }
-
-  const columns = (data) => [data.ts.map((ms) => ms / 1000), data.mean, data.max, data.min, data.limit];
 
   function draw(chart) {
     chart.plot?.destroy();
     chart.plot = null;
-    chart.element.textContent = "";
-    if (!chart.data.mean.some((value) => value !== null)) {
-      const empty = document.createElement("p");
-      empty.className = "empty";
-      empty.textContent = chart.element.dataset.labelNone;
-      chart.element.append(empty);
-      return;
+    chart.drawing.textContent = "";
+    const { data } = chart;
+    if (kindOf(data).empty(data)) note(chart, "empty", words.none);
+    else {
+      chart.plot = new uPlot(options(chart.drawing, data, () => shown(chart)), columns(data), chart.drawing);
+      chart.plot.hooks.setSelect = [(plot) => selected(chart, plot)];
+      if (data.kind === "gauge") {
+        const rows = chart.plot.root.querySelectorAll(".u-legend .u-series");
+        rows[3].hidden = true; // the band names both of its edges
+        rows[4].hidden = !data.limit.some((value) => value !== null);
+      }
+      fingers(chart);
+      if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
-    chart.plot = new uPlot(options(chart.element, chart.data), columns(chart.data), chart.element);
-    const rows = chart.plot.root.querySelectorAll(".u-legend .u-series");
-    if (chart.data.gaps.length) {
-      const note = document.createElement("p");
-      note.className = "gap-note quiet";
-      note.textContent = chart.element.dataset.labelGap;
-      chart.element.append(note);
-    }
-    rows[3].hidden = true; // the band names both of its edges
-    rows[4].hidden = !chart.data.limit.some((value) => value !== null);
+    if (!data.whole) note(chart, "gap-note", words.part);
+    keys(chart);
+    tell(chart);
   }
 
-  async function load(chart) {
-    const wanted = chart.span;
-    const url = `${chart.element.dataset.chart}&range=${wanted}`;
-    const answer = await fetch(url, { headers: { "X-Refresh": "1" }, credentials: "same-origin", cache: "no-store" }).catch(() => null);
-    if (!answer?.ok || chart.span !== wanted) return;
-    chart.data = await answer.json();
-    chart.due = performance.now() + Math.max(10000, SPAN_MS[wanted] / 400);
-    draw(chart);
+  function note(chart, name, text) {
+    const made = document.createElement("p");
+    made.className = name;
+    made.textContent = text;
+    chart.drawing.append(made);
   }
+
+  // Read aloud after somebody moved the chart, not each time that it moves on by itself.
+  function say(chart, text) {
+    chart.said.setAttribute("aria-live", chart.window || chart.dates ? "polite" : "off");
+    if (chart.said.textContent !== text) chart.said.textContent = text;
+  }
+
+  function keys(chart) {
+    chart.key.textContent = "";
+    if (chart.data.kind !== "state") return;
+    for (const state of new Set(chart.data.stretches.map((each) => each[2]))) {
+      const swatch = document.createElement("i");
+      swatch.style.setProperty("--shade", shade(chart.data, state));
+      const item = document.createElement("li");
+      item.append(swatch, ` ${stateName(chart.data, state)}`);
+      chart.key.append(item);
+    }
+  }
+
+  const long = (ms) => {
+    const minutes = Math.round(ms / 60e3);
+    if (minutes < 60) return words.wordM.replace("{m}", minutes);
+    if (minutes < 2880) return words.wordH.replace("{h}", Math.floor(minutes / 60)).replace("{m}", minutes % 60);
+    return words.wordD.replace("{d}", Math.floor(minutes / 1440)).replace("{h}", Math.floor((minutes % 1440) / 60));
+  };
+
+  // The same in words: what is shown, from when to when; for those who cannot see the picture, and for all others.
+  function tell(chart) {
+    const { data } = chart;
+    const { since, until } = shown(chart);
+    const parts = [`${stamp(since / 1000)} – ${stamp(until / 1000)}`];
+    if (data.kind === "gauge") {
+      const lows = data.min.filter((value) => value !== null);
+      if (lows.length) parts.push(`${words.band}: ${Math.min(...lows).toFixed(data.decimals)} – ${figure(data, Math.max(...data.max.filter((value) => value !== null)))}`);
+    } else if (data.kind === "state") {
+      for (const [state, ms] of Object.entries(data.totals)) parts.push(`${stateName(data, state)} ${long(ms)}`);
+      if (data.unknown > 60e3) parts.push(`${words.unknown} ${long(data.unknown)}`);
+    } else {
+      parts.push(`${words.total} ${figure(data, data.total)}`);
+      if (data.in_gaps) parts.push(`${words.inGaps} ${figure(data, data.in_gaps)}`);
+      if (data.resets) parts.push(`${words.resets} ${data.resets}`);
+    }
+    say(chart, parts.join(" · "));
+    chart.csv.href = `${chart.url}&${query(chart)}&format=csv`;
+    chart.now.disabled = !chart.window && !chart.dates;
+    for (const button of chart.spans) button.setAttribute("aria-pressed", String(!chart.window && !chart.dates && button.dataset.span === chart.span));
+  }
+
+  // Shows at once what there is, and asks for the rest when hand or finger rests.
+  function move(chart, since, until) {
+    if (!chart.data) return;
+    const end = chart.edge ?? (chart.edge = Math.max(chart.data.until, Date.now()));
+    const length = Math.min(LONGEST, Math.max(SHORTEST, until - since));
+    const to = Math.min(until, end);
+    chart.window = { since: Math.max(0, to - length), until: to };
+    chart.dates = null;
+    chart.plot?.setScale("x", { min: chart.window.since / 1000, max: chart.window.until / 1000 });
+    tell(chart);
+    clearTimeout(chart.settle);
+    chart.settle = setTimeout(() => load(chart), SETTLE);
+  }
+
+  function pan(chart, share) {
+    const { since, until } = shown(chart);
+    const by = (until - since) * share;
+    move(chart, since + by, until + by);
+  }
+
+  function zoom(chart, factor, share = 0.5) {
+    const { since, until } = shown(chart);
+    const length = Math.max(SHORTEST, (until - since) * factor);
+    const centre = since + (until - since) * share;
+    move(chart, centre - length * share, centre + length * (1 - share));
+  }
+
+  function live(chart, span = chart.span) {
+    Object.assign(chart, { span, window: null, dates: null, edge: null });
+    load(chart);
+  }
+
+  function selected(chart, plot) {
+    const { left, width } = plot.select;
+    if (width < 8) return;
+    const [since, until] = [plot.posToVal(left, "x") * 1000, plot.posToVal(left + width, "x") * 1000];
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    move(chart, since, until);
+  }
+
+  // One finger moves, two zoom; up and down still scrolls the page. A mouse with shift moves as well.
+  function fingers(chart) {
+    const area = chart.plot.over;
+    const down = new Map();
+    let before = null;
+    const reading = () => {
+      const xs = [...down.values()];
+      return { centre: xs.reduce((sum, x) => sum + x, 0) / xs.length, apart: xs.length > 1 ? Math.abs(xs[0] - xs[1]) : 0 };
+    };
+    area.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "mouse") return;
+      down.set(event.pointerId, event.clientX);
+      before = reading();
+    });
+    area.addEventListener("pointermove", (event) => {
+      if (!down.has(event.pointerId)) return;
+      down.set(event.pointerId, event.clientX);
+      const now = reading();
+      const box = area.getBoundingClientRect();
+      if (before.apart > 24 && now.apart > 24) zoom(chart, before.apart / now.apart, (now.centre - box.left) / box.width);
+      pan(chart, (before.centre - now.centre) / box.width);
+      before = now;
+    });
+    for (const name of ["pointerup", "pointercancel", "pointerleave"]) {
+      area.addEventListener(name, (event) => {
+        down.delete(event.pointerId);
+        before = down.size ? reading() : null;
+      });
+    }
+    area.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey && document.activeElement !== chart.drawing) return; // the page scrolls
+        event.preventDefault();
+        const box = area.getBoundingClientRect();
+        zoom(chart, event.deltaY > 0 ? 1.25 : 0.8, (event.clientX - box.left) / box.width);
+      },
+      { passive: false },
+    );
+  }
+
+  const KEYS = {
+    ArrowLeft: (chart) => pan(chart, -0.2),
+    ArrowRight: (chart) => pan(chart, 0.2),
+    PageUp: (chart) => pan(chart, -1),
+    PageDown: (chart) => pan(chart, 1),
+    "+": (chart) => zoom(chart, 0.5),
+    "=": (chart) => zoom(chart, 0.5),
+    "-": (chart) => zoom(chart, 2),
+    Home: (chart) => live(chart),
+    Escape: (chart) => live(chart),
+  };
+  const BUTTONS = { earlier: KEYS.ArrowLeft, later: KEYS.ArrowRight, closer: KEYS["+"], wider: KEYS["-"], now: KEYS.Home };
 
   // A new value is a point of its own until the chart is loaded again.
   function add(chart, [ts, value]) {
     const { data } = chart;
-    if (!data || typeof value !== "number" || ts <= (data.ts.at(-1) ?? 0)) return;
-    if (performance.now() > chart.due) {
-      chart.due = Infinity;
-      load(chart);
-      return;
-    }
-    const shift = ts - data.until;
-    if (shift > 0) {
-      data.until += shift;
-      data.since += shift;
-    }
-    const row = { ts, min: value, mean: value, max: value, limit: data.limit.at(-1) ?? null };
+    if (!data || chart.window || chart.dates || data.kind !== "gauge" || typeof value !== "number" || ts <= (data.ts.at(-1) ?? 0)) return;
+    const shift = Math.max(0, ts - data.until);
+    data.until += shift;
+    data.since += shift;
+    const row = { ts, min: value, mean: value, max: value, count: 1, limit: data.limit.at(-1) ?? null };
     for (const [name, item] of Object.entries(row)) data[name].push(item);
     const last = data.gaps.at(-1);
     if (last && last[1] >= data.until - shift && last[1] > ts - 1000) data.gaps.pop();
@@ -149,27 +217,58 @@
     else draw(chart);
   }
 
-  for (const element of document.querySelectorAll("[data-chart]")) {
-    const buttons = [...element.closest(".chart").querySelectorAll("[data-span]")];
-    const chart = { element, span: "1h", data: null, plot: null, due: Infinity };
+  function begin(section) {
+    const find = (name) => section.querySelector(name);
+    const chart = {
+      section, span: "24h", window: null, dates: null, edge: null, data: null, plot: null, due: Infinity, settle: 0, seen: false,
+      url: section.dataset.chart, drawing: find(".drawing"), said: find(".said"), key: find(".key"), csv: find(".csv"), now: find("[data-move=now]"),
+      spans: [...section.querySelectorAll("[data-span]")],
+    };
+    chart.span = chart.spans.find((button) => button.getAttribute("aria-pressed") === "true").dataset.span;
+    for (const button of chart.spans) button.addEventListener("click", () => live(chart, button.dataset.span));
+    for (const button of section.querySelectorAll("[data-move]")) button.addEventListener("click", () => BUTTONS[button.dataset.move](chart));
+    chart.drawing.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
+      event.preventDefault();
+      KEYS[event.key](chart);
+    });
+    find(".dates form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      chart.window = null;
+      chart.dates = new URLSearchParams(new FormData(event.target)).toString();
+      find(".dates").open = false;
+      load(chart);
+    });
     charts.push(chart);
-    for (const button of buttons) {
-      button.addEventListener("click", () => {
-        for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-        chart.span = button.dataset.span;
-        load(chart);
-      });
-    }
-    load(chart);
+    return chart;
   }
+
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        const chart = charts.find((each) => each.section === target);
+        if (isIntersecting && !chart.seen) load(chart);
+        chart.seen ||= isIntersecting;
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  for (const section of document.querySelectorAll("[data-chart]")) watcher.observe(begin(section).section);
 
   document.addEventListener("zhian:values", ({ detail }) => {
     for (const chart of charts) {
-      const news = detail[chart.element.dataset.name];
+      const news = detail[chart.section.dataset.name];
       if (news) add(chart, news);
     }
   });
+  setInterval(() => {
+    for (const chart of charts) {
+      if (document.hidden || !chart.seen || chart.window || chart.dates || performance.now() < chart.due) continue;
+      chart.due = Infinity;
+      load(chart);
+    }
+  }, 1000);
   const redraw = () => charts.forEach((chart) => chart.data && draw(chart));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  addEventListener("resize", () => charts.forEach((chart) => chart.plot?.setSize({ width: chart.element.clientWidth, height: HEIGHT })));
+  addEventListener("resize", () => charts.forEach((chart) => chart.plot?.setSize({ width: chart.drawing.clientWidth, height: kindOf(chart.data).height })));
 })();

@@ -33,6 +33,7 @@
   function tick() {
     const now = hubNow();
     for (const element of document.querySelectorAll("time[data-at]")) setText(element, age(now - Number(element.dataset.at)));
+    for (const element of document.querySelectorAll("time[data-until]")) setText(element, age(Number(element.dataset.until) - now));
     if (connected) setText(document.getElementById("clock"), clockFormat.format(now));
     if (heard && performance.now() - heard > LOST_MS) lose();
   }

@@ -9,6 +9,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 
 import aiomqtt
 import msgspec
@@ -27,14 +28,21 @@ LOOK_S = 0.2
 MOST_PERIOD_S = 10.0
 RETRY_S = 1.0
 GOODBYE_S = 1.0
+MOST_MS = 10_000  # an order that is good for longer was not made for a gate
+REFUSED = "refused_order"
 SIGNS_A_SECOND = 4.0  # Chinese that is read aloud at an ordinary pace
 
 
 class MqttDevice:
     """One device. It says all it knows a few times within `silent_after`, and at once when a state changes."""
 
-    def __init__(self, device: Device, site_id: str, life: Life, clock: Clock, began: float) -> None:
-        """`began`: when the play did, by `clock.monotonic()`. Raises TypeError when it is no MQTT device."""
+    def __init__(
+        self, device: Device, site_id: str, life: Life, clock: Clock, began: float, memory: Path | None = None
+    ) -> None:
+        """`began`: when the play did, by `clock.monotonic()`. Raises TypeError when it is no MQTT device.
+
+        `memory`: where it writes down, before it moves, the order that it obeys; without, it forgets with its end.
+        """
         if not isinstance(device.profile, MqttProfile) or not isinstance(device.options, MqttLink):
             raise TypeError(f"{device.id} is not an MQTT device")
         names = {"site": site_id, "device": device.id}
@@ -45,7 +53,9 @@ class MqttDevice:
         )
         self._life, self._clock, self._began = life, clock, began
         self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
-        self._obeyed: deque[str] = deque(maxlen=50)
+        self._device, self._memory = device.id, memory
+        self._newest = int(memory.read_text()) if memory is not None and memory.exists() else 0
+        self._refused: deque[tuple[str, str]] = deque(maxlen=20)  # why, and which
         self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
         self._boot, self._count = f"{clock.now():x}", itertools.count()
@@ -63,36 +73,45 @@ class MqttDevice:
             await asyncio.sleep(RETRY_S / self._clock.speed)
 
     def refusal(self, payload: bytes, *, retained: bool) -> str:
-        """Why this order must not be carried out; empty when it may."""
+        """Why this order must not be carried out, a word of the vocabulary; empty when it may."""
         if retained:
-            return "retained: an order is for now, not for whoever comes later"
-        try:
-            said = msgspec.json.decode(payload, type=dict[str, object])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return "not a JSON object"
-        expires = said.get("expires")
-        if not isinstance(expires, int) or expires < self._clock.now():
+            return "retained"  # an order is for now, not for whoever comes later
+        said = _read(payload)
+        issued, expires = said.get("issued"), said.get("expires")
+        if said.get("device") != self._device or not isinstance(issued, int) or not isinstance(said.get("id"), str):
+            return "foreign"
+        if not isinstance(expires, int) or expires < self._clock.now() or expires - issued > MOST_MS:
             return "expired"
-        if not isinstance(said.get("id"), str) or said["id"] in self._obeyed:
-            return "obeyed before"
-        if orders.read(self._profile, Publish(self._orders, payload)) is None:
-            return "no such order"
-        return ""
+        if issued <= self._newest:
+            return "repeated"
+        return "unknown" if orders.read(self._profile, Publish(self._orders, payload)) is None else ""
 
     def obey(self, payload: bytes, *, retained: bool) -> None:
-        """Carry out an order, once, or refuse it."""
+        """Carry out an order, once, or refuse it and say so."""
+        said = _read(payload)
+        if "ack" in said:
+            return  # a receipt
         if why := self.refusal(payload, retained=retained):
             LOG.info("%s refuses an order: %s", self._name, why)
+            self._refused.append((why, str(said.get("id", ""))[:40]))
             return
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
-            said = msgspec.json.decode(payload)
-            self._obeyed.append(said["id"])
+            self._remember(int(str(said["issued"])))
             command, seconds = understood
             if (speech := speech_of(self._profile, command)) is not None:
-                self.spoken.append(said[speech.key])
-                seconds = len(said[speech.key]) / SIGNS_A_SECOND * said.get("repeat", 1)
+                words, repeat = str(said[speech.key]), said.get("repeat", 1)
+                self.spoken.append(words)
+                seconds = len(words) / SIGNS_A_SECOND * (repeat if isinstance(repeat, int) else 1)
             self._life.obey(command, seconds, self._now())
+
+    def _remember(self, issued: int) -> None:
+        """Before anything moves: a device that dies now has had its one try."""
+        self._newest = issued
+        if self._memory is not None:
+            draft = self._memory.with_suffix(".new")
+            draft.write_text(str(issued))
+            draft.replace(self._memory)
 
     def _now(self) -> float:
         return self._clock.monotonic() - self._began
@@ -152,6 +171,10 @@ class MqttDevice:
                     await self._publish(client, moment.values)
                 for event in moment.events:
                     await self._publish(client, event.values, event.detail)
+                while self._refused:
+                    why, order = self._refused.popleft()
+                    if REFUSED in self._profile.reading:
+                        await self._publish(client, {REFUSED: why}, {"order": order})
             await self._clock.sleep(LOOK_S)
 
     async def _publish(
@@ -168,3 +191,11 @@ def _heed_cancel() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def _read(payload: bytes) -> dict[str, object]:
+    """The JSON object; an empty one for what is none."""
+    try:
+        return msgspec.json.decode(payload, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}

@@ -69,7 +69,9 @@ def order(profile: Profile, action: Action) -> Sample:
     if known is None:
         raise Unfit("what was sent is no command of the profile")
     command, seconds = known
-    again = orders.action(profile, command, seconds=seconds, order_id="42", expires=_RX + 10_000)
+    again = orders.action(
+        profile, command, seconds=seconds, order_id="42", expires=_RX + 10_000, issued=_RX, device="gate-1"
+    )
     if isinstance(again, Write):
         sends = _hex(Request(1, again.function, again.address, value=again.value).rtu())
     else:

@@ -31,12 +31,15 @@ def action(
     text: str = "",
     order_id: str,
     expires: int,
+    issued: int | None = None,
+    device: str = "",
+    now: int | None = None,
     topic: str = "",
 ) -> Action:
-    """What to send for `command`. `expires`: ms since 1970, told to the device with the order's id (MQTT).
+    """What to send for `command`. `issued`, `expires`: ms since 1970, told to the device with id and `device` (MQTT).
 
-    `seconds` None is the profile's default; `text` is for a command that takes one. `topic`: the device's orders topic.
-    Raises ValueError, in clear words.
+    `seconds` None is the profile's default; `text` is for a command that takes one. `topic`: the device's orders topic;
+    a broker keeps it no longer than it is good from `now` on. Raises ValueError, in clear words.
     """
     if command not in profile.command:
         known = ", ".join(profile.command) or "no command at all"
@@ -50,12 +53,15 @@ def action(
     if isinstance(profile, SerialProfile):
         return bytes.fromhex(profile.command[command].bytes)
     order = profile.command[command]
-    payload: dict[str, object] = {**order.payload, "id": order_id, "expires": expires}
+    payload: dict[str, object] = {**order.payload, "id": order_id}
+    payload |= {name: value for name, value in (("device", device), ("issued", issued)) if value}
+    payload["expires"] = expires
     if lasting is not None:
         payload["seconds"] = lasting
     if speech is not None:
         payload[speech.key] = text
-    return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(order.expires))
+    left = order.expires if now is None else min(order.expires, max(1.0, (expires - now) / 1000))
+    return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(left))
 
 
 def misfit(speech: Speech | None, text: str) -> str:

@@ -11,7 +11,18 @@ from typing import Protocol
 import msgspec
 
 # What the figures hang on; a package that is not installed is left out.
-PACKAGES = ("zhian", "uvloop", "msgspec", "mqtt5", "pymodbus", "pyserial", "aiomqtt", "duckdb", "uvicorn")
+PACKAGES = (
+    "zhian",
+    "uvloop",
+    "msgspec",
+    "mqtt5",
+    "pymodbus",
+    "pyserial",
+    "aiomqtt",
+    "duckdb",
+    "uvicorn",
+    "influxdb-client",
+)
 
 
 class Conditions(msgspec.Struct, frozen=True):

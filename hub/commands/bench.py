@@ -15,9 +15,11 @@ from hub.commands.options import JSON, Finite
 # A bench's file is imported when it is named, so that one does not need what another measures.
 BENCHES = {
     "alarm": "hub.bench.alarm",
+    "history": "hub.bench.history",
     "ingest": "hub.bench.ingest",
     "modbus": "hub.bench.modbus",
     "rules": "hub.bench.rules",
+    "shipping": "hub.bench.shipping",
 }
 
 

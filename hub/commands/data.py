@@ -1,52 +1,30 @@
-"""`zhian readings`, `alarms`, `order`, `quarantine`, `backup`, `restore`: on a data folder, running or not."""
+"""`zhian alarms`, `order`, `quarantine`, `backup`, `restore`: on a data folder, running or not."""
 
 import getpass
 import secrets
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from hub.backup import backup, restore
+from hub.backup import Source, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
+from hub.history.reach import ask_snapshot
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order, OrderState
-from hub.query import alarm_lines, first_kept, journal_readings, open_journal
+from hub.query import alarm_lines, devices_of, open_journal, site_of
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
 ANSWER_S = 3.0  # a running hub takes an order within a second
 ENDED = {OrderState.CONFIRMED, OrderState.DONE, OrderState.UNCONFIRMED, OrderState.REFUSED, OrderState.FAILED}
 ENDED |= {OrderState.EXPIRED, OrderState.UNKNOWN}
-
-
-@click.command("readings")
-@click.argument("device")
-@click.option("--since", type=Span(), default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 7d.")
-@DATA
-@JSON
-def readings_command(device: str, since: float, data: Path, as_json: bool) -> None:
-    """Print the readings of DEVICE, oldest first."""
-    from hub.history.door import older_readings  # DuckDB, which the other commands need not load
-    from hub.history.store import StoreError
-
-    now = Clock.from_environment().now()
-    start = now - int(since * 1000)
-    with open_journal(data) as db:
-        _require_device(db, device, data)
-        db.execute("BEGIN")  # one view of the journal, whatever is pruned meanwhile
-        kept = first_kept(db, now)
-        if kept.rx > start:
-            try:
-                print_lines(older_readings(data, device, start, now + 1, kept), as_json=as_json)
-            except StoreError as error:
-                raise click.ClickException(f"older readings cannot be had now: {error}") from None
-        print_lines(journal_readings(db, device, start), as_json=as_json)
 
 
 @click.command("alarms")
@@ -146,13 +124,20 @@ def quarantine_command(data: Path, as_json: bool) -> None:
 
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace FILE when it is there.")
 @DATA
-def backup_command(file: Path, data: Path) -> None:
-    """Write everything of the data folder into FILE, while the hub runs or not."""
-    with open_journal(data) as db:
+def backup_command(file: Path, force: bool, data: Path) -> None:
+    """Write everything of the data folder into FILE, and read it again, while the hub runs or not."""
+    with closing(open_journal(data)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
-    site = Path(row["value"]) if row and Path(row["value"]).exists() else None
-    click.echo(backup(data, file, Clock().now(), site=site))
+        site = site_of(db)
+    path = Path(row["value"]) if row and Path(row["value"]).exists() else None
+    in_folder = site is None or site.history.store == "duckdb"
+    history = Source(
+        fresh=(lambda: ask_snapshot(data)) if in_folder else (lambda: None),
+        elsewhere="" if in_folder or site is None else f"it is in {site.history.url}, which has a backup of its own",
+    )
+    click.echo(backup(data, file, Clock().now(), site=path, force=force, history=history))
 
 
 @click.command("restore")
@@ -203,6 +188,6 @@ def put_and_wait(data: Path, order: Order) -> sqlite3.Row:
 
 
 def _require_device(db: sqlite3.Connection, device: str, data: Path) -> None:
-    known = [row[0] for row in db.execute("SELECT source FROM health WHERE kind = 'device'")]
+    known = devices_of(db)
     if device not in known:
         raise Refusal(data, "DEVICE", "no such device", value=device, right=nearest(device, known) if known else "")

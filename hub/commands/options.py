@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,33 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         if match is None:
             self.fail(f"{value!r} is not a length of time; write 90s, 15m, 1h or 7d", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """An instant: 7d (so long ago), 2026-01-31, 2026-01-31T22:00, with seconds, with an offset (else site time)."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | datetime:
+        """Seconds ago, or the instant that was written."""
+        if isinstance(value, float | datetime):
+            return value
+        text = str(value).strip()
+        match = _SPAN.fullmatch(text)
+        if match is not None:
+            return float(match[1]) * _SECONDS[match[2]]
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            right = "write 90s, 15m, 1h, 7d (so long ago), 2026-01-31 or 2026-01-31T22:00"
+            self.fail(f"{value!r} is not an instant; {right}", param, ctx)
+
+
+def instant(moment: float | datetime, now: int, zone: tzinfo) -> int:
+    """What a Moment means, in ms since 1970; one without an offset is in `zone`."""
+    if isinstance(moment, float):
+        return now - int(moment * 1000)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 def print_lines(lines: Iterable[msgspec.Struct], *, as_json: bool) -> None:

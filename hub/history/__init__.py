@@ -8,11 +8,12 @@ from pathlib import Path
 from device_profiles.door import Refusal
 from hub.clock import Clock
 from hub.history.store import HistoryStore, Refused
-from hub.site import Site
+from hub.secret import SecretError, read_secret
+from hub.site import History, Site
 
 
 def open_store(site: Site, data: Path, clock: Clock, refused: Refused) -> HistoryStore:
-    """The store that the site names: DuckDB in the data folder, or InfluxDB. `refused` is told of points it rejects.
+    """The store that the site names: DuckDB in the data folder, or one on a server; `refused` hears of what it rejects.
 
     Raises StoreError when it cannot be opened now, Refusal when the token file is wrong.
     """
@@ -21,17 +22,24 @@ def open_store(site: Site, data: Path, clock: Clock, refused: Refused) -> Histor
         from hub.history.duck import DuckStore
 
         return DuckStore(data / "history.duckdb", clock)
+    history = site.history
+    token = read_token(history)
+    if site.history.store == "victoriametrics":
+        from hub.history.duck import DuckStore
+        from hub.history.victoria import VictoriaStore
+
+        beside = DuckStore(data / "history.duckdb", clock)
+        return VictoriaStore(history.url, token, site=site.id, refused=refused, beside=beside)
     from hub.history.influx import InfluxStore
 
-    history = site.history
-    token = _token(Path(history.token_file)) if history.token_file else ""
     return InfluxStore(history.url, history.org, history.bucket, token, site=site.id, refused=refused)
 
 
-def _token(path: Path) -> str:
+def read_token(history: History) -> str:
+    """The token, or "user:password"; empty where the site names no file. Raises Refusal, which names the file."""
+    if not history.token_file:
+        return ""
     try:
-        if path.stat().st_mode & 0o077:
-            raise Refusal(path, "history.token_file", "can be read by others", right=f"chmod 600 {path}")
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise Refusal(path, "history.token_file", f"cannot be read: {error.strerror}") from None
+        return read_secret(history.token_file)
+    except SecretError as error:
+        raise Refusal(history.token_file, "history.token_file", error.problem, right=error.right) from None

@@ -1,7 +1,7 @@
 """The history's small door for the command line: while the office process holds the store, it answers here.
 
-A Unix socket in the data folder, for the folder's owner alone: one JSON line asks, JSON lines answer, the last of them
-a text, empty when all was said. Reads only.
+A Unix socket in the data folder, for the folder's owner alone: one JSON line asks; JSON lines answer. Objects are what
+was asked for, `null` means "still at it", and the last line is a text, empty when all was said. Readings are only read.
 """
 
 import asyncio
@@ -10,33 +10,92 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
-from hub.batches import Row
-from hub.clock import Clock
-from hub.history.duck import DuckStore
-from hub.history.store import HistoryStore, StoreError
-from hub.query import Kept, ReadingLine, reading_line
+from hub.history.store import HistoryStore, Sample, StoreError
 
 LOG = logging.getLogger("zhian.history")
 SOCKET = "history.sock"
 AT_ONCE = 2_000
-PATIENCE_S = 60.0  # how long the command line waits for the next line
+ALIVE_S = 5.0
 LIMIT = 64 * 1024
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """Readings of one device with `since` <= ts < `until` (ms since 1970)."""
+class AskReadings(msgspec.Struct, frozen=True, tag_field="ask", tag="readings"):
+    """Readings of one device with `since` <= ts < `until` (ms since 1970), as Row; without quantities: all."""
 
     device: str
     since: int
     until: int
+    quantities: tuple[str, ...] = ()
 
 
-async def serve(store: HistoryStore, data: Path) -> None:
+class AskSamples(msgspec.Struct, frozen=True, tag_field="ask", tag="samples"):
+    """Numbers of one series with `since` <= ts < `until`, as Page after Page."""
+
+    device: str
+    quantity: str
+    since: int
+    until: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of HistoryStore.samples."""
+
+    samples: list[Sample]
+
+
+class AskState(msgspec.Struct, frozen=True, tag_field="ask", tag="state"):
+    """What is kept, as one State."""
+
+
+class AskSnapshot(msgspec.Struct, frozen=True, tag_field="ask", tag="snapshot"):
+    """A fresh snapshot for a backup, as one Taken."""
+
+
+class AskRebuild(msgspec.Struct, frozen=True, tag_field="ask", tag="rebuild"):
+    """Put back what is missing, from the journal and (when wanted) from the newest snapshot; as one Mended."""
+
+    snapshot: bool = False
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a store says of itself: its own cursor (None: it holds none), and of which devices it has readings."""
+
+    cursor: int | None
+    devices: list[str]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A snapshot was taken, at `at` (ms since 1970), of so many readings."""
+
+    at: int
+    rows: int
+
+
+class Mended(msgspec.Struct, frozen=True):
+    """How many readings were put back, from where."""
+
+    journal: int
+    snapshot: int
+
+
+class Chores(msgspec.Struct, frozen=True):
+    """What the holder of the store does when it is asked to; each may raise StoreError or OSError."""
+
+    snapshot: Callable[[], Taken] | None = None
+    rebuild: Callable[[bool], Mended] | None = None
+
+
+Ask: TypeAlias = AskReadings | AskSamples | AskState | AskSnapshot | AskRebuild
+_ask = msgspec.json.Decoder(Ask).decode
+
+
+async def serve(store: HistoryStore, data: Path, chores: Chores) -> None:
     """Answer until cancelled; a door that cannot be opened is logged, and does without."""
     path = data / SOCKET
     try:
@@ -44,21 +103,14 @@ async def serve(store: HistoryStore, data: Path) -> None:
     except OSError as error:  # a path longer than a socket's may be (107 bytes), for one
         LOG.warning("%s: %s; the command line sees the journal alone while this runs", path, error)
         return
-    server = await asyncio.start_unix_server(lambda r, w: _answer(store, r, w), sock=door, limit=LIMIT)
+    server = await asyncio.start_unix_server(lambda r, w: _answer(store, chores, r, w), sock=door, limit=LIMIT)
     async with server:
         await server.serve_forever()
 
 
-def older_readings(data: Path, device: str, since: int, until: int, first_kept: Kept) -> Iterator[ReadingLine]:
-    """Readings that the journal has forgotten (before `first_kept`): from the office process, or from the file.
-
-    StoreError when they cannot be had, or not all of them: half an answer never looks like a whole one.
-    """
-    ask = Ask(device, since, until)
-    rows = _from_office(data / SOCKET, ask)
-    if rows is None:
-        rows = _from_file(data / "history.duckdb", ask)
-    return (reading_line(row) for row in rows if row.seq < first_kept.seq or row.rx < first_kept.rx)
+def state_of(store: HistoryStore) -> State:
+    """What the store says of itself."""
+    return State(cursor=store.cursor(), devices=store.devices())
 
 
 def _bind(path: Path) -> socket.socket:
@@ -74,61 +126,69 @@ def _bind(path: Path) -> socket.socket:
     return door
 
 
-async def _answer(store: HistoryStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _answer(
+    store: HistoryStore, chores: Chores, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     try:
         with contextlib.suppress(ConnectionError):
-            writer.write(msgspec.json.encode(await _tell(store, reader, writer)) + b"\n")
+            writer.write(msgspec.json.encode(await _tell(store, chores, reader, writer)) + b"\n")
             await writer.drain()
     finally:
         writer.close()
 
 
-async def _tell(store: HistoryStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-    """Write what was asked for; returns the last line, a text: what went wrong, or nothing. Rows are objects."""
+async def _tell(store: HistoryStore, chores: Chores, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    """Write what was asked for; returns the last line, a text: what went wrong, or nothing."""
     try:
-        ask = msgspec.json.decode(await reader.readline(), type=Ask)
-        rows = store.readings(ask.device, ask.since, ask.until)
-        while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, AT_ONCE))):
+        ask = _ask(await reader.readline())
+        async for page in _answers(store, chores, ask):
             writer.write(msgspec.json.Encoder().encode_lines(page))
             await writer.drain()
-    except (StoreError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (StoreError, OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        if isinstance(error, ConnectionError):
+            raise
         return str(error) or type(error).__name__
     return ""
 
 
-def _from_office(path: Path, ask: Ask) -> Iterator[Row] | None:
-    door = socket.socket(socket.AF_UNIX)
-    try:
-        door.connect(str(path))
-    except OSError:
-        door.close()
-        return None
-    return _lines(door, ask)
+def _answers(store: HistoryStore, chores: Chores, ask: Ask) -> AsyncIterator[list[object]]:
+    match ask:
+        case AskReadings():
+            return _pages(store, ask)
+        case AskSamples():
+            return _samples(store, ask)
+    return _once(_work(store, chores, ask))
 
 
-def _lines(door: socket.socket, ask: Ask) -> Iterator[Row]:
-    door.settimeout(PATIENCE_S)
-    try:
-        with door, door.makefile("rb") as lines:
-            door.sendall(msgspec.json.encode(ask) + b"\n")
-            for line in lines:
-                said = msgspec.json.decode(line, type=Row | str)
-                if not isinstance(said, str):
-                    yield said
-                elif said:
-                    raise StoreError(said)
-                else:
-                    return
-    except OSError as error:
-        raise StoreError(f"{SOCKET}: {error}") from error
-    raise StoreError(f"{SOCKET}: the answer broke off")
+def _work(store: HistoryStore, chores: Chores, ask: AskState | AskSnapshot | AskRebuild) -> Callable[[], object]:
+    match ask:
+        case AskState():
+            return lambda: state_of(store)
+        case AskSnapshot() if chores.snapshot is not None:
+            return chores.snapshot
+        case AskRebuild(snapshot) if (rebuild := chores.rebuild) is not None:
+            return lambda: rebuild(snapshot)
+    raise StoreError("cannot be asked of this store")
 
 
-def _from_file(path: Path, ask: Ask) -> Iterator[Row]:
-    if not path.exists():
-        return
-    store = DuckStore(path, Clock())
-    try:
-        yield from store.readings(ask.device, ask.since, ask.until)
-    finally:
-        store.close()
+async def _pages(store: HistoryStore, ask: AskReadings) -> AsyncIterator[list[object]]:
+    rows = store.readings(ask.device, ask.since, ask.until)
+    while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, AT_ONCE))):
+        found: list[object] = [row for row in page if not ask.quantities or row.quantity in ask.quantities]
+        yield found or [None]
+
+
+async def _samples(store: HistoryStore, ask: AskSamples) -> AsyncIterator[list[object]]:
+    pages = store.samples(ask.device, ask.quantity, ask.since, ask.until)
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        yield [Page(list(page))]
+
+
+async def _once(work: Callable[[], object]) -> AsyncIterator[list[object]]:
+    """One answer that may take minutes; until it is there, a sign of life."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    while not task.done():
+        await asyncio.wait([task], timeout=ALIVE_S)
+        if not task.done():
+            yield [None]
+    yield [task.result()]

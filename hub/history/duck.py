@@ -5,16 +5,19 @@ aside, never deleted. It knows nothing of the journal.
 """
 
 import contextlib
+import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row
 from hub.clock import Clock
+from hub.history import aside, duck_levels
+from hub.history.duck_ask import DuckQuestions
 from hub.history.duck_file import (
     SetAside,
     Unusable,
@@ -28,19 +31,20 @@ from hub.history.duck_file import (
     own_name,
     quoted,
 )
+from hub.history.duck_forget import forget
+from hub.history.duck_levels import transaction
+from hub.history.duck_snapshot import SNAPSHOTS, Snapshot, load_snapshot, newest, write_snapshot
+from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Bucket, Sample, StoreError, bucket_width, by_energy
+from hub.history.store import PAGE, Grain, StoreError
+
+__all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
+log = logging.getLogger("zhian.history")
+_Done = TypeVar("_Done")
+BACKLOG = 2 * PAGE  # so many readings in one append are a backlog
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """What a snapshot folder holds: all rows up to journal seq `cursor`, as it was at `at`."""
-
-    at: int
-    cursor: int
-    rows: int
-
-
-class DuckStore:
+class DuckStore(DuckQuestions):
     """A HistoryStore in one file. `set_aside` tells of the last file that had to be moved out of the way."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -56,94 +60,71 @@ class DuckStore:
     def cursor(self) -> int:
         """The last journal seq that is durable in the file; notices when the file was removed, and begins a new one."""
         self._renew_if_gone()
-        return int(self._ask("SELECT seq FROM cursor", [])[0][0])
+        return int(self._ask("SELECT seq FROM cursor")[0][0])
 
     def rewind(self, seq: int) -> None:
-        """Set the cursor alone."""
-        self.append([], seq)
+        """Set the cursor alone. The journal's numbers begin again, so rows that have them are moved on."""
+
+        def put(db: duckdb.DuckDBPyConnection) -> None:
+            duck_levels.settle(db)
+            db.execute("UPDATE cursor SET seq = ?", [seq])
+
+        self.write(put)
 
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """All rows and the cursor in one transaction."""
-        self._renew_if_gone()
-        try:
-            with self._gate.using(), self._writing:
-                self._write(rows, cursor)
-        except duckdb.Error as error:
-            self._recover(error)
-            raise StoreError(f"{self._path.name}: {first_line(error)}") from error
 
-    def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
+        def put(db: duckdb.DuckDBPyConnection) -> None:
+            with transaction(db):
+                insert_rows(db, self._series, rows)
+                db.execute("UPDATE cursor SET seq = ?", [cursor])
+
+        self.write(put)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Rows that were missing, in one transaction; the cursor stays."""
+
+        def put(db: duckdb.DuckDBPyConnection) -> None:
+            with transaction(db):
+                insert_rows(db, self._series, rows)
+
+        self.write(put)
+
+    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """As HistoryStore says."""
-        mean = "10 * log10(avg(pow(10, number / 10)))" if by_energy(quantity) else "avg(number)"
-        width = bucket_width(since_ms, until_ms, points)
-        found = self._ask(
-            # greatest/least: 10 lg(10^(x/10)) is not x in the last digit, and a mean outside its bucket looks wrong
-            f"SELECT (ts - $since) // $width AS slot, min(number), "  # noqa: S608  # `mean` is one of two constants
-            f"greatest(min(number), least(max(number), {mean})), max(number), count(*) FROM reading "
-            "WHERE device = $device AND quantity = $quantity AND ts >= $since AND ts < $until AND number IS NOT NULL "
-            "GROUP BY slot ORDER BY slot",
-            {"since": since_ms, "until": until_ms, "width": width, "device": device, "quantity": quantity},
-        )
-        return [Bucket(since_ms + slot * width, low, mean, high, count) for slot, low, mean, high, count in found]
 
-    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
-        """As HistoryStore says. Each page is a query of its own, so that a slow reader holds nothing."""
-        after = (since_ms, -1)
-        while True:
-            page = self._ask(
-                "SELECT ts, number, seq FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND ts < ? "
-                "AND (ts > ? OR seq > ?) AND number IS NOT NULL AND quality <> 'retained' ORDER BY ts, seq LIMIT ?",
-                [device, quantity, after[0], until_ms, *after, PAGE],
-            )
-            if page:
-                yield [(ts, number) for ts, number, _ in page]
-            if len(page) < PAGE:
-                return
-            after = (page[-1][0], page[-1][2])
+        def put(db: duckdb.DuckDBPyConnection) -> list[Damaged]:
+            with transaction(db):
+                bad = insert_batches(db, self._series, batches, after)
+                db.execute("UPDATE cursor SET seq = ?", [batches[-1].last])
+            return bad
 
-    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
-        """As HistoryStore says."""
-        found = self._ask(
-            "SELECT * FROM reading WHERE device = ? AND quantity = ? AND ts >= ? AND ts < ? "
-            "ORDER BY ts DESC, seq DESC LIMIT ?",
-            [device, quantity, since_ms, until_ms, limit],
-        )
-        return [_row(columns) for columns in found]
+        return self.write(put, behind=batches[-1].last - max(after, batches[0].first) > BACKLOG)
 
-    def readings(self, device: str, since_ms: int, until_ms: int) -> Iterator[Row]:
-        """As HistoryStore says. Each page is a query of its own, so that a slow reader holds nothing."""
-        after = (since_ms, -1)
-        while True:
-            page = self._ask(
-                "SELECT * FROM reading WHERE device = ? AND ts >= ? AND ts < ? AND (ts > ? OR seq > ?) "
-                "ORDER BY ts, seq LIMIT ?",
-                [device, after[0], until_ms, *after, PAGE],
-            )
-            yield from map(_row, page)
-            if len(page) < PAGE:
-                return
-            after = (page[-1][3], page[-1][0])
+    def compact(self, group: int = duck_levels.GROUP) -> int:
+        """Sort for good what makes whole groups of a series, and roll it up; returns how many rows. Readers go on."""
 
-    def latest_ts(self) -> int | None:
-        """As HistoryStore says."""
-        newest: int | None = self._ask("SELECT max(ts) FROM reading", [])[0][0]
-        return newest
+        def put(db: duckdb.DuckDBPyConnection) -> int:
+            duck_levels.settle(db)
+            return duck_levels.compact(db, group)
 
-    def count(self) -> int:
-        """As HistoryStore says."""
-        return int(self._ask("SELECT count(*) FROM reading", [])[0][0])
+        return self.write(put)
 
-    def forget(self, quantities: Collection[str], before_ms: int) -> int:
-        """Delete, and write the file anew when something went: DuckDB leaves deleted text in free blocks."""
-        self._renew_if_gone()
-        try:
-            with self._gate.alone():
-                gone = self._delete(sorted(quantities), before_ms)
-                if gone:
-                    self._rewrite()
-                return gone
-        except duckdb.Error as error:
-            raise StoreError(f"{self._path.name}: {first_line(error)}") from error
+    def rebuild(self) -> tuple[int, int]:
+        """Make the figures by minute and hour anew from the readings; returns how many there are of each."""
+        return self.write(duck_levels.rebuild)
+
+    def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
+        """As HistoryStore says. Texts are in no file afterwards; the space of numbers is free, and written over."""
+        series = self._series.of_quantities(quantities)
+
+        def put(db: duckdb.DuckDBPyConnection) -> tuple[int, bool]:
+            return forget(db, series, before_ms, grain)
+
+        gone, said = self.write(put)
+        if said:
+            self._rewrite()
+        return gone
 
     def snapshot(self, folder: Path) -> Snapshot:
         """Write all rows as Parquet into `folder`, consistent, while rows still arrive."""
@@ -159,38 +140,38 @@ class DuckStore:
             self._closed = True
             self._db.close()
 
-    def _write(self, rows: Sequence[Row], cursor: int) -> None:
-        self._refuse_closed()
-        self._db.begin()
-        done = False
-        try:
-            if rows:
-                with self._db.appender("reading") as appender:  # 600,000 rows/s; executemany makes 1,500
-                    appender.append_rows(map(_columns, rows))
-            self._db.execute("UPDATE cursor SET seq = ?", [cursor])
-            self._db.commit()
-            done = True
-        finally:
-            if not done:
-                with contextlib.suppress(duckdb.Error):
-                    self._db.rollback()
+    def write(self, put: Callable[[duckdb.DuckDBPyConnection], _Done], *, behind: bool = False) -> _Done:
+        """Have `put` write, one thread at a time; then sort what has become much. Raises StoreError.
 
-    def _ask(self, sql: str, parameters: list[object] | dict[str, object]) -> list[tuple[Any, ...]]:
+        `behind`: more is to come at once.
+        """
+        self._renew_if_gone()
+        try:
+            with self._gate.using(), self._writing, contextlib.closing(self._duplicate()) as db:
+                try:
+                    done = put(db)
+                except duckdb.Error:
+                    with contextlib.suppress(duckdb.Error):
+                        self._series = Series(db)  # what was learnt was rolled back
+                    raise
+                duck_levels.tend(db, behind=behind)
+                return done
+        except duckdb.Error as error:
+            self._recover(error)
+            raise StoreError(f"{self._path.name}: {first_line(error)}") from error
+
+    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
         try:
             with self._gate.using(), contextlib.closing(self._duplicate()) as db:
-                return fetch(db, sql, parameters)
+                return fetch(db, sql, [])
         except duckdb.Error as error:
             raise StoreError(f"{self._path.name}: {first_line(error)}") from error
 
     def _duplicate(self) -> duckdb.DuckDBPyConnection:
-        """A connection for one question, so that readers and the writer do not share one."""
-        with self._writing:
-            self._refuse_closed()
-            return self._db.cursor()
-
-    def _refuse_closed(self) -> None:
+        """A connection for one question or one writing: nobody waits for another's."""
         if self._closed:
             raise StoreError(f"{self._path.name}: is closed")
+        return self._db.cursor()
 
     def _renew_if_gone(self) -> None:
         """When the file was removed or exchanged underneath, begin with what is there now."""
@@ -211,77 +192,50 @@ class DuckStore:
                 return
             self._db.close()
             if damaged:
-                self.set_aside = move_away(self._path, first_line(error), self._clock.now())
+                self._begin_again(first_line(error))
             self._db = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
             db = connect(self._path)
         except Unusable as error:
-            self.set_aside = move_away(self._path, str(error), self._clock.now())
+            self._begin_again(str(error))
             db = connect(self._path)
         self._opened = identity(self._path)
+        self._series = Series(db)
         return db
 
-    def _delete(self, quantities: list[str], before_ms: int) -> int:
-        self._refuse_closed()
-        where = "WHERE list_contains(?, quantity) AND ts < ?"
-        gone = int(fetch(self._db, f"SELECT count(*) FROM reading {where}", [quantities, before_ms])[0][0])  # noqa: S608  # constants
-        if gone:
-            self._db.execute(f"DELETE FROM reading {where}", [quantities, before_ms])  # noqa: S608  # constants
-        return gone
+    def _begin_again(self, reason: str) -> None:
+        """Set the file aside and put last night's in its place; what the journal still has follows by itself."""
+        self.set_aside = move_away(self._path, reason, self._clock.now())
+        note = aside.Aside(file=self.set_aside.moved_to.name, reason=reason, at=self.set_aside.at)
+        kept, fresh = newest(self._path.parent / SNAPSHOTS), self._path.with_name(f"{self._path.name}.new")
+        if kept:
+            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(StoreError):  # a snapshot that is damaged too: then from the journal alone
+                load_snapshot(kept[1], fresh)
+                fresh.replace(self._path)
+                note = msgspec.structs.replace(note, loaded=kept[0].rows, snapshot=kept[0].at)
+        log.error("history: %s was set aside: %s; %d readings are back", note.file, reason, note.loaded)
+        aside.write(self._path.parent, note)
 
     def _rewrite(self) -> None:
-        """Copy everything into a new file and put it in the old one's place: 5 million readings a second."""
+        """Copy everything into a new file and put it in the old one's place: DuckDB leaves deleted text in free blocks.
+
+        Readers go on while it is copied, at 5 million readings a second; they wait while the files are exchanged.
+        """
         fresh = self._path.with_name(f"{self._path.name}.new")
         fresh.unlink(missing_ok=True)
-        self._db.execute(f"ATTACH {quoted(fresh)} AS fresh")
-        self._db.execute(f"COPY FROM DATABASE {own_name(self._db)} TO fresh")
-        self._db.execute("DETACH fresh")
-        self._db.close()
-        flush(fresh)
-        fresh.replace(self._path)
-        self._db = self._open()
-
-
-def write_snapshot(db: duckdb.DuckDBPyConnection, folder: Path, at: int) -> Snapshot:
-    """Write all rows of an open history into `folder`, rows and cursor of the same instant."""
-    db.begin()
-    try:
-        target = quoted(folder / "reading.parquet")
-        db.execute(f"COPY reading TO {target} (FORMAT parquet, COMPRESSION zstd)")
-        cursor, rows = fetch(db, "SELECT seq, (SELECT count(*) FROM reading) FROM cursor", [])[0]
-    finally:
-        db.rollback()
-    made = Snapshot(at=at, cursor=cursor, rows=rows)
-    (folder / "snapshot.json").write_bytes(msgspec.json.encode(made))
-    return made
-
-
-def load_snapshot(folder: Path, path: Path) -> Snapshot:
-    """Make a history file at `path` from a snapshot folder, cursor included. Raises StoreError when it does not fit."""
-    try:
-        rows = quoted(folder / "reading.parquet")
-        told = msgspec.json.decode((folder / "snapshot.json").read_bytes(), type=Snapshot)
-        with contextlib.closing(connect(path)) as db:
-            db.begin()
-            db.execute(f"INSERT INTO reading SELECT * FROM read_parquet({rows})")  # noqa: S608  # a quoted path
-            db.execute("UPDATE cursor SET seq = ?", [told.cursor])
-            db.commit()
-            count = int(fetch(db, "SELECT count(*) FROM reading", [])[0][0])
-    except (duckdb.Error, msgspec.MsgspecError, UnicodeDecodeError, OSError, Unusable) as error:
-        raise StoreError(f"{folder}: cannot be loaded: {first_line(error)}") from error
-    if count != told.rows:
-        raise StoreError(f"{folder}: holds {count} readings, not the {told.rows} that it says")
-    return told
-
-
-def _columns(row: Row) -> tuple[object, ...]:
-    number, text = (None, row.value) if isinstance(row.value, str) else (row.value, None)
-    return row.seq, row.device, row.quantity, row.ts, row.rx, number, text, row.quality, row.detail
-
-
-def _row(columns: tuple[Any, ...]) -> Row:  # Any: as _columns wrote them
-    seq, device, quantity, ts, rx, number, text, quality, detail = columns
-    value = number if text is None else text
-    return Row(seq, device, quantity, ts, rx, value, quality, detail)
+        try:
+            with self._writing:
+                with self._gate.using(), contextlib.closing(self._duplicate()) as db:
+                    db.execute(f"ATTACH {quoted(fresh)} AS fresh")
+                    db.execute(f"COPY FROM DATABASE {own_name(db)} TO fresh")
+                    db.execute("DETACH fresh")
+                flush(fresh)
+                with self._gate.alone():
+                    self._db.close()
+                    fresh.replace(self._path)
+                    self._db = self._open()
+        except duckdb.Error as error:
+            raise StoreError(f"{self._path.name}: {first_line(error)}") from error

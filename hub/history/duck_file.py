@@ -5,29 +5,23 @@ DuckDB's error texts are judged here and nowhere else.
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 
+from hub.history.duck_tables import SCHEMA, TABLES, TABLES_1, upgrade
 from hub.history.store import StoreError
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "256MB",
     "threads": 2,
+    "max_temp_directory_size": "4GB",  # what is sorted may lie on the disk meanwhile, but must not fill it
     "autoinstall_known_extensions": False,  # no extension is ever fetched from the network
     "autoload_known_extensions": False,
 }
-SCHEMA = """
-CREATE TABLE reading (
-  seq BIGINT NOT NULL, device VARCHAR NOT NULL, quantity VARCHAR NOT NULL, ts BIGINT NOT NULL, rx BIGINT NOT NULL,
-  number DOUBLE, text VARCHAR, quality VARCHAR NOT NULL, detail VARCHAR
-);
-CREATE TABLE cursor (seq BIGINT NOT NULL);
-INSERT INTO cursor VALUES (0);
-"""
-TABLES = {"reading", "cursor"}
 _DAMAGED = ("Corrupt database file", "not a valid DuckDB database file", "Could not read enough bytes")
 
 
@@ -52,23 +46,49 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         if is_damage(error):
             raise Unusable(first_line(error)) from error
-        raise StoreError(f"{path.name}: {first_line(error)}") from error
+        raise StoreError(f"{path.name}: {_why_not(error)}") from error
     except OSError as error:
         raise StoreError(f"{path.name}: {error.strerror}") from error
-    tables = {str(name) for (name,) in fetch(db, "SELECT table_name FROM duckdb_tables()", [])}
-    if not tables:
-        db.begin()
-        db.execute(SCHEMA)
-        db.commit()
-    elif not tables >= TABLES:
+    try:
+        _prepare(db)
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ConstraintException) as error:
         db.close()
-        raise Unusable(f"is another program's file: its tables are {', '.join(sorted(tables))}")
+        raise Unusable(f"is another program's file: {first_line(error)}") from error
+    except duckdb.Error as error:
+        db.close()
+        raise StoreError(f"{path.name}: {first_line(error)}") from error
+    except Unusable:
+        db.close()
+        raise
     return db
+
+
+def _prepare(db: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables, or bring those of an earlier layout into today's, in one transaction."""
+    tables = {str(name) for (name,) in fetch(db, "SELECT table_name FROM duckdb_tables()", [])}
+    if tables >= TABLES:
+        return
+    if tables and not tables >= TABLES_1:
+        raise Unusable(f"is another program's file: its tables are {', '.join(sorted(tables))}")
+    db.begin()
+    if tables:
+        upgrade(db)
+    else:
+        db.execute(SCHEMA)
+    db.commit()
 
 
 def _looks_like_duckdb(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(12)[8:] == b"DUCK"  # after the checksum of the first header block
+
+
+def _why_not(error: duckdb.Error) -> str:
+    """A lock is said in words that help: who has the file."""
+    holder = re.search(r"Conflicting lock is held in (.*?) ?\(PID (\d+)\)", str(error))
+    if holder is None:
+        return first_line(error)
+    return f"process {holder[2]} holds the lock, and only one may write: this one ({os.getpid()}) does not"
 
 
 def is_damage(error: duckdb.Error) -> bool:

@@ -8,8 +8,10 @@ import math
 import re
 
 from hub.batches import Row
+from hub.history.marks import MARKS, Mark
 
 NS = 1_000_000  # nanoseconds in a millisecond
+PROBE = "zhian_probe,site=probe value=1"  # without a time: the server's own, within any retention
 _LATEST_MS = (2**63 - 1) // NS - 1  # the year 2262: more does not fit into 64 bits of nanoseconds
 # A backslash has no escape in a tag, and control characters end lines or vanish; our ids have neither.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -28,6 +30,20 @@ def line(row: Row, site: str) -> str:
         fields.append(f"detail={_text(row.detail)}")
     series = f"{_measurement(row.quantity)},device={_tag(row.device)},site={_tag(site)}"
     return f"{series} {','.join(fields)} {row.ts * NS + row.seq % NS}"
+
+
+def number_line(row: Row, site: str) -> str:
+    """One line of numbers only, for a server that keeps nothing else; its time is ts. Quality is a tag unless good."""
+    if not 0 <= row.ts <= _LATEST_MS:
+        raise Unspeakable(f"ts {row.ts} is not a time that fits")
+    quality = "" if row.quality == "good" else f",quality={_tag(row.quality)}"
+    series = f"{_measurement(row.quantity)},device={_tag(row.device)},site={_tag(site)}{quality}"
+    return f"{series} {_value(row)},seq={row.seq},rx={row.rx} {row.ts * NS}"
+
+
+def mark_line(mark: Mark, site: str) -> str:
+    """A mark as a line."""
+    return f"{MARKS},site={_tag(site)} cursor={mark.seq}i,boot={mark.boot}i {mark.at * NS}"
 
 
 def identifier(name: str) -> str:

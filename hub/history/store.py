@@ -4,14 +4,17 @@ All instants are ms since 1970 (UTC); spans are half open, [since, until). The h
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from enum import StrEnum
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from device_profiles import vocabulary
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row
 
 PAGE = 20_000  # rows that are held in memory at once, in both directions
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):
@@ -24,12 +27,34 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
+class Figure(msgspec.Struct, frozen=True, gc=False):
+    """A bucket, and the share of its width in which valid data came by the series' own cadence (0 to 1)."""
+
+    ts: int
+    low: float
+    mean: float
+    high: float
+    count: int
+    coverage: float
+
+
+class Grain(StrEnum):
+    """How finely something is kept: every reading, or the figures of a minute or an hour."""
+
+    RAW = "raw"
+    MINUTE = "minute"
+    HOUR = "hour"
+
+
 class StoreError(Exception):
     """The store cannot do it now, in words; nothing was lost. Worth trying again later."""
 
 
 Sample: TypeAlias = tuple[int, float]
 """Instant in ms since 1970, and the value in the quantity's unit."""
+
+Said: TypeAlias = tuple[int, str]
+"""Instant in ms since 1970, and the state or event."""
 
 Refused: TypeAlias = Callable[[Row, str], None]
 """Told of a row that the store will never take, with the store's own words: for the quarantine."""
@@ -47,11 +72,33 @@ class HistoryStore(Protocol):
     def append(self, rows: Sequence[Row], cursor: int) -> None:
         """Make all rows and the cursor durable, or nothing."""
 
+    def add(self, rows: Sequence[Row]) -> None:
+        """Make these durable as well, or nothing: what was missing here. The cursor stays where it is."""
+
+    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+        """Make the readings past number `after` and the cursor (the last batch's end) durable, or nothing.
+
+        The fast way from the journal. A batch that cannot be read is passed over and told; it holds nothing up.
+        """
+
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
-        """At most `points` buckets of equal width; empty ones are absent. Sound levels are averaged by energy."""
+        """At most `points` buckets of equal width; empty ones are absent. Sound levels are averaged by energy.
+
+        Where the width is minutes or more, buckets may begin at whole minutes (the first is then cut short), so that
+        they can be put together from figures kept by the minute or the hour.
+        """
+
+    def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
+        """Figures of each whole `step_ms` (minutes or hours, counted from 1970) that begins in the span."""
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
         """Every number of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
+        """Every text of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """What the series said last before an instant, replayed old readings left out; None when nothing is kept."""
 
     def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[Row]:
         """The newest `limit` states or events, newest first."""
@@ -59,17 +106,31 @@ class HistoryStore(Protocol):
     def readings(self, device: str, since_ms: int, until_ms: int) -> Iterator[Row]:
         """Every reading of the device, oldest first, a page at a time."""
 
+    def devices(self) -> list[str]:
+        """Every device of which readings are kept, also those that the site does not have any more; sorted."""
+
     def latest_ts(self) -> int | None:
         """The newest `ts`, or None while nothing is kept."""
 
     def count(self) -> int:
         """How many readings are kept."""
 
-    def forget(self, quantities: Collection[str], before_ms: int) -> int:
-        """Delete readings of these quantities older than `before_ms` so that no file holds them; returns how many."""
+    def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
+        """Delete readings of these quantities older than `before_ms` so that no file holds them; returns how many.
+
+        With a grain of minute or hour: the figures kept at that grain. A store that keeps none has none to delete.
+        """
 
     def close(self) -> None:
         """Let go of file or connection."""
+
+
+@runtime_checkable
+class FedStore(HistoryStore, Protocol):
+    """A store on a server: it holds no cursor, takes a row that comes again as the same row, and may forget."""
+
+    def forgot(self) -> bool:
+        """True when it may have forgotten some of what it took lately (told once): the journal feeds it again."""
 
 
 def by_energy(quantity: str) -> bool:

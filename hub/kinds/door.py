@@ -33,18 +33,20 @@ PARAMETERS: dict[RuleKind, frozenset[str]] = {  # the numbers that a site may se
     "balance": _TIMES | {"within"},
     "sequence": _TIMES | {"within"},
     "expression": _TIMES,
+    "test-overdue": _TIMES | {"within"},
+    "test-failed": _TIMES,
 }
 _OWN: dict[RuleKind, set[str]] = {  # the other keys that only some kinds have
     "level": {"worst"},
     "deviation": {"worst", "against"},
     "rate": {"worst"},
     "aggregate": {"worst", "aggregate", "is"},
-    "state": {"is"},
     "event": {"is", "unless_in", "only_in", "per"},
     "vote": {"is", "degraded"},
     "balance": {"entered", "left", "degraded"},
     "sequence": {"is", "cause", "cause_is", "judges"},
     "expression": {"expression"},
+    "state": {"is", "drill"},
 }
 _SOME = frozenset(set().union(*PARAMETERS.values(), *_OWN.values()) - _TIMES)
 _GAUGES, _ALL = {Kind.GAUGE, Kind.COUNTER}, set(Kind)
@@ -63,6 +65,8 @@ _QUANTITY: dict[RuleKind, set[Kind]] = {  # what kind of quantity it asks about;
     "balance": {Kind.GAUGE},
     "sequence": {Kind.STATE},
     "expression": set(),
+    "test-overdue": {Kind.STATE},
+    "test-failed": {Kind.STATE},
 }
 _AGGREGATES: dict[str, set[Kind]] = {
     "energy-mean": {Kind.GAUGE},
@@ -74,7 +78,7 @@ _AGGREGATES: dict[str, set[Kind]] = {
     "changes": {Kind.STATE},
     "increase": {Kind.COUNTER},
 }
-_ACTS = ("ack", "reset", "command")
+_ACTS = ("ack", "reset", "command", "drill")
 
 
 def check(rule: Rule, file: Path, key: str) -> None:
@@ -187,6 +191,7 @@ def _check_needs(rule: Rule, file: Path, key: str) -> None:
         "vote": {"least": "as least = 2"},
         "balance": {"entered": "as count_in", "left": "as count_out", "within": "as within = 10.0"},
         "sequence": {"cause": "as passage", "within": "as within = 10.0"},
+        "test-overdue": {"within": "as within = 108000.0"},
         "expression": {"expression": 'as gate == "open" and hour >= 22'},
     }
     for name, right in needs.get(rule.kind, {}).items():
@@ -227,7 +232,7 @@ def _check_story(story: Story, file: Path, key: str) -> None:
             raise Refusal(file, f"{key}.expect.{second}", "not a state of an alarm", value=state, right=right)
     for second, act in story.acts.items():
         if act.partition(" ")[0] not in _ACTS:
-            right = 'ack, reset, or as "command gate=open"'
+            right = 'ack, reset, drill, or as "command gate=open"'
             raise Refusal(file, f"{key}.acts.{second}", "nobody can do that", value=act, right=right)
     if not story.expect:
         raise Refusal(file, f"{key}.expect", "a story expects something", value=story.name)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hub.days import Days
+from hub.drill import DrillHours, Drills
 from hub.health import DeviceWatch
 from hub.kinds.condition import Condition, Local
 from hub.kinds.discrepancy import Discrepancy
@@ -31,9 +32,9 @@ class Place(NamedTuple):
 class Maker:
     """Knows the site's hours and lists."""
 
-    def __init__(self, site: Site, lists: dict[str, set[str]], now: int, days: Days) -> None:
+    def __init__(self, site: Site, lists: dict[str, set[str]], now: int, days: Days, drills: Drills) -> None:
         """`lists` are live, and so is the calendar in `days`, which hours by the kind of the day lean on."""
-        self._site, self._lists, self._now, self._days = site, lists, now, days
+        self._site, self._lists, self._now, self._days, self._drills = site, lists, now, days, drills
         self._night = Hours(site.night, site.tz)
         self._hours: dict[str, Hours] = {}
 
@@ -104,7 +105,10 @@ class Maker:
     def _hours_of(self, rule: Rule, zone: Zone | None) -> Hours | None:
         if rule.when == "night":
             return self._night
-        return self._closed(zone) if rule.when == "zone-closed" else None
+        closed = self._closed(zone) if rule.when == "zone-closed" else None
+        if closed is None or zone is None or rule.drill == "ignores":
+            return closed
+        return DrillHours(self._site, zone, self._drills, closed)
 
     def _closed(self, zone: Zone | None) -> Hours | None:
         if zone is None or not zone.closed:

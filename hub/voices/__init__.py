@@ -44,6 +44,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     to: str = ""  # the address of the one person who is told, for this voice; empty: whoever listens
     page: str = ""  # where people read about it; a person who is called acknowledges there
     items: tuple[Label, ...] = ()
+    drill: bool = False  # raised by a test: the title says so
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):

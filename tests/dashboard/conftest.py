@@ -59,12 +59,42 @@ class ListHistory:
 
     def __init__(self) -> None:
         """Empty."""
-        self.kept: list[tuple[str, str, int, float]] = []
+        self.kept: list[tuple[str, str, int, float | str]] = []
+        self.happened: list[batches.Row] = []
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """One bucket a reading."""
         found = [row for row in self.kept if row[:2] == (device, quantity) and since_ms <= row[2] < until_ms]
-        return [Bucket(ts, value, value, value, 1) for _, _, ts, value in found][:points]
+        return [Bucket(ts, value, value, value, 1) for _, _, ts, value in found if not isinstance(value, str)][:points]
+
+    def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[tuple[int, float]]]:
+        """All on one page."""
+        found = self._between(device, quantity, since_ms, until_ms)
+        yield [(ts, value) for ts, value in found if not isinstance(value, str)]
+
+    def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[tuple[int, str]]]:
+        """All on one page."""
+        found = self._between(device, quantity, since_ms, until_ms)
+        yield [(ts, value) for ts, value in found if isinstance(value, str)]
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> tuple[int, float] | tuple[int, str] | None:
+        """The newest of before."""
+        found = self._between(device, quantity, 0, before_ms)
+        return found[-1] if found else None  # type: ignore[return-value]  # a value is one or the other
+
+    def _between(self, device: str, quantity: str, since: int, until: int) -> list[tuple[int, float | str]]:
+        return sorted((ts, v) for *series, ts, v in self.kept if series == [device, quantity] and since <= ts < until)
+
+    def happen(self, device: str, quantity: str, ts: int, value: str, **detail: str) -> None:
+        """An event that history keeps."""
+        text = msgspec.json.encode(detail).decode() if detail else None
+        self.happened.append(batches.Row(len(self.happened) + 1, device, quantity, ts, ts, value, "good", detail=text))
+
+    def events(self, device: str, quantity: str, since_ms: int, until_ms: int, limit: int) -> list[batches.Row]:
+        """Newest first."""
+        found = [row for row in self.happened if (row.device, row.quantity) == (device, quantity)]
+        found = [row for row in found if since_ms <= row.ts < until_ms]
+        return sorted(found, key=lambda row: row.ts, reverse=True)[:limit]
 
 
 class Field:

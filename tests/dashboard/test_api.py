@@ -93,7 +93,11 @@ def test_the_document_says_what_the_code_wants(app: "Flask", admin: "Browser") -
         ("/alarms?limit=1&limit=2", "limit", "give it once"),
         ("/alarms?cursor=x", "cursor", "as it stands in `next`"),
         ("/devices/noise-east/series?quantity=laq", "quantity", 'did you mean "laeq"?'),
-        ("/devices/noise-east/series?quantity=laeq&since=5&until=4", "since", "less than 4"),
+        (
+            "/devices/noise-east/series?quantity=laeq&from=2026-01-01&range=1h",
+            "from",
+            "range, or since and until, or from and to",
+        ),
         ("/devices/noise-est", "name", 'did you mean "noise-east"?'),
         ("/zones?x=1", "x", "this address takes none"),
     ],
@@ -230,8 +234,8 @@ def test_a_series_by_since_until_and_step(admin: "Browser", field: "Field", hist
     begin = clock.at - 7_200_000
     found = admin.client.get(f"{path}&since={begin}&until={begin + 600_000}&step=60000").json
     assert [value for value in found["mean"] if value is not None] == [50.0 + at for at in range(10)]
-    assert admin.client.get(f"{path}&since={begin}&step=1000").json["parameter"]["name"] == "step"
-    assert admin.client.get(f"{path}&since={begin}&range=1h").json["parameter"]["name"] == "since"
+    assert admin.client.get(f"{path}&range=24h&step=1000").json["parameter"]["name"] == "step"
+    assert admin.client.get(f"{path}&since={begin}").json["parameter"]["name"] == "since"
 
 
 def test_what_has_not_changed_is_not_sent_again(admin: "Browser", field: "Field") -> None:

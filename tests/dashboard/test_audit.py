@@ -64,7 +64,8 @@ def test_a_whole_trail_is_whole(trail: Engine) -> None:
 @pytest.mark.parametrize("row", [1, 6, ROWS])
 def test_a_changed_byte_is_found(column: str, row: int, trail: Engine, tmp_path: Path) -> None:
     """In any column of any row, and the row is named."""
-    tamper(tmp_path, f"UPDATE audit SET {column} = replace({column}, substr({column}, 1, 1), '7') WHERE id = {row}")
+    other = f"CASE typeof({column}) WHEN 'integer' THEN {column} + 1 ELSE 'x' || substr({column}, 2) END"
+    tamper(tmp_path, f"UPDATE audit SET {column} = {other} WHERE id = {row}")
     found = verify(trail).wrong
     assert found is not None
     assert found.row == row

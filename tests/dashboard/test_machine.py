@@ -49,5 +49,6 @@ def test_what_was_thinned_is_listed(admin: "Browser", field: "Field") -> None:
     field.put("thinned", step_s=60, readings=12345, **row)
     field.put("thinned", step_s=600, readings=0, **row)
     page = admin.client.get("/devices?lang=en").text
-    assert "12345 readings were taken out; of each measured value one in 1 min 0 s is left" in page
-    assert page.count("were taken out") == 1
+    assert "12345 readings taken out" in page
+    assert "of each measured value one in 1 min is left" in page
+    assert page.count("readings taken out") == 1

@@ -81,7 +81,7 @@ def test_silence_is_a_gap(admin: "Browser", field: "Field", history: "ListHistor
 def test_gaps() -> None:
     """Longer than the patience, and only then."""
     points = [Point(ts, 1, 1, 1, 1) for ts in (0, 10, 21, 40)]
-    assert gaps(points, 0, 50, 10) == [(10, 21), (21, 40)]
+    assert gaps((point.ts for point in points), 0, 50, 10) == [(10, 21), (21, 40)]
     assert gaps([], 0, 50, 10) == [(0, 50)]
 
 

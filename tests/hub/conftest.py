@@ -13,7 +13,20 @@ from msgspec.structs import replace
 
 from device_profiles.types import Duration, JsonField, MqttCommand, MqttLink, MqttProfile
 from hub.core import Core
-from hub.outcome import Alarm, Entry, Flip, Health, Inner, Memory, Occurrence, Order, OrderState, Outcome, Service
+from hub.outcome import (
+    Alarm,
+    Drill,
+    Entry,
+    Flip,
+    Health,
+    Inner,
+    Memory,
+    Occurrence,
+    Order,
+    OrderState,
+    Outcome,
+    Service,
+)
 from hub.reading import Fault, FaultKind, Label, LinkChange, LinkState, News, Quality, Reading, Value
 from hub.reminder import REMINDER
 from hub.rules import Rule, load_rules
@@ -89,6 +102,7 @@ class Kept:
         self.orders: dict[int, Order] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.inner: dict[str, Inner] = {}
+        self.drills: dict[tuple[str, int], Drill] = {}
         self.services: dict[str, Service] = {}
         self.readings: list[Reading] = []
         self.faults: list[Fault] = []
@@ -107,6 +121,7 @@ class Kept:
         self.occurrences |= {(row.key, row.occurrence): row for row in outcome.occurrences}
         self.orders |= {row.id: row for row in outcome.orders}
         self.inner |= {row.key: row for row in outcome.inner}
+        self.drills |= {(row.zone, row.at): row for row in outcome.drills}
         self.services |= {row.target: row for row in outcome.services}
         self.entries |= {(row.list, row.id): row for row in outcome.entries}
 
@@ -120,6 +135,7 @@ class Kept:
             orders=[row for row in self.orders.values() if row.state in (OrderState.REQUESTED, OrderState.SENT)],
             entries=list(self.entries.values()),
             inner=list(self.inner.values()),
+            drills=list(self.drills.values()),
             services=[row for row in self.services.values() if row.ended is None],
             reminded=max((flip.at for flip in self.flips if flip.event == REMINDER), default=0),
         )

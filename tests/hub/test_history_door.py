@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,17 +18,13 @@ import uvloop
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door
-from hub.history.door import SOCKET, older_readings, serve
+from hub.history import reach as reach_module
+from hub.history.door import SOCKET, Chores, Mended, State, Taken, serve
 from hub.history.duck import DuckStore
+from hub.history.reach import ask_rebuild, ask_snapshot, reach
 from hub.history.store import StoreError
-from hub.journal import FILE, Journal
-from hub.outcome import Outcome
-from hub.query import Kept, ReadingLine, first_kept, journal_readings, open_journal
-from hub.reading import Reading
-from hub.site import Site
 
 END = 2**62
-ALL = Kept(END, END)  # a journal that has forgotten everything
 
 
 @pytest.fixture
@@ -51,9 +48,9 @@ def rows(count: int, device: str = "noise-1") -> list[Row]:
 
 
 @contextlib.asynccontextmanager
-async def served(store: DuckStore, data: Path) -> AsyncIterator[None]:
+async def served(store: DuckStore, data: Path, chores: Chores | None = None) -> AsyncIterator[None]:
     """The door is open."""
-    task = asyncio.create_task(serve(store, data))
+    task = asyncio.create_task(serve(store, data, chores or Chores()))
     try:
         async with asyncio.timeout(10):
             while not _answers(data):
@@ -71,40 +68,67 @@ def _answers(data: Path) -> bool:
         return probe.connect_ex(str(data / SOCKET)) == 0
 
 
-async def older(data: Path, since: int = 0, until: int = END, first: Kept = ALL) -> list[ReadingLine]:
-    """All lines, asked as the command line does, from another thread."""
-    return await asyncio.to_thread(lambda: list(older_readings(data, "noise-1", since, until, first)))
+def asked(data: Path, since: int = 0, until: int = END, *quantities: str) -> list[Row]:
+    """All readings of noise-1."""
+    with reach(data, None) as kept:
+        return list(kept.readings("noise-1", since, until, quantities))
+
+
+async def older(data: Path, since: int = 0, until: int = END, *quantities: str) -> list[Row]:
+    """The same, asked as the command line does, from another thread."""
+    return await asyncio.to_thread(asked, data, since, until, *quantities)
 
 
 async def test_through_the_door_and_from_the_file(data: Path, store: DuckStore) -> None:
-    """The same lines, whether the office runs or not: many pages, this device alone, half open in time and number."""
+    """The same readings, whether the office runs or not: many pages, this device alone, half open in time."""
     store.append(rows(4_500), 4_500)
     store.append(rows(10, "noise-2"), 4_500)
     async with served(store, data):
-        through = await older(data, since=20, until=44_990, first=Kept(4_400, 44_000))
+        through = await older(data, since=20, until=44_000)
     store.close()
-    straight = await older(data, since=20, until=44_990, first=Kept(4_400, 44_000))
+    straight = await older(data, since=20, until=44_000)
 
-    assert [line.ts for line in through] == list(range(20, 44_000, 10))
-    assert {(line.device, line.value, line.unit) for line in through} == {("noise-1", 50.0, "dB")}
+    assert [row.ts for row in through] == list(range(20, 44_000, 10))
+    assert {(row.device, row.value) for row in through} == {("noise-1", 50.0)}
     assert straight == through
 
 
-async def test_none_twice_and_none_missing_at_the_boundary(data: Path, store: DuckStore, site: Site) -> None:
-    """History holds what the journal still has as well: each reading is told once."""
-    journal = Journal(data / FILE, site)
-    readings = [Reading(device="noise-1", quantity="laeq", value=50.0, ts=n * 10, rx=n * 10) for n in range(1, 21)]
-    journal.write([Outcome(readings=readings[:8])])
-    journal.write([Outcome(readings=readings[8:])])
-    journal.db.execute("DELETE FROM batch WHERE last <= 8")
-    journal.close()
-    store.append(rows(15), 15)
-    async with served(store, data):
-        with contextlib.closing(open_journal(data)) as db:
-            kept = first_kept(db, 10_000)
-            told = [*await older(data, since=30, first=kept), *journal_readings(db, "noise-1", 30)]
+async def test_what_is_kept_is_said(data: Path, store: DuckStore) -> None:
+    """Cursor and devices, by the door and from the file; quantities that were not asked for stay away."""
+    store.append([*rows(3), Row(4, "gate-1", "gate", 40, 40, "open", "good")], 4)
 
-    assert [line.ts for line in told] == list(range(30, 201, 10))
+    def told() -> tuple[State, int, int]:
+        with reach(data, None) as kept:
+            found = kept.state()
+        return found, len(asked(data, 0, END, "laeq")), len(asked(data, 0, END, "gate"))
+
+    async with served(store, data):
+        through = await asyncio.to_thread(told)
+    store.close()
+
+    assert through == told() == (State(cursor=4, devices=["gate-1", "noise-1"]), 3, 0)
+
+
+async def test_chores_are_done_by_the_holder(data: Path, store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long one gives signs of life; one that fails says why; one that this store has not is refused."""
+    monkeypatch.setattr(door, "ALIVE_S", 0.01)
+    monkeypatch.setattr(reach_module, "PATIENCE_S", 5.0)
+
+    def slow() -> Taken:
+        time.sleep(0.1)
+        return Taken(at=7, rows=3)
+
+    def failing(_wide: bool) -> Mended:
+        raise OSError(28, "No space left on device")
+
+    async with served(store, data, Chores(slow, failing)):
+        assert await asyncio.to_thread(ask_snapshot, data) == Taken(at=7, rows=3)
+        with pytest.raises(StoreError, match="No space left"):
+            await asyncio.to_thread(lambda: ask_rebuild(data, snapshot=False))
+    async with served(store, data):
+        with pytest.raises(StoreError, match="cannot be asked of this store"):
+            await asyncio.to_thread(ask_snapshot, data)
+    assert ask_snapshot(data) is None
 
 
 async def test_only_the_owner_may_knock(data: Path, store: DuckStore) -> None:
@@ -126,11 +150,13 @@ async def test_a_door_of_a_killed_office_is_replaced(data: Path, store: DuckStor
     assert len(await older(data)) == 3
 
 
+ASK = b'{"ask": "readings", "device": "noise-1", '
 NONSENSE = [
-    b"", b"\n", b"{}\n", b"null\n", b'{"device": 7}\n', b"\xff\xfe\n", b"[" * 50_000 + b"\n", b"x" * 200_000,
-    b'{"device": "noise-1", "since": 1e400, "until": 2}\n', b'{"device": "noise-1", "since": 0, "until": 1' + b"0" * 50,
-    b'{"device": "noise-1", "since": -99999999999999999999999999999999999999999999, "until": 2}\n',
-    b'{"device": "\' OR 1=1 --", "since": 0, "until": 9999}\n', b'{"x": ' + b"[" * 5_000 + b"\n",
+    b"", b"\n", b"{}\n", b"null\n", b'{"ask": "readings", "device": 7}\n', b'{"ask": "dance"}\n', b"\xff\xfe\n",
+    b"[" * 50_000 + b"\n", b"x" * 200_000,
+    ASK + b'"since": 1e400, "until": 2}\n', ASK + b'"since": 0, "until": 1' + b"0" * 50,
+    ASK + b'"since": -99999999999999999999999999999999999999999999, "until": 2}\n',
+    b'{"ask": "readings", "device": "\' OR 1=1 --", "since": 0, "until": 9999}\n', b'{"x": ' + b"[" * 5_000 + b"\n",
 ]  # fmt: skip
 
 
@@ -202,7 +228,7 @@ async def test_an_office_that_dies_while_it_answers(data: Path) -> None:
 
 async def test_an_office_that_hangs(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line does not wait for ever."""
-    monkeypatch.setattr(door, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(reach_module, "PATIENCE_S", 0.1)
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(data / SOCKET))
         deaf.listen(1)
@@ -212,7 +238,7 @@ async def test_an_office_that_hangs(data: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_was_ever_kept(data: Path) -> None:
     """No office and no file: no readings, and no file is made."""
-    assert list(older_readings(data, "noise-1", 0, END, ALL)) == []
+    assert asked(data) == []
     assert list(data.iterdir()) == []
 
 
@@ -222,7 +248,7 @@ async def test_a_path_too_long_for_a_socket(data: Path, caplog: pytest.LogCaptur
     deep.mkdir()
     store = DuckStore(deep / "history.duckdb", Clock())
     with caplog.at_level(logging.WARNING):
-        await serve(store, deep)
+        await serve(store, deep, Chores())
     store.close()
 
     assert "AF_UNIX path too long" in caplog.text

@@ -164,12 +164,12 @@ class Hub:
             self._last[what[:2]] = what[2]
         elif deed == "order":
             self._orders += 1
-            kind, target, text = what
+            kind, target, text, *more = what
             order = Order(
                 id=0, token=f"t{self._orders}", kind=kind, target=target, actor="keeper", issued=self.now,
                 expires=self.now + 60_000, occurrence=1, text=text, seconds=1800.0,
             )  # fmt: skip
-            put_order(self.wire.whole, order)  # by another process
+            put_order(self.wire.whole, replace(order, **dict(*more)))  # by another process
         return [self.word("chip-1", "chip", f"90000000000{at:04d}") for at in range(what)] if deed == "chips" else []
 
 

@@ -12,7 +12,7 @@ from device_profiles.door import Refusal
 from hub.batches import Row
 from hub.journal import FILE, Journal
 from hub.outcome import Alarm, Occurrence, Outcome
-from hub.query import Kept, alarm_lines, first_kept, journal_readings, open_journal, reading_line
+from hub.query import alarm_lines, journal_readings, open_journal, reading_line
 from hub.reading import Quality, Reading
 from hub.site import Site
 
@@ -80,18 +80,6 @@ def test_a_reading_has_its_unit_and_its_detail(journal: Journal, db: sqlite3.Con
     assert (read.value, read.unit, read.detail) == ("156000000000101", "", {"animal": "yes"})
     row = Row(seq=1, device="x", quantity="gone-word", ts=1, rx=1, value=1.0, quality="good")
     assert reading_line(row).unit == ""
-
-
-def test_where_memory_begins(journal: Journal, db: sqlite3.Connection) -> None:
-    """The oldest reading that is left; in an empty journal everything ever kept is older."""
-    assert first_kept(db, 77).rx == 77
-    assert first_kept(db, 77).seq > 10**15
-
-    for rx in (10, 20, 30):
-        journal.write([Outcome(readings=[reading("noise-1", rx)])])
-    assert first_kept(db, 77) == Kept(1, 10)
-    journal.db.execute("DELETE FROM batch WHERE rx < 30")
-    assert first_kept(db, 77) == Kept(3, 30)
 
 
 def test_alarms_as_people_see_them(journal: Journal, db: sqlite3.Connection) -> None:

@@ -171,9 +171,8 @@ def test_json_encode_is_the_inverse(profile: MqttProfile, sample: Sample) -> Non
 @_cases(lambda sample: sample.command)
 def test_a_command_sends_what_the_profile_says(profile: Profile, sample: Sample) -> None:
     """An order leaves as the very bytes of its sample, and a simulated device understands it again."""
-    action = orders.action(
-        profile, sample.command, seconds=sample.seconds, text=sample.text, order_id=ORDER_ID, expires=EXPIRES
-    )
+    told = {"order_id": ORDER_ID, "device": "gate-1", "issued": EXPIRES - 10_000, "expires": EXPIRES}
+    action = orders.action(profile, sample.command, seconds=sample.seconds, text=sample.text, **told)  # type: ignore[arg-type]  # of both types
     assert orders.read(profile, action) == (sample.command, sample.seconds)
     if isinstance(action, Write):
         request = modbus.Request.of(1, action)

@@ -22,6 +22,7 @@ from hub.site import MqttBrokerLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from hub.site import Device
     from tests.conftest import Mosquitto
@@ -89,44 +90,66 @@ async def test_gate_obeys_an_order_and_says_so(mosquitto: Mosquitto, device: Cal
     async with hearing(mosquitto, gate) as session, played(mosquitto, gate):
         await hear(session, gate, lambda heard: values(heard, "gate") == ["closed"])
         expires = CLOCK.now() + 10_000
-        order = orders.action(gate.profile, "open", order_id="1", expires=expires, topic="garden/gate-1/do")
+        order = orders.action(
+            gate.profile, "open", order_id="1", device="gate-1", issued=CLOCK.now(), expires=expires,
+            topic="garden/gate-1/do",
+        )  # fmt: skip
         await session.send("gate-1", order)
         heard = await hear(session, gate, lambda heard: "open" in values(heard, "gate"))
     assert values(heard, "gate")[-2:] == ["moving", "open"]
 
 
-async def test_orders_that_must_not_be_obeyed_are_refused(mosquitto: Mosquitto, device: Callable[..., Device]) -> None:
-    """Expired, retained, repeated, without an end, unknown or unreadable: the gate does not move."""
+def told(**changes: object) -> bytes:
+    """An order for the gate as the hub makes it, but for the changes."""
+    now = CLOCK.now()
+    order = {"do": "open", "id": "7", "device": "gate-1", "issued": now, "expires": now + 10_000}
+    return msgspec.json.encode(order | changes)
+
+
+def test_orders_that_must_not_be_obeyed_are_refused(device: Callable[..., Device]) -> None:
+    """Expired, good for too long, repeated, older, for another door, without a name, unknown, unreadable, retained."""
     gate = device("gate/json-mqtt", "gate-1")
     player = MqttDevice(gate, "garden", Life(gate, QUIET), CLOCK, CLOCK.monotonic())
-    soon = CLOCK.now() + 60_000
-
-    def order(**changes: object) -> bytes:
-        return msgspec.json.encode({"do": "open", "id": "7", "expires": soon, **changes})
-
-    player.obey(order(id="6"), retained=False)
+    first = told(id="6")
+    player.obey(first, retained=False)
+    late = CLOCK.now() + 60_000
     refusals = {
-        "expired": [order(expires=CLOCK.now() - 1), order(expires=None), order(expires="soon")],
-        "no such order": [order(do="explode")],
-        "obeyed before": [order(id="6"), order(id=None)],
-        "not a JSON object": [b"open", b"[1]", b"\xff", b"[" * 100_000],
+        "expired": [told(expires=CLOCK.now() - 1), told(expires=None), told(expires=late)],
+        "unknown": [told(do="explode", issued=late - 60_000 + 5)],
+        "repeated": [first, told(issued=CLOCK.now() - 9_000, expires=CLOCK.now() + 900)],
+        "foreign": [told(device="gate-2"), told(device=None), told(issued="now"), told(id=None)],
     }
-    for words, payloads in refusals.items():
-        assert [player.refusal(payload, retained=False) for payload in payloads] == [words] * len(payloads)
-    assert "retained" in player.refusal(order(), retained=True)
-    assert player.refusal(order(), retained=False) == ""
+    refusals["foreign"] += [b"open", b"[1]", b"\xff", b"[" * 100_000]
+    for word, payloads in refusals.items():
+        assert [player.refusal(payload, retained=False) for payload in payloads] == [word] * len(payloads)
+    good = told(issued=CLOCK.now() + 5, expires=CLOCK.now() + 9_000)
+    assert player.refusal(good, retained=True) == "retained"
+    assert player.refusal(good, retained=False) == ""
+
+
+def test_a_device_that_was_cut_off_knows_what_it_obeyed(device: Callable[..., Device], tmp_path: Path) -> None:
+    """It writes the order down before it moves: after a power cut the same order, recorded by somebody, is refused."""
+    gate, memory = device("gate/json-mqtt", "gate-1"), tmp_path / "gate-1"
+    order = told()
+    for obeys in (True, False):
+        player = MqttDevice(gate, "garden", Life(gate, QUIET), CLOCK, CLOCK.monotonic(), memory)
+        assert (player.refusal(order, retained=False) == "") is obeys
+        player.obey(order, retained=False)
+    forgetful = MqttDevice(gate, "garden", Life(gate, QUIET), CLOCK, CLOCK.monotonic())
+    assert forgetful.refusal(order, retained=False) == ""  # the control: without a memory it would move twice
 
 
 async def test_retained_order_of_before_is_not_carried_out(mosquitto: Mosquitto, device: Callable[..., Device]) -> None:
     """A broker that kept an order hands it to a gate that comes later; the gate knows better."""
     gate = device("gate/json-mqtt", "gate-1")
-    payload = msgspec.json.encode({"do": "open", "id": "1", "expires": CLOCK.now() + 600_000})
+    payload = told()
     async with hearing(mosquitto, gate) as session:
         await hear_up(session)
         await session.send("", Publish("garden/gate-1/do", payload, retain=True))
         async with played(mosquitto, gate):
-            heard = await hear(session, gate, lambda heard: sum(isinstance(each, Reading) for each in heard) >= 3)
+            heard = await hear(session, gate, lambda heard: bool(values(heard, "refused_order")))
     assert "moving" not in values(heard, "gate")
+    assert values(heard, "refused_order") == ["retained"]
 
 
 async def hear_up(session: MqttSession) -> None:

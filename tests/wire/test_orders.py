@@ -53,6 +53,17 @@ def test_a_publish_carries_id_expiry_and_topic() -> None:
     assert orders.read(GATE, publish) == orders.read(GATE, publish.payload) == ("open", None)
 
 
+@pytest.mark.parametrize(("waited", "left"), [(0, 10), (1, 10), (3_000, 7), (9_900, 1), (20_000, 1)])
+def test_a_broker_keeps_it_no_longer_than_it_is_good(waited: int, left: int) -> None:
+    """What it has waited for at the hub, a broker need not wait any more; the device hears when and till when."""
+    start, told = 1_760_000_000_000, {"order_id": "7", "device": "gate-1", "issued": 1_760_000_000_000}
+    publish = orders.action(GATE, "open", expires=start + 10_000, now=start + waited, **told)  # type: ignore[arg-type]  # of both types
+    assert isinstance(publish, Publish)
+    assert publish.expires_s == left
+    said = {"do": "open", "id": "7", "device": "gate-1", "issued": start, "expires": start + 10_000}
+    assert msgspec.json.decode(publish.payload) == said
+
+
 def test_seconds_go_along_in_json(siren: MqttProfile) -> None:
     """A duration is told in seconds; left out, it is the profile's default."""
     for given_, told in ((None, 5), (2.5, 2.5)):

@@ -28,7 +28,8 @@ def pages(app: "Flask", number: int) -> list[str]:
     alarm = [f"/alarms/{number}", f"/alarms/{number + 1}/mute"]
     devices = ["/devices/gate-east", "/devices/noise-east", "/devices/gate-east/do/open"]
     limits = ["/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square"]
-    return [*menu, "/more", *alarm, *devices, *limits, "/offline"]
+    people = ["/users/1", "/account/factor", "/audit?actor=nobody"]
+    return [*menu, "/more", *alarm, *devices, *limits, *people, "/offline"]
 
 
 @pytest.fixture(params=SIGHTS, ids=["phone-light", "desktop-dark"])

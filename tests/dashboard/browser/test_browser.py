@@ -156,7 +156,14 @@ def test_the_phone_never_scrolls_sideways(page: "Page", field: "Field", running:
             field.read(device.id, quantity, 1.0 if quantity in ("laeq", "water_level", "battery") else "open")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # a TypedDict of the same shape
     paths = ["/", "/alarms", f"/alarms/{number}", f"/alarms/{number + 1}/mute", "/devices", "/devices/gate-east"]
-    paths += ["/limits", "/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square", "/mutes"]
+    paths += [
+        "/noise",
+        "/reports",
+        "/limits",
+        "/limits/noise-limit?zone=square",
+        "/limits/noise-limit/above?zone=square",
+        "/mutes",
+    ]
     for path in [*paths, "/devices/yard-relay", "/devices/noise-east", "/devices/gate-east/do/open", "/account"]:
         page.goto(f"{running.url}{path}{'&' if '?' in path else '?'}lang={lang}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path

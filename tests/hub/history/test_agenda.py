@@ -111,7 +111,7 @@ def test_daily_means_site_time(begin: Callable[..., Agenda]) -> None:
 def test_every_site_prunes_forgets_and_backs_up(tmp_path: Path, begin: Callable[..., Agenda], duck: DuckStore) -> None:
     """The standard jobs are in the calendar, traces being forgotten before the backup is made."""
     due = begin(*standard_jobs(duck, tmp_path, tmp_path / "site.toml")).next_runs()
-    assert set(due) == {"prune-journal", "forget-traces", "backup"}
+    assert set(due) == {"prune-journal", "sort-history", "forget-old", "forget-traces", "backup"}
     assert (due["backup"] - due["forget-traces"]) % 86_400_000 == 30 * 60_000
 
 

@@ -1,9 +1,9 @@
-"""What every history store must do, on both stores: DuckDB in a file, and a real InfluxDB. The same tests for both."""
+"""What every history store must do: DuckDB in a file, a real InfluxDB, a real VictoriaMetrics. One test for all."""
 
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, HistoryStore
+from hub.history.store import Bucket, FedStore, Figure, HistoryStore
+from hub.history.victoria import VictoriaStore
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
@@ -24,23 +25,38 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "noise.json").read
 T = 1_760_000_000_000
 
 
-@pytest.fixture(params=["duckdb", "influxdb"])
+class Seen(VictoriaStore):
+    """Shows what was stored at once: else it takes seconds. A site of its own stands for a database of its own."""
+
+    def append(self, rows: Sequence[Row], cursor: int) -> None:
+        """And then the server is told to show it."""
+        super().append(rows, cursor)
+        self.show()
+
+    def show(self) -> None:
+        """What it has."""
+        self._server.send("GET", "/internal/force_flush", {})
+
+
+@pytest.fixture(params=["duckdb", "influxdb", "victoriametrics"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: "SetClock") -> Iterator[HistoryStore]:
-    """A store that is empty, of either kind; a point that it refuses fails the test."""
+    """A store that is empty, of any kind; a point that it refuses fails the test."""
     made: HistoryStore
-    if request.param == "duckdb":
-        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "influxdb":
+        database = f"zhian-{uuid.uuid4().hex}"
+        url = request.getfixturevalue("influxd")
+        made = InfluxStore(url, "", database, "", site="zhongshan", refused=_refused)
     else:
-        made = _influx(request.getfixturevalue("influxd"))
+        made = DuckStore(tmp_path / "history.duckdb", clock)
+    if request.param == "victoriametrics":
+        url = request.getfixturevalue("victoria")
+        made = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=made)
     yield made
     made.close()
 
 
-def _influx(url: str) -> InfluxStore:
-    def refused(row: Row, words: str) -> None:
-        raise AssertionError(f"{row} was refused: {words}")
-
-    return InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=refused)
+def _refused(row: Row, words: str) -> None:
+    raise AssertionError(f"{row} was refused: {words}")
 
 
 def test_rows_come_back_as_they_went_in(store: HistoryStore, row: MakeRow) -> None:
@@ -144,6 +160,76 @@ def test_samples_are_every_number_but_replayed_ones(store: HistoryStore, row: Ma
     assert found == [(kept.ts, kept.value) for kept in rows]
 
 
+def _batch(rows: list[Row]) -> Batch:
+    """As the journal keeps them."""
+    return Batch(rows[-1].seq, rows[0].seq, json.dumps([_packed(row) for row in rows]))
+
+
+def _packed(row: Row) -> list[object]:
+    detail = json.loads(row.detail) if row.detail else None
+    return [row.device, row.quantity, row.value, row.ts, row.rx, row.quality, detail]
+
+
+def test_batches_are_taken_as_the_journal_keeps_them(store: HistoryStore, row: MakeRow) -> None:
+    """Numbers, texts, details; nothing up to `after`, nothing of forgotten readings; whole numbers are numbers."""
+    rows = [
+        row(1, 50.5),
+        row(2, "granted", quantity="passage", detail='{"by":"卡"}'),
+        row(3, 7, quantity="distance"),
+        row(4, 'a"b\\,],[é\n', quantity="passage", device="gate 2"),
+        row(5, "12", quantity="chip"),
+        row(6, -1e-7, quality="late"),
+    ]
+    first, second = _batch(rows[:3]), _batch(rows[3:])
+    gap = Batch(9, 7, "[null," + json.dumps(_packed(row(8, 51.0)))[:-1] + "], null]")
+    assert store.append_batches([first, second, gap], 1) == []
+    assert list(store.readings("noise-1", T, T + 60_000)) == [*rows[1:3], *rows[4:], row(8, 51.0)]
+    assert list(store.readings("gate 2", T, T + 60_000)) == [rows[3]]
+    assert store.cursor() in (9, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["[[", "{}", "null", '[["noise-1"]]', '[["noise-1","laeq",50,"x",1,"good",null]]', "[7]", "", '["\udcff"]']
+)
+def test_a_batch_that_cannot_be_read_holds_nothing_up(store: HistoryStore, row: MakeRow, text: str) -> None:
+    """It is passed over whole and told with its numbers; what stands before and after it is stored."""
+    bad = store.append_batches([_batch([row(1)]), Batch(4, 2, text), _batch([row(5)])], 0)
+    assert [(each.first, each.last) for each in bad] == [(2, 4)]
+    assert isinstance(bad[0], Damaged)
+    assert bad[0].words
+    assert list(store.readings("noise-1", T, T + 60_000)) == [row(1), row(5)]
+    assert store.cursor() in (5, None)
+
+
+def test_figures_have_the_share_of_time_that_is_covered(store: HistoryStore, row: MakeRow) -> None:
+    """A reading each 10 s, and none in the second half of the second minute; a minute without any is absent."""
+    start = T - T % 60_000
+    kept = [*range(9), *range(18, 24)]
+    store.append([row(n + 1, 50.0 + n, ts=start + n * 10_000) for n in kept], 24)
+    assert store.figures("noise-1", "temperature", start, start + 240_000, 60_000) == []
+    found = store.figures("noise-1", "laeq", start, start + 240_000, 60_000)
+    assert [(each.ts - start, each.low, each.high, each.count, each.coverage) for each in found] == [
+        (0, 50.0, 55.0, 6, 1.0),
+        (60_000, 56.0, 58.0, 3, 0.5),
+        (180_000, 68.0, 73.0, 6, 1.0),
+    ]
+    assert found[0].mean == pytest.approx(10 * math.log10(sum(10 ** (5 + n / 10) for n in range(6)) / 6))
+    assert isinstance(found[0], Figure)
+
+
+def test_states_come_in_order_with_what_was_before(store: HistoryStore, row: MakeRow) -> None:
+    """Texts only, oldest first, replayed ones left out; the last word before an instant is found however old."""
+    said = ["open", "closed", "stuck", "open"]
+    rows = [row(n + 1, text, quantity="gate", ts=T + n * 1000) for n, text in enumerate(said)]
+    store.append([*rows, row(9, "moving", quantity="gate", ts=T + 1500, quality="retained"), row(10, 5.0)], 10)
+    assert [each for page in store.states("noise-1", "gate", T, T + 3000) for each in page] == [
+        (T, "open"), (T + 1000, "closed"), (T + 2000, "stuck"),
+    ]  # fmt: skip
+    assert store.last_before("noise-1", "gate", T + 2000) == (T + 1000, "closed")
+    assert store.last_before("noise-1", "laeq", T + 60_000) == (T + 10_000, 5.0)
+    assert store.last_before("noise-1", "gate", T) is None
+
+
 def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> None:
     """Only the named quantities go, only before the instant, and the count is told."""
     rows = [row(1, "a", quantity="chip"), row(2, "b", quantity="passage"), row(3, "c", quantity="chip"), row(4, 50.0)]
@@ -153,13 +239,56 @@ def test_forgetting_takes_old_traces_only(store: HistoryStore, row: MakeRow) -> 
     assert store.forget(["chip", "passage"], T + 3000) == 0
 
 
+def test_what_came_before_its_turn_is_left_to_the_journal_by_charts(store: HistoryStore, row: MakeRow) -> None:
+    """A chart adds what is beyond the cursor from the journal: a row that overtook must not count twice meanwhile."""
+    if not isinstance(store, FedStore):
+        pytest.skip("takes rows in order only")
+    store.append([row(1, 50.0, ts=T), row(2, 50.0, ts=T + 1)], 2)
+    store.append([row(9, 60.0, ts=T + 2)], 2)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(2, 50.0)]
+    assert len(list(store.readings("noise-1", T, T + 60_000))) == 3
+    store.append([row(n, 55.0, ts=T + n) for n in range(3, 9)] + [row(9, 60.0, ts=T + 2)], 9)
+    assert [(bucket.count, bucket.high) for bucket in store.series("noise-1", "laeq", T, T + 60_000, 1)] == [(9, 60.0)]
+    store.append([row(20, 70.0, ts=T + 20)], 9)
+    other = row(11, 40.0, ts=T + 30, device="noise-2")
+    store.append([other], 11)
+    assert [bucket.count for bucket in store.series("noise-2", "laeq", T, T + 60_000, 1)] == [1]
+
+
+@pytest.mark.parametrize("server", ["influxdb", "victoriametrics"])
+def test_what_is_added_leaves_the_cursor_alone(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest, row: MakeRow, clock: "SetClock"
+) -> None:
+    """No mark is written with it: a mark says how far the journal had come."""
+    store: InfluxStore | VictoriaStore
+    if server == "influxdb":
+        url = request.getfixturevalue("influxd")
+        store = InfluxStore(url, "", f"zhian-{uuid.uuid4().hex}", "", site="zhongshan", refused=_refused)
+    else:
+        url = request.getfixturevalue("victoria")
+        beside = DuckStore(tmp_path / "history.duckdb", clock)
+        store = Seen(url, "", site=f"zhongshan-{uuid.uuid4().hex}", refused=_refused, beside=beside)
+    store.append([row(5)], 5)
+    before = list(store._marks._written)
+    store.add([row(3), row(4)])
+    if isinstance(store, Seen):
+        store.show()
+    assert [found.seq for found in store.readings("noise-1", T, T + 60_000)] == [3, 4, 5]
+    assert list(store._marks._written) == before
+    assert store.count() == 3
+    assert (store._reader if isinstance(store, Seen) else store).devices() == ["noise-1"]
+    store.close()
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30))
 def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts: list[str]) -> None:
     """Quotes, backslashes, newlines, NUL and emoji in values and details stay data, in their own row."""
     device = f"reader-{uuid.uuid4().hex}"
-    rows = [row(n, text, quantity="passage", device=device, detail=text) for n, text in enumerate(texts)]
-    store.append(rows, len(rows))
+    first = store.count() + 1
+    said = [(n, {"quantity": "passage", "device": device, "ts": T + n, "detail": text}) for n, text in enumerate(texts)]
+    rows = [row(first + n, texts[n], **more) for n, more in said]
+    store.append(rows, rows[-1].seq)
     assert list(store.readings(device, T, T + 60_000)) == rows
 
 
@@ -172,3 +301,20 @@ def test_any_device_name_is_its_own_series(store: HistoryStore, row: MakeRow, de
     store.append([row(before + 1, 1.0, device=device, ts=T + before)], 1)
     assert len(list(store.readings(device, T, T + 60_000))) == known + 1
     assert store.count() == before + 1
+
+
+def test_which_devices_are_kept(store: HistoryStore, row: MakeRow) -> None:
+    """Each once, sorted, whether the site still has them or not."""
+    assert store.devices() == []
+    store.append([row(1), row(2, device="gate-1", quantity="gate", value="open"), row(3), row(4, device="a b")], 4)
+
+    assert store.devices() == ["a b", "gate-1", "noise-1"]
+
+
+def test_what_was_missing_is_added(store: HistoryStore, row: MakeRow) -> None:
+    """Readings of before take their place in time; the cursor stays where it is."""
+    store.append([row(1), row(5)], 5)
+    store.add([row(2), row(3)])
+
+    assert [found.seq for found in store.readings("noise-1", 0, 2 * 1_760_000_000_000)] == [1, 2, 3, 5]
+    assert store.cursor() in (None, 5)

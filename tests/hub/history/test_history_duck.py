@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from hub.batches import Row
-from hub.history.duck import DuckStore, load_snapshot
+from hub.history.duck import DuckStore
+from hub.history.duck_snapshot import load_snapshot
 from hub.history.store import StoreError
 
 if TYPE_CHECKING:

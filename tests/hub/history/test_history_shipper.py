@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.batches import Row
+from hub.batches import Batch, Damaged, sound
 from hub.history import shipper as shipper_module
 from hub.history.duck import DuckStore
 from hub.history.shipper import Lag, Shipper
@@ -44,15 +44,16 @@ class Failing(DuckStore):
 
     fails = ""
 
-    def append(self, rows: Sequence[Row], cursor: int) -> None:
+    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
         """Before or after the rows are durable."""
-        if rows and self.fails == "before":
+        if self.fails == "before":
             self.fails = ""
             raise StoreError("died before")
-        super().append(rows, cursor)
-        if rows and self.fails == "after":
+        bad = super().append_batches(batches, after)
+        if self.fails == "after":
             self.fails = ""
             raise StoreError("died after")
+        return bad
 
 
 def test_every_row_goes_over_once_and_is_noted(
@@ -108,9 +109,9 @@ class Forgetful:
     def cursor(self) -> None:
         """None: not held."""
 
-    def append(self, rows: Sequence[Row], cursor: int) -> None:
+    def append_batches(self, batches: Sequence[Batch], after: int) -> None:
         """Keeps, then dies."""
-        self.rows += [row.seq for row in rows]
+        self.rows += [row.seq for row in sound(batches, after)[0]]
         raise StoreError("died after")
 
 
@@ -211,10 +212,10 @@ async def test_trouble_is_told_in_words_and_ends_by_itself(
     class Down(DuckStore):
         down = True
 
-        def append(self, rows: Sequence[Row], cursor: int) -> None:
+        def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
             if self.down:
                 raise StoreError("the disk is full")
-            super().append(rows, cursor)
+            return super().append_batches(batches, after)
 
     store = Down(tmp_path / "history.duckdb", clock)
     shipper = Shipper(journal.path, store, clock)
@@ -289,10 +290,24 @@ def test_a_store_that_falls_back_takes_the_note_back(
     shipper.step()
     (tmp_path / "history.duckdb").unlink()
     duck.cursor()
-    journal.ask("UPDATE batch SET readings = '[[' WHERE last = 1")
-    with pytest.raises(sqlite3.DatabaseError, match="batch 1 is damaged"):
+    journal.ask("CREATE TRIGGER full BEFORE UPDATE ON cursor WHEN NEW.seq > 0 BEGIN SELECT raise(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.Error, match="full"):
         shipper.step()
     assert journal.cursor() == 0
+
+
+def test_a_damaged_batch_is_told_and_holds_nothing_up(
+    journal: "JournalFile", duck: DuckStore, clock: "SetClock"
+) -> None:
+    """What the journal cannot give any more is told with its numbers; the readings after it go over."""
+    journal.read(10)
+    journal.ask("UPDATE batch SET readings = '[[' WHERE last = 4")
+    told: list[Damaged] = []
+    shipper = Shipper(journal.path, duck, clock, damaged=told.append)
+    shipper.step()
+    assert seqs(duck) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert [(bad.first, bad.last) for bad in told] == [(4, 4)]
+    assert journal.cursor() == 10
 
 
 def test_a_busy_journal_does_not_wait_for_the_history(journal: "JournalFile", shipper: Shipper) -> None:

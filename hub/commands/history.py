@@ -1,0 +1,171 @@
+"""`zhian readings`, `export`, `history`: readings of any span from a data folder, whether its hub runs or not."""
+
+import sqlite3
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import click
+
+from device_profiles import vocabulary
+from device_profiles.door import Refusal, nearest
+from hub.batches import Row
+from hub.clock import Clock
+from hub.commands.options import DATA, JSON, Moment, instant, print_lines
+from hub.history.store import StoreError
+from hub.history.stream import AHEAD_MS, Selection, Stream, opened
+from hub.query import devices_of, open_journal, reading_line, site_of
+from hub.retention import KEEP_TRACES_MS, TRACES
+from hub.site import Site
+
+TOLD_S, TOLD_TTY_S = 10.0, 0.5
+MANY = 1_000  # rows between two looks at the clock
+
+SINCE = click.option("--since", type=Moment(), default="1h", show_default=True, help="7d (so long ago), or 2026-01-31T22:00.")  # fmt: skip  # noqa: E501
+UNTIL = click.option(
+    "--until", type=Moment(), help="The same; that instant itself is not included. Now, when left out."
+)
+QUANTITY = click.option("--quantity", "quantities", multiple=True, help="This quantity only; may be given again.")
+
+
+@click.command("readings")
+@click.argument("device")
+@SINCE
+@UNTIL
+@QUANTITY
+@DATA
+@JSON
+def readings_command(device: str, quantities: tuple[str, ...], data: Path, as_json: bool, **span: Any) -> None:
+    """Print the readings of DEVICE by when they were measured, oldest first."""
+    with open_journal(data) as db:
+        site = site_of(db)
+        chosen = _selection(span, site, (device,), quantities)
+        with _reading(db, data, site, chosen) as stream:
+            _require_devices((device,), devices_of(db), stream, data)
+            print_lines(map(reading_line, stream.readings(device)), as_json=as_json)
+
+
+@click.command("export")
+@click.argument("devices", nargs=-1)
+@click.option("--zone", "zones", multiple=True, help="The devices of this zone; may be given again.")
+@click.option("--all", "everything", is_flag=True, help="Every device, also those that the site has no more.")
+@QUANTITY
+@SINCE
+@UNTIL
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.csv (for Excel) or FILE.parquet.")
+@click.option("--force", is_flag=True, help="Replace FILE when it is there.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Of headers and names.")
+@DATA
+def export_command(
+    devices: tuple[str, ...], zones: tuple[str, ...], everything: bool, quantities: tuple[str, ...], out: Path,
+    force: bool, lang: str, data: Path, **span: Any,
+) -> None:  # fmt: skip
+    """Write readings into a file: of DEVICES, of zones, of quantities, or all."""
+    from hub.history.outfile import writer_for  # DuckDB, which printing need not load
+    from hub.history.sheet import Sheet
+
+    if not (devices or zones or everything or quantities):
+        raise Refusal("zhian export", "DEVICE", "nothing is chosen", right="name devices, --zone, --quantity or --all")
+    write = writer_for(out, force=force)
+    with open_journal(data) as db:
+        site = site_of(db)
+        if not everything:
+            devices = (*devices, *_of_zones(zones, site, data))
+        chosen = _selection(span, site, () if everything else devices, quantities)
+        with _reading(db, data, site, chosen) as stream:
+            _require_devices(chosen.devices, [*devices_of(db), *(site.devices() if site else ())], stream, data)
+            count = _Count(len(stream.devices()))
+            sheet = Sheet(site, _zone_of(site), "zh" if lang == "zh" else "en")
+            write(out, count.through(stream), sheet)
+    click.echo(f"{out}: {count}", err=True)
+    if count.traces:
+        days = KEEP_TRACES_MS // 86_400_000
+        click.echo(
+            f"{count.traces} of them say who went where (passages, chips): personal data. The column 'delete by' says "
+            f"when each must be gone, {days} days after it was read; older ones were left out.", err=True
+        )  # fmt: skip
+
+
+class _Count:
+    """What went through, told to the terminal while it goes: on one line, or as lines where nobody looks."""
+
+    def __init__(self, devices: int) -> None:
+        self.rows = self.traces = self._device = 0
+        self._devices, self._tty = devices, sys.stderr.isatty()
+        self._told = time.monotonic()
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} readings of {self._devices} devices"
+
+    def through(self, stream: Stream) -> Iterator[Row]:
+        """Every reading of the stream, device by device."""
+        for self._device, device in enumerate(stream.devices(), 1):
+            for row in stream.readings(device):
+                self.rows += 1
+                self.traces += row.quantity in TRACES
+                yield row
+                if self.rows % MANY == 0:
+                    self._tell()
+        if self._tty:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told < (TOLD_TTY_S if self._tty else TOLD_S):
+            return
+        self._told = now
+        text = f"{self.rows:,} readings, device {self._device} of {self._devices}"
+        click.echo(f"\r\x1b[K{text}" if self._tty else text, nl=not self._tty, err=True)
+
+
+@contextmanager
+def _reading(db: sqlite3.Connection, data: Path, site: Site | None, chosen: Selection) -> Iterator[Stream]:
+    """The stream; when the history cannot be had: said, and exit 1, unless the journal has all that was asked for."""
+    try:
+        with opened(db, data, site, chosen, Clock.from_environment().now()) as stream:
+            if stream.warning:
+                click.echo(f"warning: the history cannot be asked now ({stream.warning}); the journal has this span", err=True)  # fmt: skip  # noqa: E501
+            yield stream
+    except StoreError as error:
+        raise click.ClickException(f"the history cannot be read to the end now: {error}") from None
+
+
+def _selection(
+    span: dict[str, Any], site: Site | None, devices: tuple[str, ...], quantities: tuple[str, ...]
+) -> Selection:  # Any: click's
+    now, zone = Clock.from_environment().now(), _zone_of(site)
+    for name in quantities:
+        vocabulary.require(name, file="the command line", key="--quantity")
+    since = instant(span["since"], now, zone)
+    until = now + AHEAD_MS + 1 if span["until"] is None else instant(span["until"], now, zone)
+    if since >= until:
+        there = datetime.fromtimestamp(until / 1000, UTC).astimezone(zone)
+        raise Refusal("zhian", "--since", "does not lie before --until", right=f"an instant before {there:%Y-%m-%dT%H:%M:%S}")  # fmt: skip  # noqa: E501
+    return Selection(since=since, until=until, devices=devices, quantities=quantities)
+
+
+def _zone_of(site: Site | None) -> tzinfo:
+    """The site's time zone; without a site the machine's."""
+    return site.tz if site else datetime.fromtimestamp(0, UTC).astimezone().tzinfo or UTC
+
+
+def _of_zones(zones: Iterable[str], site: Site | None, data: Path) -> list[str]:
+    known = site.zones_by_id() if site else {}
+    for zone in zones:
+        if zone not in known:
+            raise Refusal(data, "--zone", "no such zone", value=zone, right=nearest(zone, known) if known else "")
+    devices = site.devices().values() if site else ()
+    found = [device.id for device in devices if device.zone in zones]
+    if zones and not found:
+        raise Refusal(data, "--zone", "has no devices", value=", ".join(zones), right="a zone with devices, or DEVICE")
+    return found
+
+
+def _require_devices(devices: Iterable[str], known: list[str], stream: Stream, data: Path) -> None:
+    for device in devices:
+        if device not in known and device not in (known := sorted({*known, *stream.known()})):
+            raise Refusal(data, "DEVICE", "no such device", value=device, right=nearest(device, known) if known else "")
