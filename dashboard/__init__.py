@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Request, current_app, g, jsonify, render_template, request
+from flask import Flask, Request, current_app, g, render_template, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -28,6 +28,9 @@ from dashboard import (
     together,
     words,
 )
+from dashboard.api import bp as api
+from dashboard.api import problem
+from dashboard.api.refusals import refusal
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
@@ -93,7 +96,7 @@ def create_app(
     i18n.init(app, secure=secure_cookies)
     permissions.init(app)
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
-    for page in PAGES:
+    for page in (*PAGES, api):
         app.register_blueprint(page)
     app.extensions["csrf"].exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
@@ -126,18 +129,20 @@ def _parts(
 def _say_errors(app: Flask) -> None:
     """Errors as a page in the reader's language, or as JSON for the API."""
 
+    app.register_error_handler(problem.Problem, lambda error: error.response())
+
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple[Response | str, int]:
         code = error.code or 500
         if request.path.startswith("/api/"):
-            return jsonify(error=error.name.lower(), code=code), code
+            return refusal(error), code
         return render_template("error.html", code=code, message=_in_words(code)), code
 
     @app.errorhandler(JournalUnreadable)
     def no_journal(error: JournalUnreadable) -> tuple[Response | str, int]:
         current_app.logger.warning("journal: %s", error)
         if request.path.startswith("/api/"):
-            return jsonify(error="the hub's journal cannot be read", code=503), 503
+            return problem.response(problem.body(503, "the hub's journal cannot be read")), 503
         message = gettext(
             "The hub's journal cannot be read. Nothing on this page is watched. See whether the hub runs."
         )
@@ -147,7 +152,7 @@ def _say_errors(app: Flask) -> None:
     def no_room(error: DBAPIError) -> tuple[Response | str, int]:
         current_app.logger.warning("users: %s", error.orig)
         if request.path.startswith("/api/"):
-            return jsonify(error="nothing can be stored", code=507), 507
+            return problem.response(problem.body(507, "nothing can be stored: the disk is full or broken")), 507
         message = gettext("Nothing can be stored now: the disk is full or broken. Tell the administrator at once.")
         return render_template("error.html", code=507, message=message), 507
 

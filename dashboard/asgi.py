@@ -1,4 +1,4 @@
-"""The office as an ASGI application: `/stream` is native asyncio, everything else goes to Flask in a thread pool.
+"""The office as an ASGI application: the streams are native asyncio, everything else goes to Flask in a thread pool.
 
 An open page costs one small task and no thread. `serve` runs it all in uvicorn until it is cancelled or told to stop.
 """
@@ -6,6 +6,7 @@ An open page costs one small task and no thread. `serve` runs it all in uvicorn 
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 import socket
 import time
@@ -20,16 +21,19 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 
-from dashboard import sessions
+from dashboard import clients, sessions
+from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Listener, Watcher, event, tell_all
+from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
+from dashboard.sessions import Signed
 from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
+STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone
 THREADS = 4  # they share one interpreter: more of them only wait for each other
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
@@ -63,6 +67,7 @@ class OfficeApp:
         self._wsgi = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
         self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
+        self._recent = Recent(secrets.token_hex(4))
         self._closing = False
         self.failure: BaseException | None = None  # set when a task that must live for ever has died
 
@@ -76,8 +81,8 @@ class OfficeApp:
         self._front.place(scope)
         wait_s = self._front.wait_s(scope, asyncio.get_running_loop().time())
         if wait_s:
-            await _answer(send, 429, wait_s)
-        elif scope["path"] == "/stream":
+            await _answer(scope, send, 429, wait_s)
+        elif scope["path"] in STREAMS:
             await self._stream(scope, receive, send)
         else:
             await self._wsgi(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
@@ -110,6 +115,7 @@ class OfficeApp:
             while True:
                 change = await loop.run_in_executor(thread, watcher.look)
                 if change is not None:
+                    self._recent.add(change)  # and told in the same breath: an id stands for all that was told
                     tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)
 
@@ -124,8 +130,9 @@ class OfficeApp:
             now, asked_s = sessions.real_now(self._office.clock), time.monotonic()
             alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
             self._office.present.know(alive, asked_s)
+            programs = await asyncio.to_thread(clients.living, self._office.users, digests - set(alive))
             for listener in self._listeners:
-                if listener.session in digests and listener.session not in alive:  # others came while it was asked
+                if listener.session in digests and listener.session not in programs | set(alive):
                     listener.end("signed-out")
             loop_time = asyncio.get_running_loop().time()
             if loop_time >= due:
@@ -134,18 +141,22 @@ class OfficeApp:
                 await asyncio.to_thread(sessions.keep, self._office.users, stay, now)
 
     async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Server-sent events for one page: beat, change, values, ended."""
+        """Server-sent events for one page or program: beat, change, values, resync, ended."""
         status, session = await self._admit(scope)
         if status != 200:
-            await _answer(send, status)
+            await _answer(scope, send, status)
             return
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         series = frozenset(",".join(query.get("series", [])).split(",")[:MOST_SERIES])
         listener = Listener(session, series)
+        last = _header(scope, b"last-event-id")
+        missed = self._recent.since(last) if last else []
+        for change in missed or ():
+            listener.tell(change)
         self._listeners.add(listener)
         try:
             async with _tasks(_hang_up(receive, listener)):
-                await self._speak(listener, send)
+                await self._speak(listener, send, lost=missed is None)
         except (TimeoutError, OSError):
             LOG.info("a page that took nothing for %.0f s was cut off", BLOCKED_S)
         finally:
@@ -155,9 +166,7 @@ class OfficeApp:
         """200 and the session's digest, or why not."""
         if scope["method"] != "GET":
             return 405, ""
-        token = _cookie(scope, cookie_name(secure=self._office.secure))
-        now = sessions.real_now(self._office.clock)
-        signed = await asyncio.to_thread(sessions.find, self._office.users, token, now, touch=False) if token else None
+        signed = await asyncio.to_thread(self._who, scope)
         if signed is None:
             return 401, ""
         if owes_factor(self._office.site, signed):
@@ -167,14 +176,25 @@ class OfficeApp:
             return 429, ""
         return 200, signed.digest
 
-    async def _speak(self, listener: Listener, send: Send) -> None:
+    def _who(self, scope: Message) -> Signed | None:
+        """As permissions.py: a token under /api/ counts alone, and no cookie beside it."""
+        now, users = sessions.real_now(self._office.clock), self._office.users
+        kind, _, token = _header(scope, b"authorization").partition(" ")
+        if kind.lower() == "bearer" and scope["path"].startswith("/api/"):
+            return clients.find(users, token.strip(), now)
+        token = _cookie(scope, cookie_name(secure=self._office.secure))
+        return sessions.find(users, token, now, touch=False) if token else None
+
+    async def _speak(self, listener: Listener, send: Send, *, lost: bool) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if lost:
+            await self._say(send, event("resync", {"now": self._office.clock.now()}), at=self._recent.id)
         await self._say(send, self._beat())
         while not listener.ended:
             change = await listener.next(BEAT_S)
             if change is not None:
-                await self._say(send, change.wire)
+                await self._say(send, change.wire, at=self._recent.id)
             elif not listener.ended:
                 await self._say(send, self._beat())
         if listener.ended != "gone":
@@ -184,7 +204,9 @@ class OfficeApp:
     def _beat(self) -> bytes:
         return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
 
-    async def _say(self, send: Send, line: bytes) -> None:
+    async def _say(self, send: Send, events: bytes, *, at: str = "") -> None:
+        """`at`: the id of all these together, which stands with the last of them."""
+        line = events[:-1] + b"id: %s\n\n" % at.encode() if at else events
         async with asyncio.timeout(BLOCKED_S):
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
@@ -299,15 +321,24 @@ async def _hang_up(receive: Receive, listener: Listener) -> None:
     listener.end("gone")
 
 
-async def _answer(send: Send, status: int, wait_s: int = 0) -> None:
-    later = [(b"retry-after", b"%d" % wait_s), (b"content-type", b"text/plain; charset=utf-8")] if wait_s else []
-    await send({"type": "http.response.start", "status": status, "headers": [*_headers(), *later]})
-    await send({"type": "http.response.body", "body": TOO_OFTEN if wait_s else b""})
+async def _answer(scope: Message, send: Send, status: int, wait_s: int = 0) -> None:
+    """Refuse: a program is told in its own form."""
+    later, body = [(b"retry-after", b"%d" % wait_s)] if wait_s else [], TOO_OFTEN if wait_s else b""
+    if scope["path"].startswith("/api/"):
+        body = problem.text(problem.body(status, right=f"again in {wait_s} s" if wait_s else ""))
+    kind = problem.MEDIA if scope["path"].startswith("/api/") else "text/plain; charset=utf-8"
+    headers = [*_headers(), *later, (b"content-type", kind.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _headers() -> list[tuple[bytes, bytes]]:
     every = {**ALWAYS, "Cache-Control": "no-store"}
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
+
+
+def _header(scope: Message, name: bytes) -> str:
+    return next((str(value, "latin-1") for header, value in scope["headers"] if header == name), "")
 
 
 def _cookie(scope: Message, name: str) -> str:

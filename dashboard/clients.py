@@ -65,6 +65,13 @@ def find(engine: Engine, token: str, now: int) -> Signed | None:
         return Signed(found.digest, 0, f"api:{found.name}", Role.VIEWER, 0, grants)
 
 
+def living(engine: Engine, digests: Iterable[str]) -> set[str]:
+    """Those of the tokens (by digest) that have not been taken back."""
+    with Session(engine) as db:
+        asked = select(ApiClient.digest).where(ApiClient.digest.in_(list(digests)), ApiClient.ended.is_(None))
+        return set(db.scalars(asked))
+
+
 def end(engine: Engine, number: int, now: int) -> None:
     """Take a token back; it is worth nothing from the next request on."""
     with Session(engine) as db, db.begin():

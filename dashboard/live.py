@@ -5,7 +5,9 @@ that its page has not taken yet are put together, so that a slow page costs a bo
 """
 
 import asyncio
+import re
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -18,12 +20,14 @@ from hub.clock import Clock
 from hub.reading import Kind, Value
 
 LOOK_S = 0.1
+MOST_RECENT, MOST_RECENT_VALUES = 600, 20_000  # a minute of changes at the most
+_NUMBER = re.compile(r"[0-9]{1,18}")
 VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparing the newest values
 VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure that changes faster
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What is new. `what`: alarms, orders, incidents, health, states, hub. `values`: "device/quantity" -> (ts, value)."""
+    """What is new. `what`: alarms, orders, incidents, health, states, hub; `values` by "device/quantity": ts, value."""
 
     now: int
     what: frozenset[str] = frozenset()
@@ -47,6 +51,37 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.what:
             parts.append(event("change", {"now": self.now, "what": sorted(self.what)}))
         return b"".join(parts)
+
+
+class Recent:
+    """The newest changes by number: who comes back within seconds is told what came meanwhile, and nothing twice."""
+
+    def __init__(self, run: str, most: int = MOST_RECENT, most_values: int = MOST_RECENT_VALUES) -> None:
+        """`run`: another one at each start, so that no number of an earlier run is taken for one of this."""
+        self._run, self._most, self._most_values = run, most, most_values
+        self._number = self._values = 0
+        self._kept: deque[Change] = deque()
+
+    @property
+    def id(self) -> str:
+        """Of the newest change."""
+        return f"{self._run}-{self._number}"
+
+    def add(self, change: Change) -> None:
+        """Remember it, and forget the oldest ones beyond what there is room for."""
+        self._number += 1
+        self._kept.append(change)
+        self._values += len(change.values)
+        while self._kept and (len(self._kept) > self._most or self._values > self._most_values):
+            self._values -= len(self._kept.popleft().values)
+
+    def since(self, last: str) -> list[Change] | None:
+        """What came after the event of this id, oldest first; None where that is not known (any more)."""
+        run, _, number = last.rpartition("-")
+        behind = self._number - int(number) if run == self._run and _NUMBER.fullmatch(number) else -1
+        if not 0 <= behind <= len(self._kept):
+            return None
+        return list(self._kept)[len(self._kept) - behind :]
 
 
 class Watcher:

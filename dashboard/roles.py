@@ -21,6 +21,7 @@ class Permission(StrEnum):
     REVIEW = "review"  # look at what only managers change: limits and their history
     ACKNOWLEDGE = "acknowledge"  # acknowledge and comment
     COMMAND = "command"  # move gates, switch relays
+    UNATTENDED = "unattended"  # do by a program what a person gives the password for
     MANAGE = "manage"  # limits of rules, mutes of zones
     AUDIT = "audit"  # read the audit trail and the list of users
     ADMINISTER = "administer"  # users, their clients' tokens, settings
@@ -37,14 +38,18 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _SEES | {Permission.REVIEW, Permission.AUDIT},  # sees everything, changes nothing
     Role.ADMIN: _RUNS | {Permission.AUDIT, Permission.ADMINISTER},
 }
-CHANGES = frozenset({Permission.ACKNOWLEDGE, Permission.COMMAND, Permission.MANAGE, Permission.ADMINISTER})
+CHANGES = frozenset({Permission.ACKNOWLEDGE, Permission.COMMAND, Permission.MANAGE, Permission.ADMINISTER}) | {
+    Permission.UNATTENDED
+}
 ROLES = tuple(str(role) for role in Role)
 
 # What a program's token may be good for. None of them reaches users and settings.
+# No role has UNATTENDED: a person is asked.
 SCOPES: dict[str, frozenset[Permission]] = {
     "read": _SEES | {Permission.REVIEW},
     "acknowledge": _WATCHES,
     "command": _SEES | {Permission.COMMAND},
+    "gates": _SEES | {Permission.COMMAND, Permission.UNATTENDED},
     "manage": _SEES | {Permission.REVIEW, Permission.MANAGE},
     "audit": _SEES | {Permission.AUDIT},
 }

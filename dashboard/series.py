@@ -54,21 +54,21 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="g
     whole: bool  # False: the history could not be asked, and this is what the journal still has
 
 
-def read(office: Office, device: Device, quantity: str, window: Window) -> Series:
-    """One series. While the store cannot answer: what the journal still has."""
+def read(office: Office, device: Device, quantity: str, window: Window, points: int = POINTS) -> Series:
+    """One series in so many points. While the store cannot answer: what the journal still has."""
     since, until, whole = window.since, window.until, True
     buckets: Sequence[Bucket] = []
     try:
-        buckets = office.history.series(device.id, quantity, since, until, POINTS)
+        buckets = office.history.series(device.id, quantity, since, until, points)
         fresh = office.view.not_in_history(device.id, quantity, since)
     except StoreError as error:
         LOG.warning("history: %s", error)
         whole = False
         fresh = office.view.not_in_history(device.id, quantity, since, everything=True)
-    width = max(1, (until - since) // POINTS)
+    width = max(1, (until - since) // points)
     inside = ((ts, value) for ts, value in fresh if ts < until)
-    points = merge(buckets, inside, since, width, by_energy=_by_energy(quantity))
-    return _series(office, device, quantity, (since, until), points, patience(device, width), whole=whole)
+    found = merge(buckets, inside, since, width, by_energy=_by_energy(quantity))
+    return _series(office, device, quantity, (since, until), found, patience(device, width), whole=whole)
 
 
 def patience(device: Device, width: int) -> int:

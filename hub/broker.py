@@ -25,6 +25,7 @@ from device_profiles.types import MqttLink
 from hub.settings_link import HUB as HUB
 from hub.settings_link import TOPIC
 from hub.site import MqttBrokerLink, Site
+from hub.site_share import READER, ROOT, HomeAssistant
 
 MOST_CONNECTIONS = 10_000
 _FORMS = {
@@ -32,7 +33,8 @@ _FORMS = {
     "access": re.compile(
         r"user [a-z0-9-]+|topic (read|write) "
         + TOPIC.pattern
-        + r"|topic readwrite #|topic read \$SYS/broker/publish/messages/dropped"
+        + r"|topic (read|readwrite) [\w-]+(/[a-z0-9-]+)?/#|topic readwrite #"
+        + r"|topic read \$SYS/broker/publish/messages/dropped"
     ),
 }
 ITERATIONS = 101  # what mosquitto_passwd of Debian 12 writes; the passwords are random, so stretching adds nothing
@@ -167,8 +169,13 @@ def _prepare(site: Site, link: MqttBrokerLink, data: Path, renew: str) -> Path:
     access = [f"user {HUB}", "topic readwrite #", "topic read $SYS/broker/publish/messages/dropped"]
     for device in devices:
         access += _access(site.id, device.id, device.options)  # type: ignore[arg-type]  # filtered above
+    shared = _sharing(site, link, data)
+    access += [line for user, lines in shared.items() for line in (f"user {user}", *lines)]
     known = {name: word for name, word in credentials(data).items() if name != renew}
-    users = {name: known.get(name) or secrets.token_urlsafe(18) for name in [HUB, *(device.id for device in devices)]}
+    users = {
+        name: known.get(name) or secrets.token_urlsafe(18)
+        for name in [HUB, *(device.id for device in devices), *shared]
+    }
     lines = "".join(f'"{name}" = "{password}"\n' for name, password in users.items())
     _private(folder / "credentials.toml", f"# Made by zhian; a device's user name is its id.\n[users]\n{lines}")
     _private(folder / "passwords", "".join(f"{name}:{_hash(password)}\n" for name, password in users.items()))
@@ -190,6 +197,19 @@ def _access(site: str, device: str, options: MqttLink) -> list[str]:
             raise Refusal(f"device {device}", key, "is no topic for one device", value=topic, right=right)
         lines += [f"topic {may} {topic}"] if topic else []
     return lines
+
+
+def _sharing(site: Site, link: MqttBrokerLink, data: Path) -> dict[str, tuple[str, ...]]:
+    """Who publishes what is shared, and who may read it; the former stays while something is to be withdrawn."""
+    share, states = site.home_assistant, f"{ROOT}/{site.id}/#"
+    here = share is not None and share.link in ("", link.id)
+    if not here and not (data / "share.json").exists():
+        return {}
+    prefix = share.prefix if share is not None else HomeAssistant(devices=()).prefix
+    users: dict[str, tuple[str, ...]] = {ROOT: (f"topic readwrite {prefix}/#", f"topic readwrite {states}")}
+    if here:
+        users[READER] = (f"topic read {prefix}/#", f"topic write {prefix}/status", f"topic read {states}")
+    return users
 
 
 def _most_connections() -> int:

@@ -36,6 +36,7 @@ from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
 from hub.reading import Fault, FaultKind
 from hub.rebuild import rebuild
 from hub.reports.maker import Maker
+from hub.share import Sharer
 from hub.site import Site
 from hub.site_web import Way
 
@@ -79,11 +80,13 @@ async def serve_office(
             app.extensions[CARRIER] = shipper
             shipping = group.create_task(shipper.run(), name="history")
             watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
+            sharing = group.create_task(Sharer(site, data, clock).run(), name="home-assistant")
             answering = group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door")
             reports.regular(clock.now())
             _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
             await serve(asgi_app(app), listener, tls=tls)
             shipping.cancel()
+            sharing.cancel()
             answering.cancel()
             watching.cancel()
     finally:

@@ -19,6 +19,7 @@ from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
 from hub.settings_history import check_history
 from hub.settings_link import check_device, check_link
+from hub.settings_share import check_share
 from hub.settings_voice import check_seconds, check_voice, is_address, read_voices
 from hub.settings_web import check_web
 from hub.site import (
@@ -44,6 +45,7 @@ from hub.site import (
     Windows,
     Zone,
 )
+from hub.site_share import HomeAssistant
 from hub.site_web import Web
 
 MOST_ID = 64  # topics, client ids and file names are made from it
@@ -74,6 +76,7 @@ class _File(Strict, frozen=True, kw_only=True):
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
     page: Web = Web()
+    home_assistant: HomeAssistant | None = None
 
 
 class _DeviceTable(Strict, frozen=True, kw_only=True):
@@ -113,11 +116,13 @@ def load_site(path: Path, text: str | None = None) -> Site:
             file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
         ),
         web=check_web(file.page, path),
+        home_assistant=file.home_assistant,
     )
     _check_names(site, path)
     _check_lines(site, path)
     _check_zones(site, path)
     _check_voices(site, path)
+    check_share(site, path)
     check_history(site.history, path)
     return site
 

@@ -8,6 +8,7 @@ from msgspec import Meta, field
 
 from device_profiles.types import Baud, LinkOptions, Profile
 from hub.reading import Label
+from hub.site_share import HomeAssistant
 from hub.site_voice import Severity as Severity
 from hub.site_voice import Strict as Strict
 from hub.site_voice import Voice as Voice
@@ -212,6 +213,7 @@ class Site(Strict, frozen=True, kw_only=True):
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
     web: Web = Web()
+    home_assistant: HomeAssistant | None = None
 
     @property
     def tz(self) -> ZoneInfo:

@@ -281,6 +281,12 @@ def _tls_context(link: MqttBrokerLink) -> ssl.SSLContext:
     return context
 
 
+def tls_of(link: MqttBrokerLink) -> tuple[str, int, ssl.SSLContext | None]:
+    """Host, port and (where it is spoken) the TLS of a link's broker. Reads files. Raises ValueError, OSError."""
+    host, port, tls = _address(link.url or f"mqtt://{link.listen}")
+    return host, port, _tls_context(link) if tls else None
+
+
 def _in_words(error: Exception, patience: float) -> str:
     match error:
         case ConnectionRefusedError():

@@ -57,6 +57,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     password: str = ""
     keep_alive: float = 10.0
     session_expiry: int = 0
+    will: tuple[str, bytes] | None = None  # what the broker says (retained) when we are gone without a word
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -333,6 +334,7 @@ def _connect_packet(hello: Hello) -> bytes:
         username=hello.username or None,
         password=hello.password.encode() if hello.password else None,
         clean_start=False,
+        will=mqtt5.Will(hello.will[0], payload=hello.will[1], qos=_QOS_1, retain=True) if hello.will else None,
         keep_alive=max(1, round(hello.keep_alive)),
         session_expiry_interval=hello.session_expiry,
         receive_max=RECEIVE_MAXIMUM,
