@@ -249,6 +249,60 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/night-{name}.png")
 
 
+def answer(garden: Garden, handset: BrowserContext, link: str, card: Locator) -> Page:
+    """The briefing, opened without login: read, seen, taken on; the guard's other page says who has seen it."""
+    brief = handset.new_page()
+    brief.goto(link)
+    shows(brief.locator("article"), "立即派人到现场")
+    shows(brief.locator("article"), re.compile(r"02:1\d:\d\d"))
+    assert handset.cookies() == []
+    assert rows(garden, "SELECT state FROM alarm WHERE key = 'water-presence/radar'") == [("unacked",)]
+    picture(brief, "3-briefing")
+    press(brief, "我已看到")
+    shows(brief.locator("article"), re.compile(r"02:1\d:\d\d · guard"))
+    shows(card, re.compile(r"guard 于 02:1\d(:\d\d)? 已看到"))
+    press(brief, "我来处理")
+    wait_for(lambda: rows(garden, "SELECT 1 FROM incident WHERE state = 'working'"))
+    brief.reload()
+    shows(brief.locator("article"), re.compile(r"您自 .* 02:1\d:\d\d 起处理此事"))
+    picture(brief, "4-accepted")
+    picture(now, "5-seen")
+    return brief
+
+
+def in_the_morning(garden: Garden) -> None:
+    """The list, the sheet and the incident's log at half past seven."""
+    (line,) = garden.lines("alarms", "--since", "12h")
+    assert (line["rule"], line["acked_by"], line["closed"]) == ("water-presence", "guard", "cleared")
+    moments = [local(line[name]) for name in ("raised", "acked", "cleared")]
+    assert moments == sorted(moments)
+    assert {moment[:4] for moment in moments} == {"02:1"}
+    sheet = garden.zhian("duty", "handover", "--since", "12h").stdout
+    assert re.search(r"19:30 - \d\d-\d\d 07:30", sheet)
+    assert re.search(r"02:1\d\b.*02:1\d\b.*P1 水边有人", sheet), sheet
+    assert re.search(r"#1 P1 .*02:1\d\b", sheet), sheet
+    assert re.search(r"操作 .*\n.*02:1\d\b.*pulse_2", sheet), sheet
+    for step in ("pass", "archive"):
+        garden.zhian("incidents", "step", "1", step)
+    log = rows(garden, "SELECT event, actor FROM incident_log ORDER BY seq")
+    assert [event for event, _ in log] == [
+        "opened", "classify", "dispatch", "accept", "alarm-cleared", "feedback", "pass", "archive",
+    ]  # fmt: skip
+    assert log[3][1] == "guard"
+
+
+def rows(garden: Garden, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
+    """What stands in the journal."""
+    with contextlib.closing(open_journal(garden.data)) as db:
+        return [tuple(row) for row in db.execute(sql)]
+
+
+def local(instant: object) -> str:
+    """On the lake's clock."""
+    assert isinstance(instant, int)
+    return f"{datetime.fromtimestamp(instant / 1000, ZONE):%H:%M:%S}"
+
+
 def test_a_guards_night(
     garden: Garden,
     radar: Radar,
@@ -279,23 +333,7 @@ def test_a_guards_night(
     assert re.search(r" 02:1\d:", called["time"])
     assert called["page"].startswith(f"http://127.0.0.1:{garden.port}/b/")
 
-    brief = handset.new_page()
-    brief.goto(called["page"])
-    shows(brief.locator("article"), "立即派人到现场")
-    shows(brief.locator("article"), re.compile(r"02:1\d:\d\d"))
-    assert handset.cookies() == []
-    assert rows(garden, "SELECT state FROM alarm WHERE key = 'water-presence/radar'") == [("unacked",)]
-    picture(brief, "3-briefing")
-    press(brief, "我已看到")
-    shows(brief.locator("article"), re.compile(r"02:1\d:\d\d · guard"))
-    shows(card, re.compile(r"guard 于 02:1\d(:\d\d)? 已看到"))
-    press(brief, "我来处理")
-    wait_for(lambda: rows(garden, "SELECT 1 FROM incident WHERE state = 'working'"))
-    brief.reload()
-    shows(brief.locator("article"), re.compile(r"您自 .* 02:1\d:\d\d 起处理此事"))
-    picture(brief, "4-accepted")
-    picture(now, "5-seen")
-
+    brief = answer(garden, handset, called["page"], card)
     radar.presence = "absent"
     expect(card).to_have_count(0, timeout=PATIENCE_MS)
     shows(now.locator("main"), "全部在监护中，无需处理。")
@@ -309,32 +347,4 @@ def test_a_guards_night(
     assert re.search(".*".join(marks), story, re.DOTALL), story
 
     monkeypatch.setenv(ENVIRONMENT, clock_at(7, 30))
-    (line,) = garden.lines("alarms", "--since", "12h")
-    assert (line["rule"], line["acked_by"], line["closed"]) == ("water-presence", "guard", "cleared")
-    moments = [local(line[name]) for name in ("raised", "acked", "cleared")]
-    assert moments == sorted(moments)
-    assert {moment[:4] for moment in moments} == {"02:1"}
-    sheet = garden.zhian("duty", "handover", "--since", "12h").stdout
-    assert re.search(r"19:30 - \d\d-\d\d 07:30", sheet)
-    assert re.search(r"02:1\d\b.*02:1\d\b.*P1 水边有人", sheet), sheet
-    assert re.search(r"#1 P1 .*02:1\d\b", sheet), sheet
-    assert re.search(r"操作 .*\n.*02:1\d\b.*pulse_2", sheet), sheet
-    for step in ("pass", "archive"):
-        garden.zhian("incidents", "step", "1", step)
-    log = rows(garden, "SELECT event, actor FROM incident_log ORDER BY seq")
-    assert [event for event, _ in log] == [
-        "opened", "classify", "dispatch", "accept", "alarm-cleared", "feedback", "pass", "archive",
-    ]  # fmt: skip
-    assert log[3][1] == "guard"
-
-
-def rows(garden: Garden, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
-    """What stands in the journal."""
-    with contextlib.closing(open_journal(garden.data)) as db:
-        return [tuple(row) for row in db.execute(sql)]
-
-
-def local(instant: object) -> str:
-    """On the lake's clock."""
-    assert isinstance(instant, int)
-    return f"{datetime.fromtimestamp(instant / 1000, ZONE):%H:%M:%S}"
+    in_the_morning(garden)
