@@ -266,7 +266,7 @@ def answer(garden: Garden, handset: BrowserContext, link: str, card: Locator) ->
     brief.reload()
     shows(brief.locator("article"), re.compile(r"您自 .* 02:1\d:\d\d 起处理此事"))
     picture(brief, "4-accepted")
-    picture(now, "5-seen")
+    picture(card.page, "5-seen")
     return brief
 
 
