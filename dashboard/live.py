@@ -23,7 +23,7 @@ VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure t
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What is new. `what`: alarms, orders, incidents, health, states, hub. `values`: "device/quantity" -> (ts, value)."""
+    """What is new. `what`: alarms, orders, incidents, health, states, hub. `values`: by "device/quantity"."""
 
     now: int
     what: frozenset[str] = frozenset()
