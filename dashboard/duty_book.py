@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from flask import Flask, current_app, g
 
-from dashboard.office import EXTENSION, Office, me, office
+from dashboard.office import EXTENSION, Office, office
 from device_profiles.door import Refusal
 from hub import days
 from hub.days import Days, load_calendar
@@ -94,9 +94,8 @@ def duty_now() -> list[Guardian]:
 
 
 def to_call() -> Guardian | None:
-    """Whom to call now: the first on duty who has a number and is not the reader; None: nobody."""
-    others = [each for each in duty_now() if each.number and each.user != me().name]
-    return others[0] if others else None
+    """Whom to call now: the first on duty who has a number, for every reader; None: nobody."""
+    return next((each for each in duty_now() if each.number), None)
 
 
 def guardians(roster: Roster, posts: tuple[OnDuty, ...]) -> list[Guardian]:

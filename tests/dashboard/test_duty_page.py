@@ -97,11 +97,11 @@ def test_without_a_roster_the_page_says_how_to_make_one(field: "Field", admin: "
     assert "Roster unreadable" in admin.client.get("/").text
 
 
-@pytest.mark.parametrize(("role", "calls"), [("viewer", 0), ("auditor", 0), ("guard", 0), ("manager", 1), ("admin", 1)])
+@pytest.mark.parametrize(("role", "calls"), [("viewer", 0), ("auditor", 0), ("guard", 1), ("manager", 1), ("admin", 1)])
 def test_an_unacknowledged_p1_has_a_call_button(
     role: str, calls: int, roster: "Path", field: "Field", browser: "Browser"
 ) -> None:
-    """Beside P1 and P2 while nobody has acknowledged; not for those who only look, nor for calling oneself."""
+    """Beside P1 and P2 while nobody has acknowledged; not for those who only look."""
     number = field.alarm("sos", "sos-lake", severity="P1")
     field.alarm("noise-limit", "noise-east", severity="P3")
     field.alarm("gate-held", "gate-east", severity="P2", acked=NOW, acked_by="lin")
@@ -190,5 +190,5 @@ def test_a_card_names_who_was_called_and_stays_short(roster: "Path", field: "Fie
             field.put("outbox", flip=flip, voice="log", kind="raised", person=person, status="accepted", next_try=0,
                       done=NOW - 40_000 + at * 1000)  # fmt: skip
     text = admin.client.get("/").text
-    assert text.count("told log · 班长 at 16:52:44") == 1
-    assert text.count("told log · ") == 2
+    assert text.count("16:52:44") == 2
+    assert "16:52:43" not in text
