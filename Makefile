@@ -4,7 +4,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install demo run test check soak bench clean
+.PHONY: help install demo run test check soak bench pictures clean
 
 help:
 	@echo "make demo     set up what is missing, then run a simulated community with its dashboard"
@@ -12,6 +12,7 @@ help:
 	@echo "make install  only make $(BIN)/zhian"
 	@echo "make check    format, lint, types, import contracts"
 	@echo "make soak     the long tests"
+	@echo "make pictures every page in both sizes, languages and colour schemes, into build/pictures"
 	@echo "make bench    the figures of docs/benchmarks.md, on this machine"
 
 install: $(VENV)/.runtime
@@ -28,7 +29,12 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	@deploy/setup.sh test-programs
+ifeq ($(ARGS),)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/links
+	@$(BIN)/pytest tests/e2e tests/links
+else
 	@$(BIN)/pytest $(ARGS)
+endif
 
 check: $(VENV)/.development
 	@$(BIN)/ruff format --check .
@@ -38,7 +44,12 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.runtime
 	@deploy/setup.sh demo-programs
-	@for name in ingest alarm modbus rules; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
+	@for name in ingest alarm modbus rules dashboard; do $(BIN)/zhian bench $$name $(ARGS) || exit 1; done
+
+pictures: $(VENV)/.development
+	@deploy/setup.sh test-programs
+	@mkdir -p build/pictures
+	@ZHIAN_SHOTS=build/pictures $(BIN)/pytest -p no:randomly tests/dashboard/browser/test_pictures.py tests/e2e/test_night.py $(ARGS)
 
 soak: $(VENV)/.development
 	@deploy/setup.sh test-programs

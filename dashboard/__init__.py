@@ -15,7 +15,19 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import audit_words, headers, i18n, limit_words, machine, menu, permissions, place_words, words
+from dashboard import (
+    audit_words,
+    duty_book,
+    headers,
+    i18n,
+    limit_words,
+    machine,
+    menu,
+    permissions,
+    place_words,
+    together,
+    words,
+)
 from dashboard.api import bp as api
 from dashboard.api import problem
 from dashboard.api.refusals import refusal
@@ -162,6 +174,7 @@ def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
     app.request_class = Asked
     limits.init(app)
+    duty_book.init(app)
     for function in (
         words.quantity,
         words.unit,
@@ -193,7 +206,8 @@ def _furnish(app: Flask) -> None:
         field_process=machine.field_process,
         ended_lately=machine.ended_lately,
         thinned=machine.thinned,
-        once=lambda: secrets.token_urlsafe(12),  # the same form sent twice is one order
+        once=together.once,
+        form_token=together.form_token,
     )
 
     @app.context_processor

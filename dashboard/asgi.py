@@ -1,4 +1,4 @@
-"""The office as an ASGI application: the streams are native asyncio, everything else goes to Flask in a thread pool.
+"""The office as an ASGI application: `/stream` is native asyncio, everything else goes to Flask in a thread pool.
 
 An open page costs one small task and no thread. `serve` runs it all in uvicorn until it is cancelled or told to stop.
 """
@@ -9,6 +9,7 @@ import logging
 import secrets
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-import msgspec
 import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
@@ -25,7 +25,7 @@ from dashboard import clients, sessions
 from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Change, Listener, Recent, Watcher
+from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
@@ -34,7 +34,7 @@ from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
 STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone
-THREADS = 8
+THREADS = 4  # they share one interpreter: more of them only wait for each other
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0
@@ -77,6 +77,7 @@ class OfficeApp:
             await self._lifespan(receive, send)
         if scope["type"] != "http":
             return
+        scope["zhian.asked"] = self._office.shared.ticket()
         self._front.place(scope)
         wait_s = self._front.wait_s(scope, asyncio.get_running_loop().time())
         if wait_s:
@@ -115,8 +116,7 @@ class OfficeApp:
                 change = await loop.run_in_executor(thread, watcher.look)
                 if change is not None:
                     self._recent.add(change)  # and told in the same breath: an id stands for all that was told
-                    for listener in self._listeners:
-                        listener.tell(change)
+                    tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)
 
     async def _check_sessions(self) -> None:
@@ -127,20 +127,23 @@ class OfficeApp:
             digests = {listener.session for listener in self._listeners}
             if not digests:
                 continue
-            now = sessions.real_now(self._office.clock)
+            now, asked_s = sessions.real_now(self._office.clock), time.monotonic()
             alive = await asyncio.to_thread(sessions.living, self._office.users, digests, now)
             programs = await asyncio.to_thread(clients.living, self._office.users, digests - set(alive))
+            self._office.present.know(alive, asked_s)
             for listener in self._listeners:
-                if listener.session in digests and listener.session not in programs | set(alive):
+                if listener.session in digests and listener.session not in programs | set(
+                    alive
+                ):  # others came while it was asked
                     listener.end("signed-out")
             loop_time = asyncio.get_running_loop().time()
             if loop_time >= due:
                 due = loop_time + TOUCH_S
-                stay = [digest for digest, role in alive.items() if role in STAY]
+                stay = [digest for digest, signed in alive.items() if signed.role in STAY]
                 await asyncio.to_thread(sessions.keep, self._office.users, stay, now)
 
     async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Server-sent events for one page or program: beat, change, values, resync, ended."""
+        """Server-sent events for one page: beat, change, values, ended."""
         status, session = await self._admit(scope)
         if status != 200:
             await _answer(scope, send, status)
@@ -188,28 +191,28 @@ class OfficeApp:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if lost:
-            await self._say(send, ("resync", {"now": self._office.clock.now()}), at=self._recent.id)
-        await self._say(send, ("beat", self._beat()))
+            await self._say(send, self._with_id(event("resync", {"now": self._office.clock.now()})))
+        await self._say(send, self._beat())
         while not listener.ended:
             change = await listener.next(BEAT_S)
-            if change is None and not listener.ended:
-                await self._say(send, ("beat", self._beat()))
-            await self._say(send, *_events(change), at=self._recent.id)
+            if change is not None:
+                await self._say(send, self._with_id(change.wire))
+            elif not listener.ended:
+                await self._say(send, self._beat())
         if listener.ended != "gone":
-            await self._say(send, ("ended", {"why": listener.ended}))
+            await self._say(send, event("ended", {"why": listener.ended}))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _beat(self) -> dict[str, object]:
-        return {"now": self._office.clock.now(), "speed": self._office.clock.speed}
+    def _with_id(self, events: bytes) -> bytes:
+        """The id of all these together stands with the last of them."""
+        return events[:-1] + b"id: %s\n\n" % self._recent.id.encode()
 
-    async def _say(self, send: Send, *events: tuple[str, object], at: str = "") -> None:
-        """`at`: the id of all these together, which stands with the last of them."""
-        lines = [b"event: %s\ndata: %s\n" % (event.encode(), msgspec.json.encode(body)) for event, body in events]
-        if lines and at:
-            lines[-1] += b"id: %s\n" % at.encode()
-        for line in lines:
-            async with asyncio.timeout(BLOCKED_S):
-                await send({"type": "http.response.body", "body": line + b"\n", "more_body": True})
+    def _beat(self) -> bytes:
+        return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
+
+    async def _say(self, send: Send, line: bytes) -> None:
+        async with asyncio.timeout(BLOCKED_S):
+            await send({"type": "http.response.body", "body": line, "more_body": True})
 
 
 async def serve(
@@ -331,13 +334,6 @@ async def _answer(scope: Message, send: Send, status: int, wait_s: int = 0) -> N
     headers = [*_headers(), *later, (b"content-type", kind.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _events(change: Change | None) -> Iterator[tuple[str, object]]:
-    if change is not None and change.values:
-        yield "values", {"now": change.now, "values": change.values}
-    if change is not None and change.what:
-        yield "change", {"now": change.now, "what": sorted(change.what)}
 
 
 def _headers() -> list[tuple[bytes, bytes]]:

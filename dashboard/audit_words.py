@@ -41,6 +41,13 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "limit": lazy_gettext("changed a limit"),
     "report": lazy_gettext("had a report made"),
     "command": lazy_gettext("gave an order"),
+    "test-voice": lazy_gettext("had a channel tested"),
+    "calendar": lazy_gettext("changed the calendar"),
+    "backup": lazy_gettext("made a backup"),
+    "backup-check": lazy_gettext("had a backup read again"),
+    "backup-download": lazy_gettext("downloaded a backup"),
+    "device-add": lazy_gettext("added a device"),
+    "watch": lazy_gettext("watched a line"),
     "drill": lazy_gettext("began a test"),
     "drill-end": lazy_gettext("ended a test"),
     "verdict": lazy_gettext("noted what an alarm was"),
@@ -51,6 +58,8 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "dogs-export": lazy_gettext("exported the register of dogs"),
     "dogs-import": lazy_gettext("imported dogs"),
     "accept": lazy_gettext("took over an incident"),
+    "duty-stand-in": lazy_gettext("changed the roster"),
+    "duty-take-over": lazy_gettext("took over a shift"),
 }
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 
 from dashboard import site_plan
-from dashboard.journal_view import Happening, Told
+from dashboard.journal_view import Happening, JournalUnreadable, Told
 from dashboard.office import Office
-from dashboard.situation import Facts, Situation, siren_token, situation
+from dashboard.situation import FIGURES, Facts, Situation, siren_token, situation
+from dashboard.together import asked
+from device_profiles.door import Refusal
+from hub.duty import load_duty
 from hub.firstout import Group, look
 from hub.outcome import Order, OrderState
 
@@ -14,14 +17,18 @@ DAY_MS = 24 * 3600 * 1000
 
 
 def gather(office: Office) -> Situation:
-    """What is going on now. Raises JournalUnreadable."""
+    """What is going on now, read after it was asked for, once for all who ask meanwhile. Raises JournalUnreadable."""
+    return office.shared.get("situation", asked(office), lambda: _gathered(office))
+
+
+def _gathered(office: Office) -> Situation:
     now = office.clock.now()
     happenings = office.view.happenings("o.closed = ''", limit=MOST_OPEN)
-    told = {happening.id: office.view.told(happening.key, happening.occurrence) for happening in happenings}
+    told = office.view.told_of(happenings)
     facts = Facts(
         heartbeat=office.view.heartbeat(),
         health=office.view.health(),
-        latest=office.view.latest(),
+        latest=office.view.latest_of(FIGURES),
         open=happenings,
         told=told,
         sirens=sirens(office, [one for some in told.values() for one in some]),
@@ -29,8 +36,28 @@ def gather(office: Office) -> Situation:
         mutes=office.view.mutes(now),
         dragged=site_plan.places(office.users),
         services=office.view.services(),
+        people=called(office, [one for some in told.values() for one in some]),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)
+
+
+def glance(office: Office) -> Situation | None:
+    """What is going on, for a page that has to open without a journal too."""
+    try:
+        return gather(office)
+    except JournalUnreadable:
+        return None
+
+
+def called(office: Office, told: list[Told]) -> dict[str, str]:
+    """The roster's names by id, where somebody was told in person; none of a roster with a mistake in it."""
+    if not any(one.person for one in told):
+        return {}
+    try:
+        duty = load_duty(office.data, office.site)
+    except Refusal:
+        return {}
+    return {person.id: person.name for person in duty.person} if duty is not None else {}
 
 
 def sirens(office: Office, told: list[Told]) -> dict[str, Order]:

@@ -134,6 +134,12 @@ class JournalView:
         rows = self.rows(f"SELECT * FROM latest{where}", parameters)  # noqa: S608  # our own words
         return {(row["device"], row["quantity"]): to_reading(row) for row in rows}
 
+    def latest_of(self, quantities: Sequence[str]) -> dict[tuple[str, str], Reading]:
+        """The same of these quantities alone, of all devices."""
+        marks = ", ".join("?" * len(quantities))
+        rows = self.rows(f"SELECT * FROM latest WHERE quantity IN ({marks})", quantities)  # noqa: S608  # question marks
+        return {(row["device"], row["quantity"]): to_reading(row) for row in rows}
+
     def happenings(
         self, where: str = "1", parameters: Sequence[Any] = (), *, limit: int = 500, offset: int = 0
     ) -> list[Happening]:
@@ -156,6 +162,20 @@ class JournalView:
             "SELECT b.* FROM outbox b JOIN flip f ON f.seq = b.flip WHERE f.key = ? AND f.occurrence = ? ORDER BY b.id"
         )
         return [to_struct(Told, row) for row in self.rows(sql, (key, occurrence))]
+
+    def told_of(self, happenings: Sequence[Happening]) -> dict[int, list[Told]]:
+        """The same of each of these, by its number, in one question."""
+        found: dict[int, list[Told]] = {happening.id: [] for happening in happenings}
+        ids = {(happening.key, happening.occurrence): happening.id for happening in happenings}
+        marks = ", ".join(["(?, ?)"] * len(ids))
+        sql = f"""
+        WITH wanted (key, occurrence) AS (VALUES {marks})
+        SELECT b.*, f.key, f.occurrence FROM wanted w
+        JOIN flip f ON f.key = w.key AND f.occurrence = w.occurrence JOIN outbox b ON b.flip = f.seq ORDER BY b.id
+        """  # noqa: S608  # question marks
+        for row in self.rows(sql, [part for pair in ids for part in pair]) if ids else ():
+            found[ids[row["key"], row["occurrence"]]].append(to_struct(Told, row))
+        return found
 
     def orders_about(self, target: str, limit: int = 20) -> list[Order]:
         """The newest orders for a device, an alarm or a list."""

@@ -46,6 +46,8 @@ def limit_text(key: str, value: Value | None, name: str) -> str:
         return "–"
     if isinstance(value, str):
         return str(_LIMIT_WORDS.get(value, value))
+    if key in _SECONDS and value >= 60 and value % 60 == 0:
+        return f"{value / 3600:.10g} h" if value % 3600 == 0 else f"{value / 60:.10g} min"
     return f"{value:.10g} {limit_unit(key, name)}".strip()
 
 

@@ -6,8 +6,10 @@ that its page has not taken yet are put together, so that a slow page costs a bo
 
 import asyncio
 import re
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -21,10 +23,11 @@ LOOK_S = 0.1
 MOST_RECENT, MOST_RECENT_VALUES = 600, 20_000  # a minute of changes at the most
 _NUMBER = re.compile(r"[0-9]{1,18}")
 VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparing the newest values
+VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure that changes faster
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What is new. `what`: alarms | orders | health | states | hub. `values`: "device/quantity" -> (ts, value)."""
+class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """New. `what`: alarms, orders, incidents, health, states, hub. `values`: "device/quantity" -> (ts, value)."""
 
     now: int
     what: frozenset[str] = frozenset()
@@ -33,6 +36,21 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     def joined(self, later: "Change") -> "Change":
         """Both as one."""
         return Change(now=later.now, what=self.what | later.what, values={**self.values, **later.values})
+
+    def of(self, series: frozenset[str]) -> "Change":
+        """What of it a page with these series is told."""
+        values = {name: self.values[name] for name in self.values.keys() & series}
+        return msgspec.structs.replace(self, values=values)
+
+    @cached_property
+    def wire(self) -> bytes:
+        """As server-sent events: made once, however many pages are told."""
+        parts = []
+        if self.values:
+            parts.append(event("values", {"now": self.now, "values": self.values}))
+        if self.what:
+            parts.append(event("change", {"now": self.now, "what": sorted(self.what)}))
+        return b"".join(parts)
 
 
 class Recent:
@@ -98,11 +116,16 @@ class Watcher:
             self._version, self._values_dirty = version, True
             changed += self._mark("alarms", self._view.one("SELECT max(seq) FROM flip"))
             changed += self._mark("orders", self._orders())
-            changed += self._mark("health", tuple((h.source, h.state) for h in self._view.health().values()))
+            changed += self._mark("incidents", self._view.one("SELECT max(seq) FROM incident_log"))
+            changed += self._mark("health", self._health())
         beat = self._view.heartbeat()
         age = None if beat is None else now - beat
         fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, self._clock.speed)
         return changed + self._mark("hub", fresh)
+
+    def _health(self) -> object:
+        """How each device and link is, without the rest of its row: this is asked ten times a second."""
+        return [tuple(row) for row in self._view.rows("SELECT source, state FROM health ORDER BY source")]
 
     def _orders(self) -> object:
         """The newest orders and where they are: cheap, whatever the table's size."""
@@ -119,11 +142,13 @@ class Watcher:
         started = self._clock.monotonic()
         if not self._values_dirty or started < self._values_due:
             return {}
+        worked = time.thread_time()  # of its own: waiting for others must not make it wait ten times longer
         self._values_dirty = False
         rows = self._view.rows("SELECT device, quantity, ts, value FROM latest")
         found = {f"{row[0]}/{row[1]}": (int(row[2]), row[3]) for row in rows}
         before, self._values = self._values, found
-        self._values_due = started + (self._clock.monotonic() - started) / VALUES_SHARE
+        spent = time.thread_time() - worked
+        self._values_due = started + max(VALUES_S, spent / VALUES_SHARE) * self._clock.speed
         if before is None:
             return {}
         return {name: new for name, new in found.items() if _differs(name, before.get(name), new)}
@@ -141,10 +166,12 @@ class Listener:
 
     def tell(self, change: Change) -> None:
         """Put the change together with what still waits."""
-        values = {name: value for name, value in change.values.items() if name in self.series}
-        if not (change.what or values):
+        self.take(change.of(self.series))
+
+    def take(self, mine: Change) -> None:
+        """The same with a change that has this page's series alone, and may be others' as well."""
+        if not (mine.what or mine.values):
             return
-        mine = msgspec.structs.replace(change, values=values)
         self._news = self._news.joined(mine) if self._news else mine
         self._wake.set()
 
@@ -164,6 +191,21 @@ class Listener:
         self._wake.clear()
         news, self._news = self._news, None
         return news
+
+
+def tell_all(listeners: Iterable[Listener], change: Change) -> None:
+    """Tell every page; those that show the same series are told the very same."""
+    parts: dict[frozenset[str], Change] = {}
+    for listener in listeners:
+        mine = parts.get(listener.series)
+        if mine is None:
+            mine = parts[listener.series] = change.of(listener.series)
+        listener.take(mine)
+
+
+def event(name: str, body: object) -> bytes:
+    """One server-sent event with JSON in it."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(body))
 
 
 def _differs(name: str, before: tuple[int, Value] | None, new: tuple[int, Value]) -> bool:

@@ -32,6 +32,8 @@ MENU = (
     Entry("noise.page", lazy_gettext("Noise"), shown="always"),
     Entry("water.page", lazy_gettext("Water edge"), shown="wide"),
     Entry("dogs.page", lazy_gettext("Dogs")),
+    Entry("incidents.page", lazy_gettext("Incidents"), shown="wide"),
+    Entry("duty.page", lazy_gettext("Duty")),
     Entry("devices.page", lazy_gettext("Devices"), shown="wide"),
     Entry("alarm_health.page", lazy_gettext("Alarm health")),
     Entry("limits.page", lazy_gettext("Limits"), Permission.REVIEW),
@@ -41,6 +43,8 @@ MENU = (
     Entry("users.page", lazy_gettext("Users and roles"), Permission.AUDIT),
     Entry("audit.page", lazy_gettext("Audit"), Permission.AUDIT),
     Entry("service.page", lazy_gettext("Out of service")),
+    Entry("settings.page", lazy_gettext("Settings"), Permission.REVIEW),
+    Entry("about.page", lazy_gettext("About"), Permission.REVIEW),
     Entry("history.page", lazy_gettext("History store")),
     Entry("auth.account", lazy_gettext("Account")),
 )

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Engine
 
 from dashboard.journal_view import JournalView, OrderDesk
 from dashboard.plan import Drawing
-from dashboard.sessions import Signed
+from dashboard.sessions import Present, Signed
 from dashboard.setup import Setup
+from dashboard.shared import Shared
 from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
@@ -63,6 +64,9 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     watchman: Watchman
     secure: bool
+    shared: Shared = msgspec.field(default_factory=Shared)
+    form_tokens: dict[str, str] = msgspec.field(default_factory=dict)  # by what the session holds
+    present: Present = msgspec.field(default_factory=Present)
 
     def close(self) -> None:
         """End what is being made, and let go of both databases."""

@@ -4,6 +4,7 @@ Runs before every request: finds who asks (a session, or a program's token on th
 answers 401, 403 or the login page where that is not enough.
 """
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -90,7 +91,9 @@ def _identify() -> None:
     token = request.cookies.get(cookie_name(secure=office().secure), "")
     if token:
         # A page that refreshes itself is not a sign that somebody is there.
-        g.signed = sessions.find(office().users, token, now, touch=request.headers.get("X-Refresh") is None)
+        again = request.headers.get("X-Refresh") is not None
+        known = office().present.signed(token, time.monotonic()) if again and request.method == "GET" else None
+        g.signed = known or sessions.find(office().users, token, now, touch=not again)
 
 
 def _guard() -> Response | None:

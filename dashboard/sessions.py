@@ -23,6 +23,7 @@ from hub.clock import Clock
 LOG = logging.getLogger("zhian.sessions")
 IDLE_MS = 30 * 60 * 1000
 MOST_MS = 12 * 3600 * 1000
+KNOWN_S = 0.75  # a session that has ended is refused within a second everywhere
 TOUCH_MS = 15 * 1000  # `seen` is written at most so often
 PROOF_MS = 5 * 60 * 1000  # so long after the password was given may dangerous things be done without giving it again
 HALF_MS = 5 * 60 * 1000
@@ -55,6 +56,23 @@ class Stay(msgspec.Struct, frozen=True):
     begun: int
     seen: int
     address: str
+
+
+class Present:
+    """Who has a page open, as the database said a moment ago: a page that looks again need not ask it once more."""
+
+    def __init__(self) -> None:
+        """Nobody."""
+        self._known: tuple[dict[str, Signed], float] = ({}, 0.0)
+
+    def know(self, found: dict[str, Signed], asked_s: float) -> None:
+        """These sessions lived at `asked_s`."""
+        self._known = (found, asked_s + KNOWN_S)
+
+    def signed(self, token: str, now_s: float) -> Signed | None:
+        """Who holds this token, or None where the database must be asked."""
+        found, until = self._known
+        return found.get(digest_of(token)) if now_s < until else None
 
 
 def real_now(clock: Clock) -> int:
@@ -96,8 +114,7 @@ def find(engine: Engine, token: str, now: int, *, touch: bool = True) -> Signed 
     sign_in, user = row
     if touch and now - sign_in.seen > TOUCH_MS:
         keep(engine, [digest], now)
-    role = Role(user.role)
-    return Signed(digest, user.id, user.name, role, sign_in.proved, GRANTS[role], bool(user.factor))
+    return _signed(sign_in, user)
 
 
 def find_half(engine: Engine, token: str, now: int) -> User | None:
@@ -128,11 +145,11 @@ def end_stay(engine: Engine, user_id: int, number: str, now: int) -> None:
         )
 
 
-def living(engine: Engine, digests: Iterable[str], now: int) -> dict[str, Role]:
-    """Those of the sessions that have not ended, with the user's role now."""
+def living(engine: Engine, digests: Iterable[str], now: int) -> dict[str, Signed]:
+    """Those of the sessions that have not ended, with what the user is now."""
     with Session(engine) as db:
         rows = db.execute(_living(now).where(SignIn.digest.in_(list(digests))))
-        return {sign_in.digest: Role(user.role) for sign_in, user in rows}
+        return {sign_in.digest: _signed(sign_in, user) for sign_in, user in rows}
 
 
 def keep(engine: Engine, digests: Iterable[str], now: int) -> None:
@@ -255,6 +272,11 @@ def _forget(db: Session, now: int) -> None:
     db.execute(delete(Throttle).where(Throttle.last < now - FORGET_MS))
     more = select(Throttle.key).order_by(Throttle.last.desc()).offset(MOST_KEYS)
     db.execute(delete(Throttle).where(Throttle.key.in_(more)))
+
+
+def _signed(sign_in: SignIn, user: User) -> Signed:
+    role = Role(user.role)
+    return Signed(sign_in.digest, user.id, user.name, role, sign_in.proved, GRANTS[role], bool(user.factor))
 
 
 def _living(now: int):  # type: ignore[no-untyped-def]  # SQLAlchemy's Select of two entities

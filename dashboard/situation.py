@@ -17,8 +17,10 @@ from hub.noise import NoiseLimits
 from hub.outcome import Health, Mute, Order, Service
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
+from hub.site_voice import LogSpec, MqttSpec, Voice
 
 HUB_FRESH_MS = 5_000
+FIGURES = ("laeq", "water_level")  # what the strip at the bottom shows
 Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "hub"]
 
 
@@ -150,6 +152,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mutes: list[Mute] = []
     dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
     services: list[Service] = []
+    people: Mapping[str, str] = {}  # the roster's names, by id
 
     @property
     def out(self) -> frozenset[str]:
@@ -266,7 +269,7 @@ def _need(site: Site, words: Words, facts: Facts, happening: Happening) -> Need:
         place=words.zone(happening.zone) if happening.zone else words.source(happening.source),
         source=words.source(happening.source),
         response=words.response(happening.rule),
-        deeds=deeds(site, words, happening, facts.told.get(happening.id, []), facts.sirens, facts.mutes),
+        deeds=deeds(site, words, happening, facts.told.get(happening.id, []), facts.sirens, facts.mutes, facts.people),
         pending=facts.acks.get((happening.key, happening.occurrence)),
     )
 
@@ -283,16 +286,23 @@ def deeds(
     told: Iterable[Told],
     sirens: Mapping[str, Order],
     mutes: Iterable[Mute] = (),
+    people: Mapping[str, str] = {},
 ) -> list[Deed]:
-    """What the system did for people to hear of it, first things first."""
-    found = []
+    """What the system did for people to hear of it, first things first; of a person's calls the last by each voice.
+
+    `people`: the roster's names by id.
+    """
+    told = list(told)
+    last = {(one.person, one.voice): one.id for one in told}
+    found, voices = [], {voice.id: voice for voice in site.voices}
     waits = happening.severity in WAITING and any(mute.zone == happening.zone for mute in mutes)
     for one in told:
-        if one.kind != "raised":
+        if one.kind != "raised" or (one.person and one.id != last[one.person, one.voice]):
             continue
         if one.voice != "siren":
             withheld = waits and one.status == "pending" and not one.person
-            found.append(Deed(kind="voice", name=Label(zh=one.voice, en=one.voice), told=one, withheld=withheld))
+            name = _listener(voices.get(one.voice), one, people)
+            found.append(Deed(kind="voice", name=name, told=one, withheld=withheld))
             continue
         order = sirens.get(siren_token(site, one))
         zone = site.zones_by_id().get(happening.zone)
@@ -300,6 +310,16 @@ def deeds(
         command = order.command if order else zone.siren.command if zone and zone.siren else ""
         found.append(Deed(kind="siren", name=words.channel(device, command), order=order, told=one))
     return found
+
+
+def _listener(voice: Voice | None, told: Told, people: Mapping[str, str]) -> Label:
+    """Who was told. A broker and a log are nobody: what is written there must not look as if somebody knew."""
+    if told.person:
+        who = people.get(told.person, told.person)
+        return Label(zh=f"{who}（{told.voice}）", en=f"{who} ({told.voice})")
+    if isinstance(voice, MqttSpec | LogSpec):
+        return Label(zh=f"其他系统（{told.voice}）", en=f"other systems ({told.voice})")
+    return Label(zh=told.voice, en=told.voice)
 
 
 def _urgency(need: Need) -> tuple[str, bool, bool, int]:
@@ -335,7 +355,7 @@ def _places(
 
 def _figures(site: Site, facts: Facts, now: int, *, hub_fresh: bool) -> Iterable[KeyValue]:
     zones, limits = site.zones_by_id(), NoiseLimits(site)
-    for quantity in ("laeq", "water_level"):
+    for quantity in FIGURES:
         for device in site.devices().values():
             if quantity not in device.profile.reading:
                 continue

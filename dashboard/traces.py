@@ -1,7 +1,7 @@
 """Events that tell who went where (passages, chips): read from history and journal, shown without anybody's name.
 
 A credential is shown as a mark that is made anew for each gate and each day, so that no two of them can be joined. Rows
-older than 30 days are gone from the files (hub/retention.py); nothing here keeps any.
+older than the site keeps them (30 days, where it says nothing) are gone from the files; nothing here keeps any.
 """
 
 import base64
@@ -16,10 +16,11 @@ import msgspec
 from dashboard.office import Office
 from hub.batches import Row
 from hub.history.store import StoreError
-from hub.keeping import KEEP_TRACES_MS
 from hub.reading import Value
+from hub.site import Site
 
 LOG = logging.getLogger("zhian.office")
+DAY_MS = 86_400_000
 MARK = 4  # characters: enough to see the same card twice at a gate, too few to be a number
 
 
@@ -40,9 +41,9 @@ class Traces(msgspec.Struct, frozen=True):
 
 
 def traces(office: Office, devices: Iterable[str], quantity: str, since: int, limit: int) -> dict[str, Traces]:
-    """By device, at most `limit` each, no older than 30 days whatever `since` says. Raises JournalUnreadable."""
+    """By device, at most `limit` each, no older than the site keeps them. Raises JournalUnreadable."""
     names, now = list(devices), office.clock.now()
-    since = max(since, now - KEEP_TRACES_MS)
+    since = max(since, now - kept_ms(office.site))
     fresh = office.view.events_not_in_history(names, quantity, since)
     found = {}
     for name in names:
@@ -54,6 +55,11 @@ def traces(office: Office, devices: Iterable[str], quantity: str, since: int, li
             whole = False
         found[name] = Traces(_joined(rows)[:limit], whole)
     return found
+
+
+def kept_ms(site: Site) -> int:
+    """How long the site keeps who went where."""
+    return site.history.trace_days * DAY_MS
 
 
 def mark(key: bytes, gate: str, credential: str, day: str) -> str:

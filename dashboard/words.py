@@ -67,6 +67,8 @@ EVENTS = {
 }
 # A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
 NOTES = {
+    "on-duty": lazy_gettext("who is on duty"),
+    "all": lazy_gettext("everybody"),
     "auto": lazy_gettext("over by itself"),
     "cleared": lazy_gettext("over"),
     "acked": lazy_gettext("acknowledged"),
@@ -143,6 +145,7 @@ ORDER_KINDS = {
     "unshelve": lazy_gettext("End of the mute"),
     "realarm": lazy_gettext("Raised again by the hub"),
     "incident": lazy_gettext("Incident"),
+    "duty": lazy_gettext("Duty"),
     "limit": lazy_gettext("Limit"),
     "limit-clear": lazy_gettext("As in the site file"),
     "mute": lazy_gettext("Mute"),
@@ -234,6 +237,8 @@ class Words:
     def actor(self, actor: str) -> Label:
         """Who ordered it: a person's name, or the rule that did it by itself."""
         kind, _, rule = actor.partition(":")
+        if actor == "hub":
+            return Label(zh="系统", en="the hub")
         if kind != "rule":
             return same(actor)
         title = self.rule(rule)

@@ -28,10 +28,11 @@ class Refusal(Exception):
         super().__init__(f"{where}{shown}: {problem}{hint}")
 
 
-def read_toml(path: Path) -> dict[str, Any]:  # Any: TOML has no narrower type before it is parsed
-    """The file's tables, or a Refusal that names the line. Every number in it is finite."""
+def read_toml(path: Path, text: str | None = None) -> dict[str, Any]:  # Any: TOML has no narrower type as it is
+    """The file's tables, or a Refusal that names the line. Every number in it is finite. `text`: not written yet."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin a file with a mark
+        read = path.read_text(encoding="utf-8-sig") if text is None else text.removeprefix("\ufeff")
+        table = tomllib.loads(read)  # Windows' editors begin a file with a mark
     except FileNotFoundError:
         raise Refusal(path, "", "there is no such file") from None
     except UnicodeDecodeError as error:

@@ -47,6 +47,7 @@ COMMANDS = {
     "report": "hub.commands.report",
     "audit": "hub.commands.audit",
     "certificate": "hub.commands.certificate",
+    "sbom": "hub.commands.sbom",
     "bench": "hub.commands.bench",
     "calendar": "hub.commands.calendar",
     "duty": "hub.commands.duty",

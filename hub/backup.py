@@ -25,7 +25,7 @@ from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
 from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
 from hub.history.store import StoreError
-from hub.journal import FILE as JOURNAL
+from hub.journal_file import FILE as JOURNAL
 
 HISTORY = "history.duckdb"
 SNAPSHOTS = "history-snapshots"

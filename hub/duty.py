@@ -27,6 +27,7 @@ Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 SEVERITIES = ("P1", "P2", "P3", "P4")
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Seconds: TypeAlias = Annotated[float, Meta(ge=0.0, le=86_400.0)]
+PHONE = re.compile(r"\+?\d{3,15}")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -40,6 +41,7 @@ class Person(Strict, frozen=True, kw_only=True):
     name: str
     user: str = ""
     address: dict[str, str] = {}  # voice of the site -> telephone number, account ...
+    phone: str = ""  # the number by which people call each other from the page
 
     @property
     def actor(self) -> str:
@@ -190,6 +192,9 @@ def _check_people(duty: Duty, site: Site, path: Path) -> None:
     for at, person in enumerate(duty.person):
         if person.id in (ALL, ON_DUTY):
             raise Refusal(path, f"person[{at}].id", "is a word for several people", value=person.id, right="another id")
+        if person.phone and not PHONE.fullmatch(person.phone):
+            right = "digits alone, as 13800000000"
+            raise Refusal(path, f"person[{at}].phone", "is no telephone number", value=person.phone, right=right)
         for voice, address in person.address.items():
             key = f"person[{at}].address.{voice}"
             if voice not in voices:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from device_profiles.door import Refusal
-from hub import callbook, casebook, days, duty
+from hub import callbook, casebook, days, duty, duty_desk
 from hub.brieflink import KEY_FILE
 from hub.callees import Callees
 from hub.clock import Clock
@@ -72,6 +72,8 @@ class DutyRoom:
     async def _look(self) -> None:
         now = self._clock.now()
         await self._read_again(now)
+        asked, site = self._roster, self._site
+        await self._committer.call(lambda journal: duty_desk.obey(journal.db, self._data, site, asked, now))
         nobody = ""
         if self._roster is not None:
             roster = self._roster

@@ -19,6 +19,7 @@ from hub.casebook import ORDER as INCIDENT
 from hub.clock import Clock
 from hub.commit import Committer
 from hub.core import Core
+from hub.duty_desk import ORDER as DUTY
 from hub.duty_room import DutyRoom
 from hub.flood import RULE as FLOOD
 from hub.flood import told
@@ -275,7 +276,7 @@ class Field:
             while True:
                 for order in requested_orders(reader, last):
                     last = order.id
-                    if order.kind == INCIDENT:
+                    if order.kind in (INCIDENT, DUTY):
                         continue  # the duty room's business
                     if order.kind == TEST_VOICE:
                         self._group.create_task(self._test_voice(order), name=f"order {order.id}")

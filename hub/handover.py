@@ -1,6 +1,6 @@
 """The sheet for the next shift: what is open, hidden, being dealt with, what happened, and what nobody was told.
 
-Made from the journal's rows alone, in Chinese and English. It changes nothing.
+Made from the journal's rows alone, in Chinese, in English, or in both side by side. It changes nothing.
 """
 
 import html
@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from hub.duty import Override
+from hub.duty_desk import Ask
+from hub.incident import State
 from hub.reading import Label
 from hub.roster import Roster
 from hub.rows import hidden
@@ -30,14 +33,38 @@ _INCIDENTS = "SELECT * FROM incident WHERE state NOT IN ('archived', 'void') ORD
 _UNTOLD = """
 SELECT f.at, f.key, b.person, b.voice, b.detail FROM outbox b JOIN flip f ON f.seq = b.flip
 WHERE f.at >= :since AND f.at < :until AND b.status = 'failed'
-UNION ALL SELECT at, key, '', '', '无人可呼叫 nobody could be reached: ' || note FROM flip
+UNION ALL SELECT at, key, '', '', note FROM flip
 WHERE at >= :since AND at < :until AND event = 'unreached' ORDER BY 1
 """
 _ORDERS = """
 SELECT * FROM orders WHERE issued >= ? AND issued < ?
   AND kind IN ('command', 'shelve', 'unshelve', 'out-of-service', 'in-service') ORDER BY id
 """
-_HIDDEN_AS = {"out-of-service": "停用 out of service", "suppressed": "被抑制 suppressed", "shelved": "静音 muted"}
+_TAKEN = """
+SELECT * FROM orders WHERE kind = 'duty' AND state = 'done' AND issued >= ? AND issued < ? ORDER BY id
+"""
+_HIDDEN_AS = {
+    "out-of-service": Label(zh="停用", en="out of service"),
+    "suppressed": Label(zh="被抑制", en="suppressed"),
+    "shelved": Label(zh="静默", en="muted"),
+}
+_UNWELL_AS = {
+    "down": Label(zh="断开", en="down"),
+    "silent": Label(zh="无信号", en="silent"),
+    "offline": Label(zh="离线", en="offline"),
+}
+STATES = {
+    State.NEW: Label(zh="待分类", en="to be classified"),
+    State.CLASSIFIED: Label(zh="待派单", en="to be dispatched"),
+    State.DISPATCHED: Label(zh="已派单", en="dispatched"),
+    State.WORKING: Label(zh="处理中", en="accepted"),
+    State.DONE: Label(zh="已反馈", en="fed back"),
+    State.ASSESSED: Label(zh="已评价", en="assessed"),
+    State.DEFERRED: Label(zh="挂账", en="deferred"),
+    State.ARCHIVED: Label(zh="已归档", en="archived"),
+    State.VOID: Label(zh="作废", en="void"),
+}
+BOTH: tuple[str, ...] = ("zh", "en")
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -59,9 +86,22 @@ class Sheet(msgspec.Struct, frozen=True):
 class _Teller:
     """Rows as lines, with the site's own names."""
 
-    def __init__(self, site: Site, rules: Mapping[str, Label]) -> None:
-        self._site, self._rules = site, rules
+    def __init__(
+        self, site: Site, rules: Mapping[str, Label], roster: Roster | None, languages: tuple[str, ...]
+    ) -> None:
+        self._site, self._rules, self._languages = site, rules, languages
         self._zones, self._devices = site.zones_by_id(), site.devices()
+        self._people = roster.duty.people() if roster is not None else {}
+        self._shifts = {shift.id: shift.name for shift in roster.duty.shift} if roster is not None else {}
+
+    def say(self, zh: str, en: str = "") -> str:
+        """In the languages of the sheet, one beside the other."""
+        wanted = [{"zh": zh, "en": en or zh}[language] for language in self._languages]
+        return " ".join(dict.fromkeys(wanted))
+
+    def label(self, label: Label) -> str:
+        """As `say`."""
+        return self.say(label.zh, label.en)
 
     def at(self, instant: int | None) -> str:
         """Date and minute on the site's wall clock."""
@@ -69,77 +109,121 @@ class _Teller:
             return "-"
         return f"{datetime.fromtimestamp(instant // 1000, UTC).astimezone(self._site.tz):%m-%d %H:%M}"
 
+    def since(self, instant: int | None) -> str:
+        """From when on."""
+        return f"{self.say('自', 'since')} {self.at(instant)}"
+
     def what(self, row: sqlite3.Row) -> str:
         """Severity, rule and where."""
-        title = self._rules.get(row["rule"], Label(zh=row["rule"], en=row["rule"]))
-        device, zone = self._devices.get(row["source"]), self._zones.get(row["zone"])
-        places = [label.name.zh for label in (zone, device) if label is not None] or [row["source"]]
-        return f"{row['severity']} {title.zh} {title.en} · {' '.join(places)}"
+        return f"{row['severity']} {self.alarm(row['key'], row['zone'])}"
+
+    def alarm(self, key: str, zone: str = "") -> str:
+        """Rule and where, of an alarm's key."""
+        rule, _, rest = key.partition("/")
+        source = rest.partition("/")[0]
+        device = self._devices.get(source)
+        zone = zone or (device.zone if device is not None else source)
+        title = self._rules.get(rule, Label(zh=rule, en=rule))
+        places = [self.label(found.name) for found in (self._zones.get(zone), device) if found is not None]
+        return f"{self.label(title)} · {' · '.join(places or [source])}"
+
+    def person(self, name: str) -> str:
+        """By the roster, else as it stands in the row."""
+        return self._people[name].name if name in self._people else name
 
     def opened(self, row: sqlite3.Row) -> str:
         """An open occurrence."""
-        seen = f"已确认 acked {row['acked_by']} {self.at(row['acked'])}" if row["acked"] else "未确认 NOT ACKNOWLEDGED"
-        over = f" · 已恢复 over {self.at(row['cleared'])}" if row["cleared"] else ""
-        why = f" · {_HIDDEN_AS[hidden(row)]}" if hidden(row) else ""
-        return f"{self.what(row)} · 自 since {self.at(row['raised'])} · {seen}{over}{why}"
+        acked = f"{self.say('已确认', 'acked')} {row['acked_by']} {self.at(row['acked'])}"
+        seen = acked if row["acked"] else self.say("未确认", "NOT ACKNOWLEDGED")
+        over = f" · {self.say('已恢复', 'over')} {self.at(row['cleared'])}" if row["cleared"] else ""
+        why = f" · {self.label(_HIDDEN_AS[hidden(row)])}" if hidden(row) else ""
+        return f"{self.what(row)} · {self.since(row['raised'])} · {seen}{over}{why}"
 
     def hidden(self, row: sqlite3.Row) -> str:
         """An alarm that nobody is told of."""
-        until = f" 至 until {self.at(row['shelved_until'])}" if row["shelved_until"] else ""
-        return f"{self.what(row)} · {_HIDDEN_AS[hidden(row)]}{until}"
+        until = f" {self.say('至', 'until')} {self.at(row['shelved_until'])}" if row["shelved_until"] else ""
+        return f"{self.what(row)} · {self.label(_HIDDEN_AS[hidden(row)])}{until}"
 
     def out(self, row: sqlite3.Row) -> str:
         """A device or an alarm that is out of service."""
-        rule, _, rest = str(row["target"]).partition("/")
-        device = self._devices.get(rest.partition("/")[0] or rule)
-        known = self._rules.get(rule) if rest else None
-        named = f" {known.zh} {known.en}" if known is not None else ""
-        where = device.name.zh if device is not None else row["target"]
-        return f"{where}{named} · 停用 out of service 自 since {self.at(row['at'])} · {row['actor']}: {row['reason']}"
+        device = self._devices.get(row["target"])
+        where = self.label(device.name) if device is not None else self.alarm(row["target"])
+        return (
+            f"{where} · {self.say('停用', 'out of service')} {self.since(row['at'])} · {row['actor']}: {row['reason']}"
+        )
 
     def happened(self, row: sqlite3.Row) -> str:
         """An occurrence of the shift."""
-        end = self.at(row["ended"]) if row["closed"] else "未结束 open"
-        return f"{self.at(row['raised'])}-{end} {self.what(row)}"
+        end = self.at(row["ended"]) if row["closed"] else self.say("未结束", "open")
+        return f"{self.at(row['raised'])} - {end} · {self.what(row)}"
 
     def incident(self, row: sqlite3.Row) -> str:
         """An incident that is not archived."""
-        pressed = f" · 督办 supervision {row['supervision']}" if row["supervision"] else ""
-        who = f" · {row['assignee']}" if row["assignee"] else ""
-        state = f"{row['state']} 自 since {self.at(row['since'])}"
-        return f"#{row['id']} {row['severity']} {row['key']} · {state}{who}{pressed}"
+        pressed = f" · {self.say('督办', 'supervision')} {row['supervision']}" if row["supervision"] else ""
+        who = " · " + ", ".join(map(self.person, row["assignee"].split(","))) if row["assignee"] else ""
+        state = f"{self.label(STATES[State(row['state'])])} {self.since(row['since'])}"
+        return f"#{row['id']} {row['severity']} {self.alarm(row['key'])} · {state}{who}{pressed}"
 
     def unwell(self, row: sqlite3.Row) -> str:
         """A device or link that does not speak."""
-        return f"{row['source']} · {row['state']} 自 since {self.at(row['since'])} · {row['detail']}"
+        device = self._devices.get(row["source"])
+        name = self.label(device.name) if device is not None else row["source"]
+        return f"{name} · {self.label(_UNWELL_AS[row['state']])} {self.since(row['since'])} · {row['detail']}"
 
     def untold(self, row: sqlite3.Row) -> str:
         """What somebody was to be told, and was not."""
-        return f"{self.at(row['at'])} {row['key']} → {row['person'] or '-'} {row['voice'] or '-'}: {row['detail']}"
+        if not row["voice"]:
+            nobody = self.say("无人可呼叫", "nobody could be reached")
+            return f"{self.at(row['at'])} {self.alarm(row['key'])}: {nobody} ({row['detail']})"
+        who = f"{self.person(row['person']) or '-'} {row['voice']}"
+        return f"{self.at(row['at'])} {self.alarm(row['key'])} → {who}: {row['detail']}"
 
     def order(self, row: sqlite3.Row) -> str:
         """Something that somebody had done."""
-        what = f"{row['kind']} {row['target']} {row['command']} {row['text']}"
+        about = self.alarm(row["target"]) if "/" in row["target"] else row["target"]
+        what = " ".join(part for part in (row["kind"], about, row["command"], row["text"]) if part)
         return f"{self.at(row['issued'])} {row['actor']}: {what} ({row['state']})"
+
+    def taken(self, row: sqlite3.Row) -> str:
+        """A shift that was taken over, or a change of the roster."""
+        if row["command"] == Ask.TAKE_OVER:
+            shift = self._shifts.get(row["target"], Label(zh=row["target"], en=row["target"]))
+            what = self.say("接班确认", "took over")
+            return (
+                f"{self.at(row['issued'])} {self.label(shift)} · {self.person(row['text'])} · {what} ({row['actor']})"
+            )
+        change = msgspec.json.decode(row["text"], type=Override)
+        who = self.say("请假", "is away")
+        if change.instead:
+            who = f"→ {self.person(change.instead)}"
+        span = f"{change.since:%m-%d %H:%M} - {change.until:%m-%d %H:%M}"
+        return f"{self.at(row['issued'])} {self.person(change.person)} {who} · {span} ({row['actor']}: {change.reason})"
 
     def comment(self, row: sqlite3.Row) -> str:
         """What somebody wrote."""
-        return f"{self.at(row['at'])} {row['actor']} · {row['key']}: {row['note']}"
+        return f"{self.at(row['at'])} {row['actor']} · {self.alarm(row['key'])}: {row['note']}"
 
 
 def sheet(
-    db: sqlite3.Connection, site: Site, rules: Mapping[str, Label], roster: Roster | None, since: int, now: int
+    db: sqlite3.Connection,
+    site: Site,
+    rules: Mapping[str, Label],
+    roster: Roster | None,
+    since: int,
+    now: int,
+    languages: tuple[str, ...] = BOTH,
 ) -> Sheet:
-    """What the shift from `since` to `now` (ms) leaves behind."""
-    tell, span, named = _Teller(site, rules), (since, now), {"since": since, "until": now}
+    """What the shift from `since` to `now` (ms) leaves behind, in one language or both."""
+    tell, span, named = _Teller(site, rules, roster, languages), (since, now), {"since": since, "until": now}
     parts: list[tuple[str, str, Iterable[str]]] = [
-        ("在岗", "On duty", _people(roster, now)),
-        ("未结束的报警", "Open alarms", map(tell.opened, db.execute(_OPEN))),
+        ("在岗", "On duty", _people(tell, roster, now)),
+        ("接班、换班", "Shifts taken over and changed", map(tell.taken, db.execute(_TAKEN, span))),
+        ("未结束的告警", "Open alarms", map(tell.opened, db.execute(_OPEN))),
         ("停用", "Out of service", map(tell.out, db.execute(_OUT))),
-        ("静音、抑制", "Muted, suppressed", map(tell.hidden, db.execute(_HIDDEN))),
+        ("静默、抑制", "Muted, suppressed", map(tell.hidden, db.execute(_HIDDEN))),
         ("失联设备与线路", "Devices and links not heard", map(tell.unwell, db.execute(_UNWELL))),
         ("未归档的事件", "Incidents not archived", map(tell.incident, db.execute(_INCIDENTS))),
-        ("本班报警", "Alarms of this shift", map(tell.happened, db.execute(_BETWEEN, span))),
+        ("本班告警", "Alarms of this shift", map(tell.happened, db.execute(_BETWEEN, span))),
         ("未送达的通知", "Calls that reached nobody", map(tell.untold, db.execute(_UNTOLD, named))),
         ("操作", "Orders", map(tell.order, db.execute(_ORDERS, span))),
         ("备注", "Comments", map(tell.comment, db.execute(_WORDS, span))),
@@ -174,10 +258,10 @@ def as_html(made: Sheet) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _people(roster: Roster | None, now: int) -> Iterator[str]:
+def _people(tell: _Teller, roster: Roster | None, now: int) -> Iterator[str]:
     if roster is None:
         return
-    names = roster.duty.people()
+    shifts = {shift.id: shift.name for shift in roster.duty.shift}
     for each in roster.on_duty(now):
-        instead = f" (代 for {each.stands_for})" if each.stands_for else ""
-        yield f"{each.shift} · {each.role} · {names[each.person].name}{instead}"
+        instead = f" ({tell.say('代', 'for')} {tell.person(each.stands_for)})" if each.stands_for else ""
+        yield f"{tell.label(shifts[each.shift])} · {each.role} · {tell.person(each.person)}{instead}"

@@ -200,15 +200,20 @@ def _check(move: Move, now: int) -> None:
         raise Refused("defer needs a time in the future")
 
 
-def _due(state: State, now: int, limits: Limits, until: int | None) -> int | None:
-    seconds = {
+def limit_of(state: State, limits: Limits) -> float:
+    """Within how many seconds the state has to be left; 0: there is no such time."""
+    return {
         State.NEW: limits.new,
         State.CLASSIFIED: limits.new,
         State.DISPATCHED: limits.dispatched,
         State.WORKING: limits.working,
         State.DONE: limits.done,
         State.ASSESSED: limits.done,
-    }
+    }.get(state, 0.0)
+
+
+def _due(state: State, now: int, limits: Limits, until: int | None) -> int | None:
     if state is State.DEFERRED:
         return until
-    return now + round(seconds[state] * 1000) if seconds.get(state) else None
+    seconds = limit_of(state, limits)
+    return now + round(seconds * 1000) if seconds else None

@@ -93,7 +93,7 @@ class Lending:
 
     async def _scan(self, arguments: Said) -> AsyncIterator[Said]:
         """Progress, oddities and what was found, as `survey` says them."""
-        wanted = _parsed(arguments, Scan)
+        wanted = parsed(arguments, Scan)
         link, holder = self._site_link(wanted.link), self._link(wanted.link)
         if wanted.link in self._scanned:
             raise Refused(f"{wanted.link} is being scanned already", mistake=False)
@@ -121,14 +121,14 @@ class Lending:
             self._scanned.discard(wanted.link)
 
     async def _read(self, arguments: Said) -> AsyncIterator[Said]:
-        wanted = _parsed(arguments, Read)
+        wanted = parsed(arguments, Read)
         try:
             yield msgspec.to_builtins(await read(self._bus(wanted.link).ask, wanted))
         except PortError as error:
             raise Refused(error.detail, mistake=False) from error
 
     async def _watch(self, arguments: Said) -> AsyncIterator[Said]:
-        wanted = _parsed(arguments, Watch)
+        wanted = parsed(arguments, Watch)
         chosen = [self._link(wanted.link)] if wanted.link else list(self._holder.links.values())
         left, told = wanted.seconds or math.inf, 0
         with listen(tap for link in chosen if (tap := tap_of(link)) is not None) as heard:
@@ -211,7 +211,8 @@ def named(heard: Heard, site: Site) -> Heard:
     return heard
 
 
-def _parsed(arguments: Said, kind: type[T]) -> T:
+def parsed(arguments: Said, kind: type[T]) -> T:
+    """The arguments as a struct. Raises Refused."""
     try:
         return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:

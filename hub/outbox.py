@@ -15,6 +15,7 @@ from hub.journal import Journal
 from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
 from hub.reading import Label, Value
 from hub.rows import to_struct
+from hub.voice_state import VoiceState as VoiceState
 
 CLAIM_MS = 30_000  # a claim older than this belongs to a hub that died while it spoke
 LONGEST_MS = 3_600_000  # no pause between two tries is longer
@@ -133,18 +134,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     person: str = ""
     among: tuple[str, ...] | None = None
     most: int = AT_ONCE
-
-
-class VoiceState(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table `voice`; None where there is nothing new to say (`failing` None: it does not)."""
-
-    id: str
-    tried: int | None = None
-    succeeded: int | None = None
-    failing: int | None = None
-    detail: str = ""
-    tested: int | None = None
-    passed: int | None = None
 
 
 def put(db: sqlite3.Connection, flip: int, voice: str, now: int, *, kind: str = "raised", person: str = "",

@@ -3,6 +3,7 @@
 Pure: worked out from the structs of hub.duty, a calendar and an instant (ms). Nothing is remembered between questions.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,14 @@ class Hole(msgspec.Struct, frozen=True):
     at: int
     until: int
     severity: str
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """From `since` (ms) to `until` the same people are on duty; none: nobody is."""
+
+    since: int
+    until: int
+    people: tuple[OnDuty, ...]
 
 
 class Roster:
@@ -80,20 +89,33 @@ class Roster:
         steps = [step for step in policy.step if ALL not in step.to] or list(policy.step)
         return any(reached(person, step, voices) for step in steps for person in self.called(step, now))
 
-    def first_hole(self, start: int, end: int, voices: frozenset[str], severity: str = "P1") -> Hole | None:
-        """The first stretch in [start, end) in which the severity reaches nobody on duty; None: there is none."""
-        policy = self.duty.policy(severity)
-        if policy is None:
-            return None
-        now, hole = start, None
+    def turns(self, start: int, end: int) -> Iterator[Turn]:
+        """Who is on duty when in [start, end), in stretches with the same people."""
+        now = start
         while now < end:
-            if self.covered(policy, now, voices):
-                if hole is not None:
-                    return Hole(hole, now, severity)
-            elif hole is None:
+            since, here = now, self.on_duty(now)
+            while now < end and self.on_duty(now) == here:
+                now = self.next_change(now)
+            yield Turn(since, now, here)
+
+    def holes(self, start: int, end: int, voices: frozenset[str], severity: str = "P1") -> Iterator[Hole]:
+        """Each stretch in [start, end) in which the severity reaches nobody on duty."""
+        policy = self.duty.policy(severity)
+        now, hole = start, None
+        while policy is not None and now < end:
+            covered = self.covered(policy, now, voices)
+            if covered and hole is not None:
+                yield Hole(hole, now, severity)
+                hole = None
+            elif not covered and hole is None:
                 hole = now
             now = self.next_change(now)
-        return Hole(hole, end, severity) if hole is not None else None
+        if hole is not None:
+            yield Hole(hole, end, severity)
+
+    def first_hole(self, start: int, end: int, voices: frozenset[str], severity: str = "P1") -> Hole | None:
+        """The first of `holes`; None: there is none."""
+        return next(self.holes(start, end, voices, severity), None)
 
 
 def rostered(shift: Shift, day: date) -> tuple[str, ...]:
@@ -118,5 +140,6 @@ def _stand_in(person: str, shift: str, overrides: list[Override]) -> str:
     if not own:
         return person
     instead = own[-1].instead
-    away = any(each.person == instead and not each.instead for each in fitting)
+    theirs = [each for each in fitting if each.person == instead]
+    away = bool(theirs) and not theirs[-1].instead
     return "" if away else instead

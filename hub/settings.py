@@ -87,9 +87,12 @@ class _DeviceTable(Strict, frozen=True, kw_only=True):
     names: dict[str, Label] = {}
 
 
-def load_site(path: Path) -> Site:
-    """The checked site. Raises Refusal, which names file, key, value and what would be right."""
-    table = read_toml(path)
+def load_site(path: Path, text: str | None = None) -> Site:
+    """The checked site. Raises Refusal, which names file, key, value and what would be right.
+
+    `text`: what is to stand in the file, and does not yet.
+    """
+    table = read_toml(path, text)
     _numbers_as_class(table)
     file = parse(_File, table, file=path)
     zones = _unique(file.zone, path, "zone")

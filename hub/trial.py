@@ -6,9 +6,9 @@ Pure: which tests are due, and what the order of one ends as.
 from collections.abc import Mapping, Sequence
 
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outbox import VoiceState
 from hub.outcome import Order
 from hub.site_voice import Voice
+from hub.voice_state import VoiceState
 
 TEST_VOICE = "test-voice"
 EXPIRES_MS = 600_000

@@ -5,15 +5,17 @@ The figures come from hub.isa_report; here they only get their words.
 
 from contextlib import closing
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 from flask_babel import lazy_gettext  # type: ignore[import-untyped]
 
 from dashboard.gather import gather
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
+from dashboard.pages.limits import known, plain
+from dashboard.permissions import Permission, allow, may
 from hub.isa import DAY
 from hub.isa_report import report
 from hub.journal_file import FILE, connect
+from hub.kinds.door import PARAMETERS
 
 bp = Blueprint("alarm_health", __name__, url_prefix="/alarms/health")
 SPANS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -42,8 +44,19 @@ def page() -> str:
         health=found.health,
         remedies={each.key: each for each in found.remedies},
         named=_named,
+        limit_form=_limit_form,
         situation=gather(office()),
     )
+
+
+def _limit_form(key: str, deadband: float) -> str:
+    """The address of the form that sets this deadband for the alarm's zone; empty where the reader has none."""
+    rule, source, _ = _named(key)
+    if not may(Permission.MANAGE) or not known(rule) or "deadband" not in PARAMETERS[plain()[rule].kind]:
+        return ""
+    device = office().site.devices().get(source)
+    zone = device.zone if device is not None else ""
+    return url_for("limits.ask", rule=rule, key="deadband", zone=zone, value=f"{deadband:g}")
 
 
 def _named(key: str) -> tuple[str, str, str]:

@@ -5,24 +5,49 @@ from typing import Any
 import msgspec
 from flask import Blueprint, abort, render_template, request
 
-from dashboard.gather import first_outs, gather, sirens
+from dashboard.gather import called, first_outs, gather, sirens
+from dashboard.i18n import lazy_gettext
 from dashboard.journal_view import Happening
 from dashboard.office import office
+from dashboard.pages.incidents import of_alarm
 from dashboard.pages.limits import known, origin_of
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
+from dashboard.together import together
+from hub.handover import STATES
 from hub.outcome import OrderState
 from hub.rules import MAX_SHELF_S
 
 bp = Blueprint("alarms", __name__, url_prefix="/alarms")
 PAGE = 50
 LONGEST_COMMENT = 2000
+_HIDDEN = "SELECT key, occurrence FROM alarm WHERE"
+_SHELVED = (
+    f"(o.key, o.occurrence) IN ({_HIDDEN} shelved_until IS NOT NULL AND suppressed = '[]' AND NOT out_of_service)"
+)
+_SUPPRESSED = f"(o.key, o.occurrence) IN ({_HIDDEN} suppressed <> '[]' AND NOT out_of_service)"
+_OUT = f"(o.key, o.occurrence) IN ({_HIDDEN} out_of_service)"
+CONDITIONS = {
+    "open": "o.closed = ''",
+    "live": f"o.closed = '' AND NOT ({_SHELVED} OR {_SUPPRESSED} OR {_OUT})",
+    "closed": "o.closed <> ''",
+    "shelved": f"o.closed = '' AND {_SHELVED}",
+    "suppressed": f"o.closed = '' AND {_SUPPRESSED}",
+    "out-of-service": f"o.closed = '' AND {_OUT}",
+}
+VIEWS = {
+    "live": lazy_gettext("Live"),
+    "closed": lazy_gettext("Past"),
+    "shelved": lazy_gettext("Muted"),
+    "suppressed": lazy_gettext("Suppressed"),
+    "out-of-service": lazy_gettext("Out of service"),
+}
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
     """What the list is to show. Empty: everything."""
 
-    state: str = ""  # open | closed
+    state: str = ""  # one of VIEWS, "open" or "closed"
     severity: str = ""
     zone: str = ""
     rule: str = ""
@@ -44,8 +69,9 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
-    """The list, newest first, and on top of it what is open."""
+    """The list, newest first, in one of five views, each with its count."""
     filters = Filters.from_request()
     where, parameters = condition(filters)
     total = office().view.count(where, parameters)
@@ -53,6 +79,7 @@ def page() -> str:
     return render_template(
         "alarms.html",
         filters=filters,
+        views=_views(filters),
         happenings=found,
         firsts=first_outs(office(), found),
         total=total,
@@ -64,6 +91,7 @@ def page() -> str:
 
 @bp.get("/<int:number>")
 @allow(Permission.SEE)
+@together
 def one(number: int) -> str:
     """One occurrence: what happened, what was done, and by whom."""
     happening = find(number)
@@ -78,7 +106,18 @@ def one(number: int) -> str:
         response=office().words.response(happening.rule),
         timeline=view.words(happening.key, happening.occurrence),
         told=told,
-        deeds=deeds(office().site, office().words, happening, told, sirens(office(), told), situation.mutes),
+        deeds=deeds(
+            office().site,
+            office().words,
+            happening,
+            told,
+            sirens(office(), told),
+            situation.mutes,
+            called(office(), told),
+        ),
+        says_value=("raised", "reactivated", "worsened", "eased", "counted"),
+        incident=of_alarm(happening.key) if not happening.closed else None,
+        incident_states=STATES,
         origin=origin_of(happening.rule, happening.zone) if happening.limit is not None else None,
         tunable=known(happening.rule),
         waiting=[order for order in reversed(mine) if order.state is not OrderState.DONE],
@@ -103,8 +142,8 @@ def find(number: int) -> Happening:
 def condition(filters: Filters) -> tuple[str, list[Any]]:  # Any: what SQLite takes
     """The filters as an SQL condition on `o` and its parameters."""
     parts, parameters = ["1"], list[Any]()
-    if filters.state in ("open", "closed"):
-        parts.append("o.closed = ''" if filters.state == "open" else "o.closed != ''")
+    if filters.state in CONDITIONS:
+        parts.append(CONDITIONS[filters.state])
     for column in ("severity", "zone", "rule"):
         if value := getattr(filters, column):
             parts.append(f"o.{column} = ?")
@@ -112,6 +151,15 @@ def condition(filters: Filters) -> tuple[str, list[Any]]:  # Any: what SQLite ta
     if filters.text:
         _add_text(filters.text, parts, parameters)
     return " AND ".join(parts), parameters
+
+
+def _views(filters: Filters) -> list[tuple[str, Any, int]]:  # Any: flask_babel's lazy string
+    """Each view's name and how many alarms it has under the other filters."""
+    found = []
+    for state, name in VIEWS.items():
+        where, parameters = condition(msgspec.structs.replace(filters, state=state))
+        found.append((state, name, office().view.count(where, parameters)))
+    return found
 
 
 def _add_text(text: str, parts: list[str], parameters: list[Any]) -> None:

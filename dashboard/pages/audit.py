@@ -13,6 +13,7 @@ from dashboard import audit_book
 from dashboard.asking import note
 from dashboard.audit_book import PAGE, Wanted
 from dashboard.csv_cell import cell
+from dashboard.gather import glance
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
 
@@ -36,6 +37,7 @@ def page() -> str:
         filters=request.args,
         file=_link("audit.file", kept),
         verdict=office().watchman.verdict(within_ms=SOON_MS),
+        situation=glance(office()),
     )
 
 

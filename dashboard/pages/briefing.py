@@ -23,7 +23,7 @@ from hub.rows import to_struct
 
 bp = Blueprint("briefing", __name__, url_prefix="/b/<token>")
 ACT_EXPIRES_MS = 60_000
-_DISPATCHED = "SELECT id FROM incident WHERE key = ? AND state = 'dispatched'"
+_INCIDENT = "SELECT id, state FROM incident WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 
 class Brief(msgspec.Struct, frozen=True):
@@ -33,7 +33,8 @@ class Brief(msgspec.Struct, frozen=True):
     happening: Happening
     person: Person
     ack: Order | None
-    incident: int | None
+    incident: int | None  # to be accepted
+    taken: Order | None  # its acceptance by this link
 
     @property
     def once(self) -> str:
@@ -79,8 +80,7 @@ def accept(token: str) -> Response | tuple[str, int]:
     if isinstance(found, tuple):
         return render_template("briefing.html", brief=None, message=found[0]), found[1]
     if found.incident is not None and found.happening.acked_by == found.person.actor:
-        once = f"brief-accept/{found.incident}/{found.carried.number}/{found.carried.run}"
-        _put(found, INCIDENT, str(found.incident), once, command="accept")
+        _put(found, INCIDENT, str(found.incident), _accepts(found.incident, found.carried), command="accept")
     return redirect(url_for("briefing.page", token=token), 303)
 
 
@@ -98,18 +98,28 @@ def _open(token: str) -> Brief | tuple[str, int]:
     happenings = office().view.happenings("o.id = ?", (carried.number,), limit=1)
     if not happenings:
         return gettext("The alarm of this link is not kept any more."), 410
-    orders = office().view.rows("SELECT * FROM orders WHERE token = ?", (_once(carried),))
+    row = next(iter(office().view.rows(_INCIDENT, (happenings[0].key,))), None)
     return Brief(
         carried=carried,
         happening=happenings[0],
         person=person,
-        ack=to_struct(Order, orders[0]) if orders else None,
-        incident=office().view.one(_DISPATCHED, (happenings[0].key,)),
+        ack=_order(_once(carried)),
+        incident=row["id"] if row is not None and row["state"] == "dispatched" else None,
+        taken=_order(_accepts(row["id"], carried)) if row is not None else None,
     )
 
 
 def _once(carried: Pass) -> str:
     return f"brief/{carried.number}/{carried.run}"
+
+
+def _accepts(incident: int, carried: Pass) -> str:
+    return f"brief-accept/{incident}/{carried.number}/{carried.run}"
+
+
+def _order(token: str) -> Order | None:
+    rows = office().view.rows("SELECT * FROM orders WHERE token = ?", (token,))
+    return to_struct(Order, rows[0]) if rows else None
 
 
 def _person(name: str) -> Person | None:

@@ -17,6 +17,7 @@ from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
 from dashboard.situation import why_blind
+from dashboard.together import together
 from dashboard.window import SPANS_MS
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
@@ -40,6 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """All devices by zone, those without word first."""
     situation = gather(office())
@@ -58,6 +60,7 @@ def page() -> str:
 
 @bp.get("/<name>")
 @allow(Permission.SEE)
+@together
 def one(name: str) -> str:
     """One device: is it alive and right?"""
     device, situation = find(name), gather(office())

@@ -21,9 +21,8 @@ from dashboard.office import me, office
 from dashboard.ordering import put_all_from_form
 from dashboard.owners import Owner
 from dashboard.permissions import Permission, allow, may
-from dashboard.traces import traces
+from dashboard.traces import kept_ms, traces
 from device_profiles.iso11784 import parse_any, remark, understand
-from hub.keeping import KEEP_TRACES_MS
 from hub.kennel import LOST
 from hub.outcome import OrderState
 from hub.reading import Label
@@ -222,9 +221,9 @@ def _shown(dog: Dog, show: str) -> bool:
 
 
 def _seen(dogs: dict[str, Dog], chip: str = "") -> tuple[list[Seen], bool]:
-    """By place, newest first, of the last thirty days; and whether the history answered."""
+    """By place, newest first, of as long as they are kept; and whether the history answered."""
     readers = {device.id: device for device in office().site.devices().values() if "chip" in device.profile.reading}
-    read = traces(office(), readers, "chip", office().clock.now() - KEEP_TRACES_MS, MOST)
+    read = traces(office(), readers, "chip", office().clock.now() - kept_ms(office().site), MOST)
     events = [(readers[name].zone, trace) for name, each in read.items() for trace in each.found]
     events.sort(key=lambda event: event[1].ts, reverse=True)
     wanted = [event for event in events if not chip or event[1].value == chip]

@@ -13,6 +13,7 @@ from dashboard.pages.limits import known, plain, value_of
 from dashboard.permissions import Permission, allow
 from dashboard.place_words import closed_hours
 from dashboard.situation import why_blind
+from dashboard.together import together
 from dashboard.traces import Trace, Traces, local_day, mark, traces
 from hub.days import Days, calendar_or_seed
 from hub.outcome import Health, Order
@@ -62,6 +63,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """All gates, those with an alarm or without word first."""
     desk, situation = office(), gather(office())

@@ -3,6 +3,7 @@
 A change is an order to the hub, which may refuse it; it is looked at here first, so that mistakes are told at once.
 """
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -106,6 +107,7 @@ def ask(rule: str, key: str) -> str:
         rule=found,
         zone=zone,
         line=_line(book, rule, zone, key),
+        proposed=_proposed(),
         longest=LONGEST_REASON,
         situation=gather(office()),
     )
@@ -178,6 +180,12 @@ def _zone() -> str:
     if zone and zone not in office().site.zones_by_id():
         abort(404)
     return zone
+
+
+def _proposed() -> str:
+    """The number that another page proposes, for the form's field; empty: none, or it is no number."""
+    proposed = request.args.get("value", type=float)
+    return f"{proposed:g}" if proposed is not None and math.isfinite(proposed) else ""
 
 
 def _zones(rule: Rule) -> list[str]:

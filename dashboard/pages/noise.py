@@ -14,6 +14,7 @@ from dashboard.noise_bars import HEIGHT, WIDTH, Bars, bars
 from dashboard.office import office
 from dashboard.permissions import Permission, allow
 from dashboard.situation import why_blind
+from dashboard.together import together
 from hub.figures.month import NoiseDay
 from hub.figures.periods import Part, noise_day
 from hub.noise import ZoneLimits, zone_limits
@@ -44,6 +45,7 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """Every zone that has a noise meter."""
     now = office().clock.now()

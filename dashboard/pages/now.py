@@ -6,12 +6,14 @@ from dashboard.gather import first_outs, gather, today
 from dashboard.office import office
 from dashboard.pages.plan import backdrop
 from dashboard.permissions import Permission, allow
+from dashboard.together import together
 
 bp = Blueprint("now", __name__)
 
 
 @bp.get("/")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """The page."""
     desk = office()

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from dashboard import clients, factor, people, sessions, users
 from dashboard.asking import note, stale, unproved
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
@@ -159,10 +160,13 @@ def _page(message: str = "") -> str:
         scopes=list(SCOPES),
         message=message,
         proof=stale(),
+        situation=glance(office()),
     )
 
 
 def _one(number: int, message: str = "") -> str:
     found = _find(number)
     stays = sessions.stays(office().users, number, _now())
-    return render_template("user.html", person=found, stays=stays, message=message, proof=stale())
+    return render_template(
+        "user.html", person=found, stays=stays, message=message, proof=stale(), situation=glance(office())
+    )

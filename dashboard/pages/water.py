@@ -16,6 +16,7 @@ from dashboard.pages.limits import plain
 from dashboard.permissions import Permission, allow
 from dashboard.shore import WATCHING, WEEK_MS, Edge, Rows, edge, edges
 from dashboard.situation import Situation
+from dashboard.together import together
 from hub.drill import SOUNDS, WITHHELD, shortened
 from hub.outcome import Drill, OrderState
 from hub.rows import to_struct
@@ -31,6 +32,7 @@ LATELY_MS = 15 * 60_000
 
 @bp.get("")
 @allow(Permission.SEE)
+@together
 def page() -> str:
     """All edges, unwatched ones first."""
     situation = gather(office())

@@ -94,14 +94,14 @@
   let refreshing = false;
   let again = false;
 
-  async function refresh() {
+  async function refresh(why = "1") {
     if (refreshing) {
-      again = true;
+      again ||= why !== "quiet";
       return;
     }
     refreshing = true;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Refresh": "1" }, credentials: "same-origin", cache: "no-store" });
+      const answer = await fetch(location.href, { headers: { "X-Refresh": why }, credentials: "same-origin", cache: "no-store" });
       if (answer.status === 401) {
         end();
         return;
@@ -114,7 +114,7 @@
     }
     if (again) {
       again = false;
-      setTimeout(refresh, REFRESH_GAP_MS);
+      setTimeout(() => refresh(), REFRESH_GAP_MS);
     }
   }
 
@@ -125,6 +125,7 @@
       if (fresh) morph(old, fresh);
     }
     tick();
+    if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
     document.dispatchEvent(new CustomEvent("zhian:refreshed"));
   }
 
@@ -136,10 +137,17 @@
   let noted = -Infinity;
   let retry = 0;
 
-  function listen() {
+  let listening = "";
+
+  function seriesHere() {
     const series = new Set([...document.querySelectorAll("[data-series], [data-name]")].map((e) => e.dataset.series || e.dataset.name));
+    return [...series].slice(0, 200).join(",");
+  }
+
+  function listen() {
+    listening = seriesHere();
     source?.close();
-    source = new EventSource(`/stream?series=${encodeURIComponent([...series].slice(0, 200).join(","))}`);
+    source = new EventSource(`/stream?series=${encodeURIComponent(listening)}`);
     source.addEventListener("beat", (event) => {
       const { now, speed } = JSON.parse(event.data);
       time.speed = speed;
@@ -275,7 +283,7 @@
     if (event.persisted) location.reload();
   });
   setInterval(tick, 500);
-  setInterval(() => connected && !document.hidden && refresh(), QUIET_REFRESH_MS); // ages of what has not changed
+  setInterval(() => connected && !document.hidden && refresh("quiet"), QUIET_REFRESH_MS); // ages of what has not changed
   listen();
   window.zhianNow = hubNow;
   if (window.isSecureContext) navigator.serviceWorker?.register("/worker.js").catch(() => {}); // works without it too

@@ -54,7 +54,7 @@ class MqttDevice:
         self._life, self._clock, self._began = life, clock, began
         self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
         self._device, self._memory = device.id, memory
-        self._newest = int(memory.read_text()) if memory is not None and memory.exists() else 0
+        self._obeyed: deque[tuple[int, str]] = deque(_recalled(memory), maxlen=50)  # issued, id
         self._refused: deque[tuple[str, str]] = deque(maxlen=20)  # why, and which
         self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
@@ -82,8 +82,9 @@ class MqttDevice:
             return "foreign"
         if not isinstance(expires, int) or expires < self._clock.now() or expires - issued > MOST_MS:
             return "expired"
-        if issued <= self._newest:
-            return "repeated"
+        newest = max((at for at, _ in self._obeyed), default=0)
+        if (issued, said["id"]) in self._obeyed or issued < newest - MOST_MS:
+            return "repeated"  # also by a clock that was set back: nothing is good for longer than that
         return "unknown" if orders.read(self._profile, Publish(self._orders, payload)) is None else ""
 
     def obey(self, payload: bytes, *, retained: bool) -> None:
@@ -97,7 +98,7 @@ class MqttDevice:
             return
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
-            self._remember(int(str(said["issued"])))
+            self._remember(int(str(said["issued"])), str(said["id"]))
             command, seconds = understood
             if (speech := speech_of(self._profile, command)) is not None:
                 words, repeat = str(said[speech.key]), said.get("repeat", 1)
@@ -105,12 +106,12 @@ class MqttDevice:
                 seconds = len(words) / SIGNS_A_SECOND * (repeat if isinstance(repeat, int) else 1)
             self._life.obey(command, seconds, self._now())
 
-    def _remember(self, issued: int) -> None:
+    def _remember(self, issued: int, order: str) -> None:
         """Before anything moves: a device that dies now has had its one try."""
-        self._newest = issued
+        self._obeyed.append((issued, order))
         if self._memory is not None:
             draft = self._memory.with_suffix(".new")
-            draft.write_text(str(issued))
+            draft.write_bytes(msgspec.json.encode(list(self._obeyed)))
             draft.replace(self._memory)
 
     def _now(self) -> float:
@@ -199,3 +200,10 @@ def _read(payload: bytes) -> dict[str, object]:
         return msgspec.json.decode(payload, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
+
+
+def _recalled(memory: Path | None) -> list[tuple[int, str]]:
+    """What it had obeyed before it was cut off."""
+    if memory is None or not memory.exists():
+        return []
+    return msgspec.json.decode(memory.read_bytes(), type=list[tuple[int, str]])

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hub import broker
@@ -47,10 +47,12 @@ _METER = """
 class Process:
     """A child of the bench, and what the system says of it."""
 
-    def __init__(self, argv: list[str], log: Path) -> None:
-        """Starts it; what it says goes to `log`."""
+    def __init__(self, argv: list[str], log: Path, keep: Sequence[int] = ()) -> None:
+        """Starts it; what it says goes to `log`. `keep`: file descriptors that it is handed."""
         self._log = log.open("wb")
-        self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        self._child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, pass_fds=keep
+        )
 
     def cpu_s(self) -> float:
         """Seconds of processor time that it has had."""

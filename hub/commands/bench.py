@@ -15,6 +15,7 @@ from hub.commands.options import JSON, Finite
 # A bench's file is imported when it is named, so that one does not need what another measures.
 BENCHES = {
     "alarm": "hub.bench.alarm",
+    "dashboard": "hub.bench.dashboard",
     "history": "hub.bench.history",
     "ingest": "hub.bench.ingest",
     "modbus": "hub.bench.modbus",

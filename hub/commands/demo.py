@@ -20,6 +20,9 @@ from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE, Finite
 from hub.commands.run import DEFAULT_PORT, PORT, configure_log, is_loopback, run_site
+from hub.durable import replace_file
+from hub.duty import FILE as DUTY_FILE
+from hub.duty import read_duty
 from hub.journal import FILE, Journal
 from hub.outcome import Entry, Outcome
 from hub.settings import load_site
@@ -30,6 +33,7 @@ from hub.supervisor import Child, stop_on_signals, zhian
 HERE = Path(simulate.__file__).parent
 COMMUNITY = HERE / "zhongshan.toml"
 EVENING = HERE / "evening.toml"
+DUTY = HERE / "duty.toml"
 SPEEDS = Finite(0.1, 20.0)
 
 
@@ -47,6 +51,7 @@ def demo_command(host: str, port: int | None, data: Path | None, speed: float) -
         site_path = _write_site(folder)
         site, script = load_site(site_path), load_script(EVENING)
         _register_dogs(site, script, folder)
+        _install_duty(site, folder)
         clock = Clock(speed, Clock().now())
         environment = clock.to_environment()
         devices = Child(
@@ -117,6 +122,13 @@ def _register_dogs(site: Site, script: Script, folder: Path) -> None:
         )
     finally:
         journal.close()
+
+
+def _install_duty(site: Site, folder: Path) -> None:
+    """The demo's roster, checked as any other. One that is there already, with what was changed in it, stays."""
+    read_duty(DUTY, site)
+    if not (folder / DUTY_FILE).exists():
+        replace_file(folder / DUTY_FILE, DUTY.read_text(encoding="utf-8"))
 
 
 def _free_port(host: str, wanted: int = 0) -> int:

@@ -77,13 +77,11 @@ def duty_show(days: int, data: Path, as_json: bool) -> None:
     """Print who is on duty when, from now on."""
     site, roster = _roster(data)
     now = _now()
-    end, lines = now + days * DAY_MS, list[TurnLine]()
-    while now < end:
-        since, here = now, roster.on_duty(now)
-        while now < end and roster.on_duty(now) == here:
-            now = roster.next_change(now)
-        people = [f"{each.shift}:{each.person}" for each in here]
-        lines.append(TurnLine(local_minute(since, site), local_minute(now, site), people))
+    lines = [
+        TurnLine(local_minute(turn.since, site), local_minute(turn.until, site),
+                 [f"{each.shift}:{each.person}" for each in turn.people])
+        for turn in roster.turns(now, now + days * DAY_MS)
+    ]  # fmt: skip
     if as_json:
         print_lines(lines, as_json=True)
     for line in [] if as_json else lines:

@@ -53,6 +53,7 @@ from hub.site import (
 )
 from hub.site_web import Way
 from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
+from hub.trying import Trying
 
 LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080
@@ -177,7 +178,7 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
         site, rules, site_path, data, field, lambda site, link: open_link(site, link, data, clock), clock
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
-    async with beating(field.well), Control(data, _handlers(reloader, field)):
+    async with beating(field.well), Control(data, _handlers(reloader, field, Trying(field, site_path, clock.now))):
         running = asyncio.create_task(field.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -187,9 +188,14 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
         await asyncio.gather(running, return_exceptions=stop.is_set())
 
 
-def _handlers(reloader: Reloader, field: Field) -> dict[str, Handler]:
+def _handlers(reloader: Reloader, field: Field, trying: Trying) -> dict[str, Handler]:
     """What the command line may ask of the running field process: a word, and what answers it."""
-    return {"reload": reloader.answer, **Lending(field).handlers, **Hearsay(OFFICE_FACTS, field.know).handlers}
+    return {
+        "reload": reloader.answer,
+        **Lending(field).handlers,
+        **trying.handlers,
+        **Hearsay(OFFICE_FACTS, field.know).handlers,
+    }
 
 
 @click.command("office", hidden=True)

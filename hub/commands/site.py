@@ -15,10 +15,10 @@ from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.modbus import Request, read_rtu
 from firmware_bridge.wire.plan import plan
+from hub.bus_load import crowded
 from hub.clock import Clock
 from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
-from hub.commands.plan import crowded
 from hub.named_files import check_files
 from hub.reading import Fault, FaultKind, Reading
 from hub.route import check_routes

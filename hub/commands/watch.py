@@ -13,40 +13,21 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
-from device_profiles import load, vocabulary
+from device_profiles import vocabulary
 from firmware_bridge.links.ports import open_port
 from firmware_bridge.links.tap import Heard, for_a_while, listen
 from firmware_bridge.raw import Link
-from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.modbus import silence_ms
 from hub.clock import Clock
 from hub.commands.cable import Reach, reaches, stepped
 from hub.commands.options import JSON
 from hub.commands.run import open_link
 from hub.control import Refused
+from hub.exchange import Line, line_of
 from hub.lending import named, tap_of
-from hub.reading import Fault, Reading
 from hub.site import ModbusRtuLink, MqttBrokerLink, Site, SiteLink
 
 IDLE_S = 3600.0  # one look at a silent port
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One exchange, as `zhian watch --json` prints it. `age_s`: since this device was heard last. `lost`: before it."""
-
-    at: int
-    link: str
-    device: str = ""
-    unit: int = 0
-    topic: str = ""
-    asked: str = ""
-    came: str = ""
-    took_ms: float = 0.0
-    age_s: float | None = None
-    readings: dict[str, float | str] = {}
-    faults: list[str] = []
-    state: str = ""
-    lost: int = 0
 
 
 @click.command("watch")
@@ -120,35 +101,6 @@ async def _carry(cable: Link) -> None:
     async with cable:
         async for _ in cable:
             pass
-
-
-def line_of(heard: Heard, ages: dict[tuple[str, str, int], int]) -> Line:
-    """Decoded where the profile is known."""
-    speaker = heard.link, heard.device, heard.unit
-    before = ages.get(speaker)
-    if heard.came:
-        ages[speaker] = heard.at
-    raw = heard.raw()
-    profile = load.profiles().get(heard.profile)
-    said = decode(heard.device, profile, raw, heard.at) if profile and raw else []
-    faults = [f"{word.kind}: {word.detail}" for word in said if isinstance(word, Fault)]
-    if heard.fault and not faults:
-        faults = [f"{heard.fault}: {heard.detail}"]
-    return Line(
-        at=heard.at,
-        link=heard.link,
-        device=heard.device,
-        unit=heard.unit,
-        topic=heard.topic,
-        asked=heard.asked.hex(" ").upper() if not heard.topic else heard.asked.decode("utf-8", "replace"),
-        came=heard.came.hex(" ").upper() if not heard.topic else heard.came.decode("utf-8", "replace"),
-        took_ms=heard.took_ms,
-        age_s=None if before is None else round((heard.at - before) / 1000, 3),
-        readings={word.quantity: word.value for word in said if isinstance(word, Reading)},
-        faults=faults,
-        state=f"{heard.state}: {heard.detail}" if heard.state else "",
-        lost=heard.lost,
-    )
 
 
 def texts_of(line: Line, *, colour: bool) -> Iterator[str]:

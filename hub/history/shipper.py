@@ -27,6 +27,7 @@ from hub.history.store import PAGE, FedStore, HistoryStore, StoreError
 from hub.history.verdict import Unavailable
 from hub.reading import Label
 
+EMBEDDED_PAGE = 250_000  # readings handed to the embedded store, as text of some 20 MB: it splits them itself
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 BUSY_S = 5.0
@@ -90,12 +91,12 @@ class Shipper:
             if isinstance(self._store, FedStore):
                 return self._feed(journal, self._store)
             begin = self._agree(journal)
-            found = batches.packed_after(journal, begin, PAGE)
+            found = batches.packed_after(journal, begin, EMBEDDED_PAGE)
             if found:
                 self._tell_damage(self._store.append_batches(found, begin))
                 self._note(journal, found[-1].last)
             count = sum(batch.last - max(batch.first, begin + 1) + 1 for batch in found)
-            self._more = count >= PAGE
+            self._more = count >= EMBEDDED_PAGE
             return count
 
     @property

@@ -158,6 +158,13 @@ def test_who_acknowledged_may_say_that_he_deals_with_it(
     browser.client.post(link(number) + "/accept")
     orders = [(o["kind"], o["target"], o["command"], o["actor"]) for o in field.orders()]
     assert orders == [("incident", "1", "accept", "guard")]
+    page = browser.client.get(link(number)).text
+    assert "waiting for the hub" in page
+    assert "<button" not in page
+    field.db.execute("UPDATE orders SET state = 'done', ended = issued")
+    field.db.execute("UPDATE incident SET state = 'working'")
+    assert "You are dealing with it since 2025-10-09 16:53:20." in browser.client.get(link(number)).text
+    assert "You are dealing" not in browser.client.get(link(number, run=2)).text
 
 
 def test_names_are_text(browser: "Browser", sos: int, link: "Callable[..., str]") -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from dashboard import sessions
 from dashboard.asgi import MOST_A_SESSION
 from dashboard.live import Change, Listener, Watcher
 
@@ -238,3 +240,29 @@ def test_a_watcher_that_dies_stops_the_office(running: "Running", monkeypatch: p
     with contextlib.suppress(asyncio.InvalidStateError):
         assert isinstance(running._task.exception(), RuntimeError)
     assert running._task.done()
+
+
+def test_a_page_that_opens_during_the_check_stays(
+    running: "Running", cookie: str, field: "Field", browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose session the check did not ask for has not ended: the page is not signed out."""
+    field.all_well()
+    asking, go, real = threading.Event(), threading.Event(), sessions.living
+
+    def slow(*arguments: Any) -> Any:  # Any: as sessions.living
+        found = real(*arguments)
+        asking.set()
+        go.wait(10)
+        return found
+
+    first = Stream(running.port, cookie)
+    monkeypatch.setattr(sessions, "living", slow)
+    assert asking.wait(10)
+    second = Stream(running.port, browser.enter("guard"))
+    second.until("beat")
+    monkeypatch.setattr(sessions, "living", real)
+    go.set()
+    name, _ = next(second.events())
+    assert name == "beat"
+    first.close()
+    second.close()

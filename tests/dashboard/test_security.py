@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}
 VALUES |= {"chip": "156000000000101", "rule": "noise-limit", "key": "above", "zone": "square"}
+VALUES |= {"voice": "log", "profile": "noise/generic-rs485"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OPEN = {
     "app.manifest",
@@ -61,6 +62,8 @@ PASSWORD = "correct horse battery"
 def path_of(rule: Rule) -> str:
     """An address that the rule fits."""
     name = "app.css" if rule.endpoint == "files.static" else VALUES["name"]
+    if rule.endpoint.startswith(("lines.", "add_device.")):
+        name = "rs485-yard"
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: {**VALUES, "name": name}[found[1]], rule.rule)
 
 
@@ -122,6 +125,17 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "api.shelve_alarm",
         "api.unshelve_alarm",
         "api.command_device",
+        "settings.test",
+        "calendar.change",
+        "about.make",
+        "about.check",
+        "about.download",
+        "lines.watch",
+        "add_device.send",
+        "incidents.work",
+        "incidents.lead",
+        "duty.stand_in",
+        "duty.take_over",
     }
 
 

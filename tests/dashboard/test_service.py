@@ -61,7 +61,7 @@ def test_taking_out_is_an_order_with_its_reason(
     assert "waiting for the hub" in manager.client.get("/service").text
     with office.users.connect() as db:
         found = [row[0] for row in db.execute(text("SELECT detail FROM audit WHERE event = 'out-of-service'"))]
-    assert found == [f"{gate}: new cable", f"sos/{sos}: new cable"]
+    assert found == [f"{gate} new cable", f"sos/{sos} new cable"]
 
 
 def test_no_reason_no_order(enter: Callable[[str], Browser], field: Field, named: tuple[str, str]) -> None:

@@ -73,7 +73,6 @@ url = "http://127.0.0.1:$hangs/"
 [history]
 store = "influxdb"
 url = "http://127.0.0.1:$dead"
-org = "x"
 bucket = "x"
 
 [rule.water-presence]

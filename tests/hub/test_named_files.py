@@ -124,8 +124,9 @@ def test_a_secret_is_its_owners_alone(judge: Judge, tmp_path: Path, mode: int, c
     file.chmod(mode)
     with pytest.raises(Refusal, match=rf"link\[0\]\.password_file = .*{problem}"):
         judge(NOW, password_file=file)
+    history = f'[history]\nstore = "influxdb"\nurl = "http://127.0.0.1:1"\nbucket = "b"\ntoken_file = "{file}"\n'
     with pytest.raises(Refusal, match=rf"history\.token_file = .*{problem}"):
-        judge(NOW, f'[history]\ntoken_file = "{file}"\n')
+        judge(NOW, history)
 
 
 def test_a_key_that_others_may_read_is_refused(judge: Judge, keys: Path, made: int, tmp_path: Path) -> None:

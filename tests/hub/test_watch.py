@@ -15,8 +15,9 @@ from device_profiles.types import MqttLink
 from firmware_bridge.links.tap import Heard
 from firmware_bridge.wire.modbus import Request
 from hub.commands.cable import Reach, Units
-from hub.commands.watch import alone, coloured, line_of, texts_of
+from hub.commands.watch import alone, coloured, texts_of
 from hub.control import Refused
+from hub.exchange import line_of
 from hub.reading import FaultKind, Label
 from hub.site import Device, Devices, MqttBrokerLink, Site
 

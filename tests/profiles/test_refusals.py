@@ -124,7 +124,7 @@ BROKEN = {
         'payload = { do = "open" }\ntext = { most = 100, key = "id" }',
         "command.open.text.key",
         "id",
-        "another key than do, expires, id, seconds",
+        "another key than device, do, expires, id, issued, seconds",
     ),
     "a command without a sample": (ORDER_SAMPLE, "", "command.open", None, 'add a [[sample]] with command = "open"'),
     "a sample of no command": (

@@ -133,7 +133,8 @@ def oracle(duty: Duty, wall: datetime) -> set[tuple[str, str]]:
             for person in chosen:
                 mine = [each.instead for each in now if each.person == person]
                 stands = mine[-1] if mine else person
-                if mine and any(each.person == stands and each.instead == "" for each in now):
+                theirs = [each.instead for each in now if each.person == stands]
+                if mine and theirs and theirs[-1] == "":
                     stands = ""
                 if stands:
                     found.add((shift.id, stands))

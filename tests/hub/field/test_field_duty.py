@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from hub import duty_room, speaker
 from hub.clock import Clock
 from hub.days import FILE as CALENDAR
 from hub.duty import FILE as DUTY
+from hub.duty import Override
 from hub.journal import FILE, connect, put_order
 from hub.outcome import Order
 from hub.site import Device, Devices, Site
@@ -62,11 +64,11 @@ def press(hub: Hub, value: str = "p") -> None:
     hub.mqtt.offer(hub.arrival("sos-1", Message("x", f'{{"sos": "{value}"}}'.encode())))
 
 
-def order(hub: Hub, kind: str, target: str, command: str = "", occurrence: int | None = None) -> None:
+def order(hub: Hub, kind: str, target: str, command: str = "", occurrence: int | None = None, text: str = "") -> None:
     """As the page, or the command line, puts it in."""
     now = hub.clock.now()
     made = Order(id=0, token=f"{kind}{command}", kind=kind, target=target, command=command, occurrence=occurrence,
-                 actor="p1", issued=now, expires=now + 60_000)  # fmt: skip
+                 text=text, actor="p1", issued=now, expires=now + 60_000)  # fmt: skip
     with contextlib.closing(connect(hub.path)) as db:
         put_order(db, made)
 
@@ -97,6 +99,23 @@ async def test_a_hub_without_a_roster_is_as_it_was(court: Hub) -> None:
         await court.until(lambda: court.ask("SELECT 1 FROM meta WHERE key = 'heartbeat'"))
     assert court.ask(CALLS + " UNION SELECT 1, 1, 1, 1 FROM incident UNION SELECT 1, 1, 1, 1 FROM escalation") == []
     assert court.ask("SELECT key FROM alarm WHERE source = 'hub' AND state <> 'normal'") == []
+
+
+async def test_a_stand_in_by_order_counts_within_a_look(court: Hub, tmp_path: Path) -> None:
+    """The page's order becomes a line of the file, and the next call goes to who stands in."""
+    second = '[[person]]\nid = "p2"\nname = "乙"\naddress = { book = "yard" }\n'
+    (tmp_path / DUTY).write_text(ROSTER + second, encoding="utf-8")
+    now = datetime.fromtimestamp(court.clock.now() // 1000, UTC).replace(tzinfo=None)
+    day = timedelta(days=1)
+    change = Override(person="p1", since=now - day, until=now + day, instead="p2")
+    async with court.running():
+        court.mqtt.up()
+        order(court, "duty", "p1", "stand-in", text=msgspec.json.encode(change).decode())
+        await court.until(lambda: court.ask("SELECT state FROM orders") == [("done",)])
+        await court.until(lambda: (duty := court.field._duty.callees.duty) is not None and len(duty.override) == 1)
+        press(court)
+        await court.until(lambda: court.ask(CALLS))
+        assert {row[1] for row in court.ask(CALLS)} == {"p2"}
 
 
 async def test_a_hole_in_the_roster_is_an_alarm_until_it_is_filled(court: Hub, tmp_path: Path) -> None:

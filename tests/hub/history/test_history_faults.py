@@ -36,7 +36,7 @@ from hub.clock import Clock
 from hub.history import duck, duck_levels, duck_unpack, shipper
 
 folder, step = Path(sys.argv[1]), sys.argv[2]
-shipper.PAGE = 100
+shipper.EMBEDDED_PAGE = 100
 duck_levels.SETTLE_ROWS = duck_levels.BEHIND_ROWS = 250
 duck_levels.COMPACT_ROWS, duck_levels.GROUP = 300, 64
 left = 2

@@ -60,7 +60,7 @@ def test_every_row_goes_over_once_and_is_noted(
     journal: "JournalFile", duck: DuckStore, shipper: Shipper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page by page until nothing is left; the journal's cursor says how far, so that the hub may prune."""
-    monkeypatch.setattr(shipper_module, "PAGE", 40)
+    monkeypatch.setattr(shipper_module, "EMBEDDED_PAGE", 40)
     journal.read(100)
     assert [shipper.step() for _ in range(4)] == [40, 40, 20, 0]
     assert seqs(duck) == list(range(1, 101))
@@ -131,7 +131,7 @@ from pathlib import Path
 from hub.clock import Clock
 from hub.history import shipper
 from hub.history.duck import DuckStore
-shipper.PAGE = 7
+shipper.EMBEDDED_PAGE = 7
 folder = Path(sys.argv[1])
 carrier = shipper.Shipper(folder / "journal.sqlite", DuckStore(folder / "history.duckdb", Clock()), Clock())
 print("carrying", flush=True)
