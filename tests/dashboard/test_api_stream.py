@@ -96,7 +96,7 @@ def test_who_comes_back_is_told_what_came_meanwhile(running: "Running", field: "
     stream.until("beat")
     field.alarm("gate-held", "gate-east")
     change, last = stream.until("change")
-    assert change["what"] == ["alarms"]
+    assert "alarms" in change["what"]
     stream.close()
     watching = Stream(running.port, Authorization=bearer)
     watching.until("beat")

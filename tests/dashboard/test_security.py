@@ -56,6 +56,7 @@ ELSEWHERE = {
 OPEN |= set(ELSEWHERE)
 SIGNED = {"briefing.page", "briefing.ack", "briefing.accept"}  # the signature in the address is login and form token
 OPEN |= SIGNED
+ORDERS = {"acknowledge_alarm", "comment_alarm", "reset_alarm", "shelve_alarm", "unshelve_alarm", "command_device"}
 PASSWORD = "correct horse battery"
 
 
@@ -82,7 +83,9 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
     """And only these few need nobody in particular."""
     declared = {rule.endpoint: permission_of(app, rule) for rule, _ in rules(app)}
     assert {endpoint for endpoint, needs in declared.items() if needs is Permission.OPEN} == OPEN
-    assert {rule.endpoint for rule, method in rules(app) if method != "GET"} - OPEN == {
+    assert {rule.endpoint for rule, method in rules(app) if method != "GET"} - OPEN - {
+        f"api.{name}" for name in ORDERS
+    } == {
         "auth.logout",
         "auth.password",
         "acts.ack",
@@ -130,12 +133,6 @@ def test_every_route_declares_a_permission(app: "Flask") -> None:
         "incidents.lead",
         "duty.stand_in",
         "duty.take_over",
-        "api.acknowledge_alarm",
-        "api.comment_alarm",
-        "api.reset_alarm",
-        "api.shelve_alarm",
-        "api.unshelve_alarm",
-        "api.command_device",
     }
 
 
