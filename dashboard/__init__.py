@@ -175,16 +175,8 @@ def _furnish(app: Flask) -> None:
     app.request_class = Asked
     limits.init(app)
     duty_book.init(app)
-    for function in (
-        words.quantity,
-        words.unit,
-        words.decimals,
-        words.figure,
-        words.value_text,
-        words.duration,
-        words.note,
-        words.trouble,
-    ):
+    said = (words.quantity, words.unit, words.decimals, words.figure, words.value_text, words.duration)
+    for function in (*said, words.note, words.trouble):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(
         severities=words.SEVERITIES,

@@ -121,7 +121,7 @@
   function take(page) {
     document.title = page.title;
     for (const old of document.querySelectorAll("#strips, [data-live]")) {
-      const fresh = page.getElementById(old.id) ?? (old.id ? null : page.querySelector("[data-live]"));
+      const fresh = page.getElementById(old.id); // each has one: a test sees to it
       if (fresh) morph(old, fresh);
     }
     tick();

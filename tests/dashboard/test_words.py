@@ -1,5 +1,6 @@
 """Both languages are whole, and every word that the hub can write has a text for people."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,6 @@ def test_every_text_is_translated() -> None:
 
 def test_no_text_without_translation_in_templates() -> None:
     """Words between tags are either translated or made of signs, ids and names of the two languages."""
-    import re
-
     for path in (ROOM / "templates").glob("*.html"):
         plain = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>|&\w+;", " ", path.read_text(), flags=re.DOTALL)
         left = set(re.findall(r"[^\W\d_]{2,}", plain)) - {"中文", "English"}
@@ -116,3 +115,10 @@ def test_the_plan_stays_on_the_paper(site: "Site") -> None:
     for zone in site.zones:
         x, y = spot(zone.at)
         assert not any(house.x < x < house.x + house.w and house.y < y < house.y + house.h for house in plan.houses)
+
+
+def test_what_is_live_has_a_name() -> None:
+    """A part that is to be made anew is found by its id: without one it would stand still, or become another part."""
+    for path in (ROOM / "templates").glob("*.html"):
+        for tag in re.findall(r"<\w+[^>]*data-live=[^>]*>", path.read_text()):
+            assert re.search(r' id="', tag), (path.name, tag[:80])
