@@ -186,6 +186,7 @@ async def test_over_before_it_was_told_again_is_a_plain_end(hub: Hub, caplog: py
     async with hub.speaking():
         await until(lambda: hub.statuses() == ["accepted"])
         hub.clock.at = NOW + 5_000
+        await asyncio.sleep(0.1)  # whoever looked by the old time has looked
         hub.flip("cleared")
         await asyncio.sleep(0.1)
         assert hub.statuses() == ["accepted", "pending"]
