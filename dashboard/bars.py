@@ -18,6 +18,7 @@ from dashboard.series import patience
 from dashboard.telling import blind as blind_spans
 from dashboard.telling import numbers, said, told
 from dashboard.window import Window
+from hub.history.tally import step_up
 from hub.reading import Kind
 from hub.retention import KEEP_TRACES_MS, TRACES
 from hub.site import Device
@@ -142,7 +143,7 @@ class _Risen:
         bar = (ts - self._grid.begin) // self._grid.width
         self.bars.setdefault(bar, 0.0)
         anew = value < before[1]
-        by = value if anew else value - before[1]
+        by = step_up(before[1], value, None)
         known = ts - before[0] <= self.heard.longest
         if known:
             self.bars[bar] += by

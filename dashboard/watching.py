@@ -10,29 +10,12 @@ from pathlib import Path
 import msgspec
 
 from hub import control
+from hub.exchange_line import Line
 
 LONGEST_S = 60.0
 MOST_WATCHES = 3
 MOST_LINES = 300
 PATIENCE_S = 5.0
-
-
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange, as `zhian watch --json` prints it (hub/exchange.py)."""
-
-    at: int
-    link: str
-    device: str = ""
-    unit: int = 0
-    topic: str = ""
-    asked: str = ""
-    came: str = ""
-    took_ms: float = 0.0
-    age_s: float | None = None
-    readings: dict[str, float | str] = {}
-    faults: list[str] = []
-    state: str = ""
-    lost: int = 0
 
 
 class Watch:
@@ -41,11 +24,11 @@ class Watch:
     def __init__(self, link: str, began: int) -> None:
         """`began` in ms since 1970."""
         self.link, self.began = link, began
-        self.seen: deque[Seen] = deque(maxlen=MOST_LINES)
+        self.seen: deque[Line] = deque(maxlen=MOST_LINES)
         self.running = True
         self.problem = ""  # not-running, or the hub's own words
 
-    def newest(self) -> list[Seen]:
+    def newest(self) -> list[Line]:
         """The newest first."""
         return list(reversed(self.seen.copy()))
 
@@ -78,7 +61,7 @@ class Watching:
         wanted = {"link": watch.link, "seconds": LONGEST_S}
         try:
             for said in control.ask(self._data, "frames", wanted, timeout=LONGEST_S + PATIENCE_S):
-                watch.seen.append(msgspec.convert(said, Seen))
+                watch.seen.append(msgspec.convert(said, Line))
         except control.NotRunning:
             watch.problem = "not-running"
         except control.Refused as error:

@@ -23,7 +23,7 @@ import msgspec
 from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
 from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
-from hub.history.duck_snapshot import Snapshot, load_snapshot, write_snapshot
+from hub.history.duck_snapshot import Snapshot, load_snapshot, newest, write_snapshot
 from hub.history.store import StoreError
 from hub.journal_file import FILE as JOURNAL
 
@@ -215,8 +215,8 @@ def _stage_history(data: Path, folder: Path, now: int, history: Source) -> Histo
         fresh = history.fresh() is not None
     except StoreError as error:
         fresh, reason = False, f"no fresh one could be made: {error}"
-    newest = newest_snapshot(data)
-    if not fresh and (data / HISTORY).exists() and (newest is None or now - newest[0].at > NEW_ENOUGH_MS):
+    latest = newest_snapshot(data)
+    if not fresh and (data / HISTORY).exists() and (latest is None or now - latest[0].at > NEW_ENOUGH_MS):
         folder.mkdir()
         try:
             with closing(connect(data / HISTORY)) as db:
@@ -226,9 +226,9 @@ def _stage_history(data: Path, folder: Path, now: int, history: Source) -> Histo
             shutil.rmtree(folder)
             locked = str(error).partition("\n")[0]
             reason = f"{reason}; {locked}" if reason.startswith("no fresh") else locked
-    if newest is None:
+    if latest is None:
         return HistoryNote(source="none", reason=reason)
-    told, path = newest
+    told, path = latest
     shutil.copytree(path, folder)
     young = fresh or now - told.at <= NEW_ENOUGH_MS
     return HistoryNote(source="snapshot", at=told.at, rows=told.rows, reason="" if young else reason)
@@ -236,11 +236,7 @@ def _stage_history(data: Path, folder: Path, now: int, history: Source) -> Histo
 
 def newest_snapshot(data: Path) -> tuple[Snapshot, Path] | None:
     """What the newest whole snapshot says, and its folder."""
-    for file in sorted((data / SNAPSHOTS).glob("*/snapshot.json"), reverse=True):
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):  # a disk that was full: an older one may be whole
-            if file.parent.suffix != ".part":
-                return msgspec.json.decode(file.read_bytes(), type=Snapshot), file.parent
-    return None
+    return newest(data / SNAPSHOTS)
 
 
 def _versions() -> dict[str, str]:

@@ -1,29 +1,10 @@
 """One exchange on a cable, decoded for people who look on: what `zhian watch` prints and the page shows. Pure."""
 
-import msgspec
-
 from device_profiles import load
 from firmware_bridge.links.tap import Heard
 from firmware_bridge.wire.decode import decode
+from hub.exchange_line import Line
 from hub.reading import Fault, Reading
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One exchange, as `zhian watch --json` prints it. `age_s`: since this device was heard last. `lost`: before it."""
-
-    at: int
-    link: str
-    device: str = ""
-    unit: int = 0
-    topic: str = ""
-    asked: str = ""
-    came: str = ""
-    took_ms: float = 0.0
-    age_s: float | None = None
-    readings: dict[str, float | str] = {}
-    faults: list[str] = []
-    state: str = ""
-    lost: int = 0
 
 
 def line_of(heard: Heard, ages: dict[tuple[str, str, int], int]) -> Line:

@@ -23,7 +23,8 @@ from hub.commands.cable import Reach, reaches, stepped
 from hub.commands.options import JSON
 from hub.commands.run import open_link
 from hub.control import Refused
-from hub.exchange import Line, line_of
+from hub.exchange import line_of
+from hub.exchange_line import Line
 from hub.lending import named, tap_of
 from hub.site import ModbusRtuLink, MqttBrokerLink, Site, SiteLink
 
