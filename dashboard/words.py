@@ -10,6 +10,7 @@ from typing import Protocol
 from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.limit_words import fit
 from device_profiles import vocabulary
+from hub.order_words import in_words
 from hub.outcome import Order, OrderState
 from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
@@ -114,7 +115,6 @@ REASONS = {
         "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
     ),
     "not-set": lazy_gettext("nothing was set there"),
-    "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
     "already-out-of-service": lazy_gettext("it is out of service already, by"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
@@ -353,6 +353,8 @@ def trouble(text: str) -> str:
 def reason(text: str) -> str:
     """An order's outcome as the hub writes it ("link-down:unplugged"), its word in the reader's language."""
     word, _, detail = text.partition(":")
+    if (label := in_words(text)) is not None:
+        return say(label)
     if word not in REASONS:
         return text
     return f"{REASONS[word]}: {fit(trouble(note(detail)))}" if detail else str(REASONS[word])

@@ -18,7 +18,9 @@ from dashboard.office import me, office
 from dashboard.permissions import Permission, may
 from dashboard.roles import SCOPES
 from device_profiles.door import nearest
+from hub.order_words import in_words
 from hub.outcome import Order
+from hub.reading import Label
 from hub.rows import to_struct
 
 KINDS = ("command", "ack", "comment", "reset", "shelve", "unshelve")
@@ -28,7 +30,8 @@ _SAME = ("kind", "target", "command", "seconds", "occurrence", "text")
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An order and where it is: requested, sent, confirmed, unconfirmed, refused, failed, expired, unknown or done.
 
-    `outcome` is a word of the hub's, after a colon its detail. Ended once `ended` is a time (ms since 1970).
+    `outcome` is a word of the hub's, after a colon its detail; `reason` the same in words, where a gate was not moved.
+    Ended once `ended` is a time (ms since 1970).
     """
 
     id: int
@@ -45,6 +48,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sent: int | None = None
     ended: int | None = None
     outcome: str = ""
+    reason: Label | None = None
 
 
 class Command(Input, frozen=True, kw_only=True):
@@ -133,7 +137,8 @@ def _accepted(found: Order) -> Any:
 
 
 def _answer(found: Order) -> OrderAnswer:
-    return OrderAnswer(**{name: getattr(found, name) for name in OrderAnswer.__struct_fields__})
+    fields = {name: getattr(found, name) for name in OrderAnswer.__struct_fields__ if name != "reason"}
+    return OrderAnswer(**fields, reason=in_words(found.outcome))
 
 
 def _allowed_alone() -> None:

@@ -11,6 +11,7 @@ from dashboard import words
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
+from hub.order_words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
@@ -60,7 +61,7 @@ def test_every_word_of_the_hub_has_a_text() -> None:
     """What the hub may write into flips, orders and faults is known here."""
     assert {str(deed) for deed in Deed} <= set(words.EVENTS)
     assert {str(word) for word in [*Closed, *Rejected]} <= set(words.NOTES)
-    assert {str(word) for word in OrderWord} <= set(words.REASONS)
+    assert {str(word) for word in OrderWord} <= set(words.REASONS) | set(REASONS)
     assert {str(kind) for kind in FaultKind} <= set(words.FAULTS)
 
 
