@@ -10,10 +10,11 @@ import msgspec
 from flask import Response, g, url_for
 from msgspec import Meta
 
+from dashboard import ordering
 from dashboard.api.contract import LARGEST, Input, get, idempotency_key, post
 from dashboard.api.place import known_device
 from dashboard.api.problem import Problem
-from dashboard.asking import note, stale
+from dashboard.asking import stale
 from dashboard.office import me, office
 from dashboard.permissions import Permission, may
 from dashboard.roles import SCOPES
@@ -104,24 +105,13 @@ def put(
     text: str = "",
 ) -> Any:
     """Put it in, after a row in the audit trail; what the key already made is answered again. Raises Problem."""
-    now, token = office().clock.now(), f"api/{me().digest[:16]}/{idempotency_key()}"
-    wanted = Order(
-        id=0,
-        token=token,
-        kind=kind,
-        target=target,
-        command=command,
-        seconds=seconds,
-        occurrence=occurrence,
-        text=text,
-        actor=me().name,
-        issued=now,
-        expires=now + expires_ms,
+    token = f"api/{me().digest[:16]}/{idempotency_key()}"
+    wanted = ordering.order_of(
+        token, kind, target, expires_ms, command=command, seconds=seconds, occurrence=occurrence, text=text
     )
     known = office().view.orders_by_token([token]).get(token)
     if known is None:
-        note(kind, me().name, " ".join(part for part in (target, command, text) if part))
-        office().desk.put(wanted)
+        ordering.put(wanted)
         known = office().view.orders_by_token([token])[token]  # not `wanted`: another thread may have been first
     if any(getattr(known, name) != getattr(wanted, name) for name in _SAME):
         detail = f"Idempotency-Key: order {known.id} was made by it, and is another one"
