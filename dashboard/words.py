@@ -4,6 +4,7 @@ Pure functions of the site, the vocabulary and the request's language; no page l
 are shown in the site's time zone.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -350,10 +351,10 @@ def trouble(text: str) -> str:
     return f"{FAULTS[name]}{colon}{detail}" if name in FAULTS else text
 
 
-def reason(text: str) -> str:
+def reason(text: str, named: Callable[[str], Label] | None = None) -> str:
     """An order's outcome as the hub writes it ("link-down:unplugged"), its word in the reader's language."""
     word, _, detail = text.partition(":")
-    if (label := in_words(text)) is not None:
+    if (label := in_words(text, named)) is not None:
         return say(label)
     if word not in REASONS:
         return text
@@ -362,7 +363,7 @@ def reason(text: str) -> str:
 
 def outcome(order: Order, words: Words) -> str:
     """What became of an order, as one sentence that says what is known and what is not."""
-    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome)
+    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome, words.source)
     match order.state:
         case OrderState.REQUESTED:
             return gettext("waiting for the hub since %(at)s", at=at)
