@@ -339,6 +339,9 @@ def test_a_guards_night(
     shows(now.locator("main"), "全部在监护中，无需处理。")
     brief.reload()
     assert brief.locator("article button").count() == 0
+    wait_for(
+        lambda: rows(garden, "SELECT 1 FROM incident_log WHERE event = 'alarm-cleared'")
+    )  # the desk's, a look later
     garden.zhian("incidents", "step", "1", "feedback", "--text", "一人夜钓，已劝离")
     now.goto(f"{garden.address}/alarms/1")
     picture(now, "6-alarm")
