@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,9 +90,10 @@ def test_a_passage_that_is_said_again_is_news(visit: "Callable[..., Page]", fiel
     """Two people one after the other: the second "granted" shows at once, too."""
     field.read("gate-north", "passage", "granted", NOW - 9_000, direction="in")
     page = visit("/gates")
-    page.wait_for_selector("#gate-gate-north .passages b:has-text('1') >> nth=0")
+    granted = page.locator("#gate-gate-north .passages b").first
+    expect(granted).to_have_text("1")
     field.read("gate-north", "passage", "granted", NOW - 1_000, direction="in")
-    page.wait_for_selector("#gate-gate-north .passages b:has-text('2')", timeout=10_000)
+    expect(granted).to_have_text("2", timeout=15_000)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

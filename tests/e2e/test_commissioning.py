@@ -17,7 +17,7 @@ from device_profiles.load import ROOT, load
 from firmware_bridge.simulate.tty import Tty
 from hub.__main__ import main
 from hub.control import ask
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import QUIET, Installation, wait_for
 from tests.e2e.test_transports import SITE
 
 pytestmark = pytest.mark.timeout(180)
@@ -42,7 +42,7 @@ LINE = {1: "noise/generic-rs485", 2: "noise/generic-rs485", 9: "relay/waveshare-
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Devices on their cables, and no hub."""
-    yard = Installation(tmp_path_factory.mktemp("bare"), YARD, "round = 3600.0\n")
+    yard = Installation(tmp_path_factory.mktemp("bare"), YARD, QUIET)
     yard.start_devices()
     wait_for(lambda: (yard.data / "line").exists() and (yard.data / "wire").exists())
     yield yard
@@ -52,7 +52,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The same with a hub that polls them."""
-    yard = Installation(tmp_path_factory.mktemp("running"), YARD, "round = 3600.0\n")
+    yard = Installation(tmp_path_factory.mktemp("running"), YARD, QUIET)
     yard.start()
     wait_for(lambda: polled(yard))
     yield yard

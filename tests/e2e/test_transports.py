@@ -6,17 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import COURT, QUIET, Installation, scene, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-SITE = """
-[site]
-id = "court"
-name = { zh = "测试小区", en = "Test court" }
-timezone = "Asia/Shanghai"
-noise_class = 1
-
+SITE = (
+    COURT
+    + """
 [[zone]]
 id = "yard"
 name = { zh = "院子", en = "Yard" }
@@ -70,34 +66,17 @@ on_delay = 1.0
 [rule.water-presence]
 on_delay = 0.5
 """
+)
 
-SCRIPT = """
-round = 600.0
-[[scene]]
-at = 6.0
-for = 590.0
-device = "meter-line"
-set = { laeq = 81.0 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "meter-net"
-set = { laeq = 83.0 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "radar-wire"
-set = { presence = "present", distance = 1.2 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "gate-mqtt"
-set = { gate = "open" }
-note = { zh = "", en = "" }
-"""
+SCRIPT = QUIET + "".join(
+    scene(device, change, 6.0)
+    for device, change in {
+        "meter-line": "laeq = 81.0",
+        "meter-net": "laeq = 83.0",
+        "radar-wire": 'presence = "present", distance = 1.2',
+        "gate-mqtt": 'gate = "open"',
+    }.items()
+)
 
 
 @pytest.fixture(scope="module")
