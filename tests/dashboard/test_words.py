@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from dashboard import words
+from dashboard import reasons, words
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
@@ -59,9 +59,9 @@ def test_the_languages_differ(app: "Flask", browser: "Browser") -> None:
 def test_every_word_of_the_hub_has_a_text() -> None:
     """What the hub may write into flips, orders and faults is known here."""
     assert {str(deed) for deed in Deed} <= set(words.EVENTS)
-    assert {str(word) for word in [*Closed, *Rejected]} <= set(words.NOTES)
-    assert {str(word) for word in OrderWord} <= set(words.REASONS)
-    assert {str(kind) for kind in FaultKind} <= set(words.FAULTS)
+    assert {str(word) for word in [*Closed, *Rejected]} <= set(reasons.NOTES)
+    assert {str(word) for word in OrderWord} <= set(reasons.REASONS)
+    assert {str(kind) for kind in FaultKind} <= set(reasons.FAULTS)
 
 
 def test_an_outcome_says_what_is_not_known(app: "Flask", site: "Site") -> None:
@@ -73,9 +73,9 @@ def test_an_outcome_says_what_is_not_known(app: "Flask", site: "Site") -> None:
         for state in OrderState:
             done = Order(**{**{f: getattr(order, f) for f in order.__struct_fields__}, "state": state, "outcome": "x"})
             said[state] = words.outcome(done, names)
-        assert words.reason("not-sent:no-answer: 3 tries") == "it did not leave: no answer: 3 tries"
-        assert words.reason("rejected:still-active") == "not possible: its condition still holds"
-        assert words.reason("in its own words") == "in its own words"
+        assert reasons.reason("not-sent:no-answer: 3 tries") == "it did not leave: no answer: 3 tries"
+        assert reasons.reason("rejected:still-active") == "not possible: its condition still holds"
+        assert reasons.reason("in its own words") == "in its own words"
     assert len(set(said.values())) == len(OrderState)
     assert "go and look" in said[OrderState.UNCONFIRMED]
     assert "go and look" in said[OrderState.UNKNOWN]
