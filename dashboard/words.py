@@ -15,6 +15,7 @@ from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
 from hub.route import VOICE
 from hub.site import Device, Site
+from hub.voice_names import voice_name
 
 SEVERITIES = {
     "P1": lazy_gettext("Critical"),
@@ -144,11 +145,15 @@ class Words:
         if source in self._links:
             return Label(zh=f"线路 {source}", en=f"link {source}")
         if source.startswith(VOICE):
-            name = source.removeprefix(VOICE)
-            return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+            name = self.voice(source.removeprefix(VOICE))
+            return Label(zh=f"通知渠道：{name.zh}", en=f"channel: {name.en}")
         if source == HUB:
             return Label(zh="本系统", en="this system")
         return self.zone(source)
+
+    def voice(self, voice: str) -> Label:
+        """What people call a voice."""
+        return voice_name(self._site, voice)
 
     def command(self, device: str, command: str) -> Label:
         """A command's label, with what hangs on its channel."""
@@ -194,7 +199,9 @@ class Words:
         if at is None:
             return ""
         there, today = self._local(at), self._local(now)
-        return there.strftime("%H:%M:%S" if there.date() == today.date() else "%m-%d %H:%M")
+        if there.date() == today.date():
+            return there.strftime("%H:%M:%S")
+        return gettext("%(month)02d-%(day)02d %(time)s", month=there.month, day=there.day, time=f"{there:%H:%M}")
 
     def _local(self, at: int) -> datetime:
         return datetime.fromtimestamp(at / 1000, self._site.tz)
@@ -261,10 +268,13 @@ def duration(ms: int) -> str:
     if seconds < 60:
         return gettext("%(s)s s", s=seconds)
     if seconds < 3600:
-        return gettext("%(m)s min %(s)s s", m=seconds // 60, s=seconds % 60)
+        minutes, rest = divmod(seconds, 60)
+        return gettext("%(m)s min %(s)s s", m=minutes, s=rest) if rest else gettext("%(m)s min", m=minutes)
     if seconds < 86_400:
-        return gettext("%(h)s h %(m)s min", h=seconds // 3600, m=seconds % 3600 // 60)
-    return gettext("%(d)s d %(h)s h", d=seconds // 86_400, h=seconds % 86_400 // 3600)
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return gettext("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else gettext("%(h)s h", h=hours)
+    days, hours = seconds // 86_400, seconds % 86_400 // 3600
+    return gettext("%(d)s d %(h)s h", d=days, h=hours) if hours else gettext("%(d)s d", d=days)
 
 
 def outcome(order: Order, words: Words) -> str:

@@ -8,6 +8,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from dashboard import reasons, words
+from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
@@ -102,9 +103,23 @@ def test_values(app: "Flask") -> None:
         assert words.value_text("laeq", None) == "–"
         assert words.value_text("no_such", 1.0) == "1.0"
         spans = [words.duration(ms) for ms in (-5, 59_999, 60_000, 3_600_000, 90_000_000)]
-    assert spans == ["0 s", "59 s", "1 min 0 s", "1 h 0 min", "1 d 1 h"]
+    assert spans == ["0 s", "59 s", "1 min", "1 h", "1 d 1 h"]
     with app.test_request_context("/?lang=zh"):
         assert words.value_text("gate", "stuck") == "卡住"
+        spans = [words.duration(ms) for ms in (59_999, 60_000, 660_000, 672_000, 3_600_000, 5_400_000, 90_000_000)]
+        limits = [limit_text(key, value, "laeq") for key, value in (("window", 600.0), ("hold", 7200.0), ("hold", 5.0))]
+        limits.append(limit_text("above", 55.0, "laeq"))
+    assert spans == ["59 秒", "1 分钟", "11 分钟", "11 分 12 秒", "1 小时", "1 小时 30 分钟", "1 天 1 小时"]
+    assert limits == ["10 分钟", "2 小时", "5 秒", "55 dB"]
+
+
+def test_a_day_that_is_not_today_is_named(app: "Flask", site: "Site") -> None:
+    """Today the time alone; of another day month and day, in each language's own way."""
+    names, at, day = words.Words(site, {}), 1_760_000_000_000, 86_400_000
+    for lang, said in (("zh", "10月9日 16:53"), ("en", "10-09 16:53")):
+        with app.test_request_context(f"/?lang={lang}"):
+            assert names.day_time(at, at) == "16:53:20"
+            assert names.day_time(at, at + day) == said
 
 
 def test_the_plan_stays_on_the_paper(site: "Site") -> None:
