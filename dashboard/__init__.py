@@ -19,12 +19,14 @@ from dashboard import (
     audit_words,
     duty_book,
     headers,
+    hub_words,
     i18n,
     limit_words,
     machine,
     menu,
     permissions,
     place_words,
+    reasons,
     together,
     words,
 )
@@ -176,14 +178,14 @@ def _furnish(app: Flask) -> None:
     limits.init(app)
     duty_book.init(app)
     said = (words.quantity, words.unit, words.decimals, words.figure, words.value_text, words.duration)
-    for function in (*said, words.note, words.trouble):
+    for function in (*said, reasons.note, reasons.trouble, hub_words.said):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(
         severities=words.SEVERITIES,
         states=words.STATES,
         events=words.EVENTS,
         roles=words.ROLES,
-        faults_in_words=words.FAULTS,
+        faults_in_words=reasons.FAULTS,
         order_kinds=words.ORDER_KINDS,
         limit_names=limit_words.LIMITS,
         fit=limit_words.fit,

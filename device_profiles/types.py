@@ -315,7 +315,7 @@ class _Profile(_Strict, frozen=True, kw_only=True):
     title: Label
     source: str
     sample: list[Sample]
-    caveats: list[str] = []
+    caveats: list[Label] = []
 
 
 class AddressRanges(_Strict, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from dashboard.office import EXTENSION, me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
-from dashboard.words import reason
+from dashboard.reasons import reason
 from hub.limits import SITE, Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, OrderState
 from hub.rules import Rule, covers, plain_rules

@@ -21,9 +21,11 @@
   function age(ms) {
     const s = Math.max(0, Math.floor(ms / 1000));
     if (s < 60) return fill(body.wordS, { s });
-    if (s < 3600) return fill(body.wordM, { m: Math.floor(s / 60), s: s % 60 });
-    if (s < 86400) return fill(body.wordH, { h: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60) });
-    return fill(body.wordD, { d: Math.floor(s / 86400), h: Math.floor((s % 86400) / 3600) });
+    const m = Math.floor(s / 60) % 60;
+    const h = Math.floor(s / 3600) % 24;
+    if (s < 3600) return fill(s % 60 ? body.wordM : body.wordMinutes, { m, s: s % 60 });
+    if (s < 86400) return fill(m ? body.wordH : body.wordHours, { h, m });
+    return fill(h ? body.wordD : body.wordDays, { d: Math.floor(s / 86400), h });
   }
 
   function setText(element, text) {

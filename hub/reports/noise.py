@@ -58,7 +58,7 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     name: Label
     profile: str
     title: Label
-    caveats: list[str]
+    caveats: list[Label]
     calibrated: str
     month: MeterMonth
     gaps: list[NamedGap]
