@@ -17,8 +17,10 @@ from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.history.reach import ask_snapshot
 from hub.journal import FILE, connect, put_order
+from hub.order_words import in_words
 from hub.outcome import Order, OrderState
 from hub.query import alarm_lines, devices_of, open_journal, site_of
+from hub.reading import Label
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -66,6 +68,7 @@ class OrderLine(msgspec.Struct, frozen=True):
     command: str
     state: str
     outcome: str
+    reason: Label | None = None
 
 
 @click.command("order")
@@ -84,11 +87,13 @@ def order_command(
     with open_journal(data) as db:
         _require_device(db, device, data)
     row = put_and_wait(data, order)
-    line = OrderLine(row["id"], device, command, row["state"], row["outcome"])
+    line = OrderLine(row["id"], device, command, row["state"], row["outcome"], in_words(row["outcome"]))
     if as_json:
         print_lines([line], as_json=True)
     else:
         click.echo(f"order {line.order}: {device} {command}: {line.state} {line.outcome}")
+        if line.reason is not None:
+            click.echo(f"  {line.reason.zh}\n  {line.reason.en}")
     if line.state == OrderState.REFUSED:
         sys.exit(2)
     sys.exit(0 if line.state == OrderState.CONFIRMED else 1)

@@ -12,6 +12,7 @@ from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
+from hub.order_words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
@@ -61,7 +62,7 @@ def test_every_word_of_the_hub_has_a_text() -> None:
     """What the hub may write into flips, orders and faults is known here."""
     assert {str(deed) for deed in Deed} <= set(words.EVENTS)
     assert {str(word) for word in [*Closed, *Rejected]} <= set(reasons.NOTES)
-    assert {str(word) for word in OrderWord} <= set(reasons.REASONS)
+    assert {str(word) for word in OrderWord} <= set(reasons.REASONS) | set(REASONS)
     assert {str(kind) for kind in FaultKind} <= set(reasons.FAULTS)
 
 
