@@ -57,7 +57,7 @@
   const wasTold = (node) => node.parentNode?.id === "flashes";
 
   Object.assign(Idiomorph.defaults.callbacks, {
-    beforeNodeMorphed: (old) => !isElement(old) || !(old.hasAttribute("data-keep") || (old.matches(FIELDS) && isDirty(old))),
+    beforeNodeMorphed: (old, fresh) => !old.isEqualNode(fresh) && !(isElement(old) && (old.hasAttribute("data-keep") || (old.matches(FIELDS) && isDirty(old)))),
     beforeNodeRemoved: (old) => !holdsWork(old) && !wasTold(old),
     beforeAttributeUpdated: (name, old) => !isUnfolded(name, old) && !isSending(name, old),
   });
@@ -110,6 +110,7 @@
     if (elt === live && connected) show();
     if (verb === "post") {
       elt.reset();
+      elt.querySelector("button").removeAttribute("data-keep");
       document.activeElement?.blur();
     }
     if (elt !== live) refresh(); // what changed while this was under way
@@ -120,7 +121,11 @@
     if (detail.xhr.status === 401) end();
     else if (elt === live) lose();
     else if (verb === "get") location.assign(detail.pathInfo.finalRequestPath); // as it would without script
-    if (verb === "post") setText(elt.querySelector("button"), body.wordUnsent);
+    if (verb !== "post") return;
+    const button = elt.querySelector("button");
+    button.setAttribute("data-keep", ""); // until it is taken
+    setText(button, body.wordUnsent);
+    refresh();
   }
 
   for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.body.addEventListener(name, fail);
