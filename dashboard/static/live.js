@@ -110,7 +110,7 @@
     if (elt === live && connected) show();
     if (verb === "post") {
       elt.reset();
-      elt.querySelector("button").removeAttribute("data-keep");
+      for (const kept of elt.querySelectorAll("[data-keep]")) kept.removeAttribute("data-keep");
       document.activeElement?.blur();
     }
     if (elt !== live) refresh(); // what changed while this was under way
@@ -123,8 +123,8 @@
     else if (verb === "get") location.assign(detail.pathInfo.finalRequestPath); // as it would without script
     if (verb !== "post") return;
     const button = elt.querySelector("button");
-    button.setAttribute("data-keep", ""); // until it is taken
     setText(button, body.wordUnsent);
+    for (const kept of [button, elt.elements.token]) kept.setAttribute("data-keep", ""); // sent again it is the same order, not a second one
     refresh();
   }
 

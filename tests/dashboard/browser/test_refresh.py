@@ -9,7 +9,7 @@ import pytest
 from hub.duty import FILE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Request
+    from playwright.sync_api import Page, Request, Route
 
     from tests.dashboard.conftest import Field, Running
 
@@ -128,6 +128,33 @@ def test_a_form_that_was_not_taken_says_so(
     assert same(page)
     assert complaints
     complaints[:] = [text for text in complaints if "503" not in text]
+
+
+def test_an_answer_that_was_lost_makes_no_second_order(
+    page: "Page", field: "Field", running: "Running", complaints: list[str]
+) -> None:
+    """The hub has the order, the page cannot know it: pressed again, even after news, it is the same one."""
+    number = field.alarm("gate-held", "gate-east")
+
+    def lost(route: "Route") -> None:
+        route.fetch()
+        route.abort()
+
+    opened(page, f"{running.url}/alarms/{number}")
+    page.route("**/comment", lost)
+    page.fill("#text", "on my way")
+    page.click("#comment button")
+    page.wait_for_selector("#comment button:has-text('Could not be sent. Try again.'):enabled")
+    page.wait_for_selector("li.waiting >> text=on my way")
+    page.unroute("**/comment")
+    page.click("#comment button")
+    page.wait_for_selector("#comment button:has-text('Add the comment')")
+    assert [order["text"] for order in field.orders()] == ["on my way"]
+    page.fill("#text", "there now")
+    page.click("#comment button")
+    page.wait_for_selector("li.waiting >> text=there now")
+    assert len(field.orders()) == 2
+    complaints[:] = [text for text in complaints if "ERR_FAILED" not in text and "htmx:" not in text]
 
 
 def test_a_press_after_the_session_has_ended_is_not_taken_for_sent(
