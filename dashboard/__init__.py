@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 
 from dashboard import (
     audit_words,
+    by_script,
     duty_book,
     headers,
     hub_words,
@@ -97,6 +98,7 @@ def create_app(
     app.extensions[EXTENSION] = _parts(site, data, clock, history, known, secure=secure_cookies)
     i18n.init(app, secure=secure_cookies)
     permissions.init(app)
+    by_script.init(app)
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
     for page in (*PAGES, api):
         app.register_blueprint(page)

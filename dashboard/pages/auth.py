@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
+from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
 from dashboard import factor, sessions, users
@@ -81,7 +82,8 @@ def let_in(user: User, address: str, now: int, goal: str | None, *, coded: bool 
     if not half:
         note("login", user.name)
         kept = session.get("_flashes")
-        session.clear()  # a new CSRF secret for the new session
+        session.clear()
+        generate_csrf()  # a new secret for the new session, now: two first pages at once would each bring another
         if kept:
             session["_flashes"] = kept
     response = redirect(url_for("auth.code", next=_goal(goal)) if half else _goal(goal))
