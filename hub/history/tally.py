@@ -18,7 +18,7 @@ from hub.reading import Kind, Value
 DAY_S = 86_400
 
 
-class Clock:
+class Grid:
     """Steps of `step_s` seconds, counted from each midnight of the site; `step_s` divides a day. Instants in ms."""
 
     def __init__(self, step_s: int, zone: tzinfo) -> None:
@@ -66,13 +66,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """The steps of one series. What all have in common: the clock, and when it was heard."""
+    """The steps of one series. What all have in common: the grid, and when it was heard."""
 
-    def __init__(self, clock: Clock, since: int, until: int, longest: int) -> None:
+    def __init__(self, grid: Grid, since: int, until: int, longest: int) -> None:
         """[since, until) in ms. Silence of more than `longest` ms is a gap."""
-        self._clock, self._until, self._longest = clock, until, longest
+        self._grid, self._until, self._longest = grid, until, longest
         self._at = since  # everything before is accounted for
-        self._end = min(clock.around(since)[1], until)
+        self._end = min(grid.around(since)[1], until)
         self._begin = since
         self._last: int | None = None  # when it was heard last
         self._heard = 0
@@ -97,7 +97,7 @@ class Tally:
             self._at = end
             if end == self._end:
                 yield from self._told(self._begin, end, self._heard / (end - self._begin))
-                self._begin, self._end, self._heard = end, min(self._clock.around(end)[1], self._until), 0
+                self._begin, self._end, self._heard = end, min(self._grid.around(end)[1], self._until), 0
         self._last = ts
 
     def _hold(self, ms: int) -> None:
@@ -114,9 +114,9 @@ class Tally:
 class Levels(Tally):
     """A gauge: lowest, mean, highest. Sound levels by energy, IEC 61672-1; all else by its arithmetic mean."""
 
-    def __init__(self, clock: Clock, since: int, until: int, longest: int, *, energy: bool) -> None:
+    def __init__(self, grid: Grid, since: int, until: int, longest: int, *, energy: bool) -> None:
         """`energy`: a sound level."""
-        super().__init__(clock, since, until, longest)
+        super().__init__(grid, since, until, longest)
         self._energy = energy
         self._low, self._high, self._sum, self._n = math.inf, -math.inf, 0.0, 0
 
@@ -139,9 +139,9 @@ class Levels(Tally):
 class Increases(Tally):
     """A counter: by how much it rose up to the readings in a step. Its first reading of all says nothing of before."""
 
-    def __init__(self, clock: Clock, since: int, until: int, longest: int, *, end: float | None) -> None:
+    def __init__(self, grid: Grid, since: int, until: int, longest: int, *, end: float | None) -> None:
         """`end`: the value at which it is 0 again, where that is known (device_profiles/counting.py)."""
-        super().__init__(clock, since, until, longest)
+        super().__init__(grid, since, until, longest)
         self._over = end
         self._before: tuple[int, float] | None = None
         self._risen, self._aside, self._n, self._resets = 0.0, 0.0, 0, 0
@@ -174,9 +174,9 @@ class Increases(Tally):
 class Durations(Tally):
     """States: a state holds until the next one while its device speaks at all; after that it is unknown."""
 
-    def __init__(self, clock: Clock, since: int, until: int, longest: int) -> None:
+    def __init__(self, grid: Grid, since: int, until: int, longest: int) -> None:
         """Nothing was said yet."""
-        super().__init__(clock, since, until, longest)
+        super().__init__(grid, since, until, longest)
         self._state: str | None = None
         self._held = Counter[str]()
 
@@ -200,9 +200,9 @@ class Durations(Tally):
 class Counts(Tally):
     """Events. None in a step: nobody came, as far as `coverage` says that anybody would have been heard."""
 
-    def __init__(self, clock: Clock, since: int, until: int, longest: int, *, named: bool) -> None:
+    def __init__(self, grid: Grid, since: int, until: int, longest: int, *, named: bool) -> None:
         """Not `named`: what the event says (whose chip it was) is left out, and all are counted together."""
-        super().__init__(clock, since, until, longest)
+        super().__init__(grid, since, until, longest)
         self._named = named
         self._found = Counter[str]()
 
@@ -219,15 +219,15 @@ class Counts(Tally):
 
 
 def tally(
-    kind: Kind, quantity: str, clock: Clock, span: tuple[int, int], longest: int, *, end: float | None, named: bool
+    kind: Kind, quantity: str, grid: Grid, span: tuple[int, int], longest: int, *, end: float | None, named: bool
 ) -> Tally:
     """The tally that a quantity of this kind takes."""
     match kind:
         case Kind.STATE:
-            return Durations(clock, *span, longest)
+            return Durations(grid, *span, longest)
         case Kind.EVENT:
-            return Counts(clock, *span, longest, named=named)
+            return Counts(grid, *span, longest, named=named)
         case Kind.COUNTER:
-            return Increases(clock, *span, longest, end=end)
+            return Increases(grid, *span, longest, end=end)
         case _:
-            return Levels(clock, *span, longest, energy=by_energy(quantity))
+            return Levels(grid, *span, longest, energy=by_energy(quantity))

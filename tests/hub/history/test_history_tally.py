@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.history.tally import Clock, Counts, Durations, Increases, Levels, Step, Tally
+from hub.history.tally import Counts, Durations, Grid, Increases, Levels, Step, Tally
 from hub.reading import Value
 
 S = 1_000
@@ -42,7 +42,7 @@ def test_durations_are_those_counted_by_the_second(
         if past and until - past[-1] <= silent * S and words:
             wanted.setdefault(max(span[0], at // (step * S) * step * S), Counter())[words[-1]] += 1
     found: dict[int, Counter[str]] = {}
-    for each in told(Durations(Clock(step, UTC), *span, silent * S), said):
+    for each in told(Durations(Grid(step, UTC), *span, silent * S), said):
         if each.seconds:
             found.setdefault(each.since, Counter())[each.word] += int(each.seconds)
     assert found == wanted
@@ -54,7 +54,7 @@ def test_counts_are_those_counted_one_by_one(
 ) -> None:
     """Each event in its step, those outside of the span in none; a step in which nobody listened has no count."""
     wanted = Counter((at, word) for at, word in said if word and span[0] <= at < span[1])
-    found = told(Counts(Clock(step, UTC), *span, 5 * S, named=True), said)
+    found = told(Counts(Grid(step, UTC), *span, 5 * S, named=True), said)
     for each in found:
         inside = [word for at, word in wanted.elements() if each.since <= at < each.until]
         assert (each.count or 0) == inside.count(each.word)
@@ -78,7 +78,7 @@ def test_increases_are_the_pulses(
         samples.append((at * S, float(value)))
         if span[0] <= at * S < span[1]:
             wanted[max(span[0], at // step * step * S)] += count
-    found = told(Increases(Clock(step, UTC), *span, 99 * S, end=end), samples)
+    found = told(Increases(Grid(step, UTC), *span, 99 * S, end=end), samples)
     assert {each.since: each.increase for each in found if each.increase} == +wanted
     assert not any(each.resets or each.in_gaps for each in found)
 
@@ -86,7 +86,7 @@ def test_increases_are_the_pulses(
 def test_a_reset_another_meter_and_a_gap_are_told_apart() -> None:
     """From nought it counts, elsewhere it does not; what rose in silence stands beside, and in no step's increase."""
     samples = [(0, 500.0), (10, 510.0), (20, 2.0), (30, 777.0), (40, 700.0), (50, 699.9), (100, 720.0)]
-    (only,) = told(Increases(Clock(120, UTC), 0, 120 * S, 15 * S, end=None), [(at * S, value) for at, value in samples])
+    (only,) = told(Increases(Grid(120, UTC), 0, 120 * S, 15 * S, end=None), [(at * S, value) for at, value in samples])
     assert only.increase == pytest.approx(10 + 2 + 775)
     assert only.in_gaps == pytest.approx(20.1)
     assert only.resets == 3
@@ -98,7 +98,7 @@ def test_a_reset_another_meter_and_a_gap_are_told_apart() -> None:
 def test_levels_by_energy_and_all_else_by_the_mean(levels: list[tuple[int, float]], energy: bool) -> None:
     """10 lg of the mean of 10^(L/10) for sound, and never above the loudest."""
     said: list[tuple[int, Value | None]] = [(at * S, level) for at, level in sorted(levels)]
-    (only,) = told(Levels(Clock(60, UTC), 0, 60 * S, 60 * S, energy=energy), said)
+    (only,) = told(Levels(Grid(60, UTC), 0, 60 * S, 60 * S, energy=energy), said)
     values = [level for _, level in levels]
     mean = sum(10 ** (value / 10) for value in values) / len(values) if energy else sum(values) / len(values)
     assert only.mean == pytest.approx(10 * math.log10(mean) if energy else mean, abs=1e-6)
@@ -108,7 +108,7 @@ def test_levels_by_energy_and_all_else_by_the_mean(levels: list[tuple[int, float
 def test_a_gap_is_a_step_without_figures() -> None:
     """Not nought, and not the level before: nothing, of which no part was heard."""
     said: list[tuple[int, Value | None]] = [(at * S, 50.0) for at in (0, 5, 10, 300, 305)]
-    found = told(Levels(Clock(60, UTC), 0, 360 * S, 15 * S, energy=True), said)
+    found = told(Levels(Grid(60, UTC), 0, 360 * S, 15 * S, energy=True), said)
     assert [each.mean for each in found] == [50.0, None, None, None, None, 50.0]
     assert [each.coverage for each in found] == pytest.approx([10 / 60, 0, 0, 0, 0, 5 / 60])
 
@@ -121,7 +121,7 @@ def test_steps_begin_at_the_sites_midnight(zone: str, day: str, hours: int) -> N
     """A day is a day of the wall clock, also when the clocks are set."""
     there = ZoneInfo(zone)
     noon = int(datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=there).timestamp() * S)
-    begin, end = Clock(86_400, there).around(noon)
+    begin, end = Grid(86_400, there).around(noon)
     assert (begin, end - begin) == (
         int(datetime.fromisoformat(day).replace(tzinfo=there).timestamp() * S),
         hours * 3_600_000,
@@ -132,4 +132,4 @@ def test_steps_begin_at_the_sites_midnight(zone: str, day: str, hours: int) -> N
 def test_a_step_divides_a_day(step: int) -> None:
     """Else days would not begin where days begin."""
     with pytest.raises(ValueError, match=str(step)):
-        Clock(step, UTC)
+        Grid(step, UTC)
