@@ -5,7 +5,7 @@ A counter that falls went over its end, began anew from zero, or is another one,
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
@@ -19,7 +19,7 @@ from dashboard.telling import blind as blind_spans
 from dashboard.telling import numbers, said, told
 from dashboard.window import Window
 from device_profiles.counting import end_of
-from hub.counter import How, step
+from hub.counter import How, exchanged, step
 from hub.reading import Kind
 from hub.retention import KEEP_TRACES_MS, TRACES
 from hub.site import Device
@@ -78,9 +78,11 @@ def _increases(office: Office, device: Device, quantity: str, window: Window) ->
     grid = _grid(office, window)
     longest = patience(device, grid.width // 3)
 
+    exchanges = [row.at for row in office.view.upkeep(device.id) if row.kind == "exchange"]
+
     def tell(deaf: bool) -> _Risen:
         wide = Window(grid.begin, window.until)
-        return _Risen(grid, window.since, longest, end_of(device.profile, quantity)).take(
+        return _Risen(grid, window.since, longest, end_of(device.profile, quantity), exchanges).take(
             numbers(office, device, quantity, wide, deaf=deaf)
         )
 
@@ -134,8 +136,9 @@ class _Grid(NamedTuple):
 class _Risen:
     """How a counter rose, bar by bar."""
 
-    def __init__(self, grid: _Grid, since: int, longest: int, end: float | None) -> None:
+    def __init__(self, grid: _Grid, since: int, longest: int, end: float | None, exchanges: Sequence[int]) -> None:
         """`since`: from when on the total counts; the first bar may begin before. `end`: where the counter has one."""
+        self._exchanges = exchanges
         self._grid, self._since, self._end, self.heard = grid, since, end, Heard(longest)
         self.bars: dict[int, float] = {}
         self.total, self.in_gaps = 0.0, 0.0
@@ -154,7 +157,8 @@ class _Risen:
     def _step(self, before: tuple[int, float], ts: int, value: float) -> None:
         bar = (ts - self._grid.begin) // self._grid.width
         self.bars.setdefault(bar, 0.0)
-        how, by = step(before[1], value, self._end)
+        other = exchanged((before[0], ts), self._exchanges)
+        how, by = (How.OTHER, 0.0) if other else step(before[1], value, self._end)
         known = ts - before[0] <= self.heard.longest
         if known:
             self.bars[bar] += by

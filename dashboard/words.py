@@ -7,6 +7,7 @@ are shown in the site's time zone.
 from datetime import datetime
 from typing import Protocol
 
+from dashboard import upkeep_words
 from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.limit_words import fit
 from device_profiles import vocabulary
@@ -29,6 +30,7 @@ UNWATCHED = {
     "no-word": lazy_gettext("no word yet"),
     "shelved": lazy_gettext("muted"),
     "out-of-service": lazy_gettext("out of service"),
+    "calibration": lazy_gettext("a calibrator sits on it"),
     "hub": lazy_gettext("the hub does not answer"),
 }
 STATES = {
@@ -118,6 +120,7 @@ REASONS = {
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
     "already-out-of-service": lazy_gettext("it is out of service already, by"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
+    "no-such-meter": lazy_gettext("it measures no sound levels"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -155,6 +158,7 @@ ORDER_KINDS = {
     "verdict": lazy_gettext("What it was"),
     "out-of-service": lazy_gettext("Out of service"),
     "in-service": lazy_gettext("Back in service"),
+    **upkeep_words.ORDERS,
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),

@@ -3,6 +3,7 @@
 Pure. Where the counter ends is the profile's knowledge (`device_profiles/counting.py`).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -23,6 +24,11 @@ class Step(NamedTuple):
 
     how: How
     by: float
+
+
+def exchanged(between: tuple[int, int], exchanges: Sequence[int]) -> bool:
+    """True when a person said that the device became another one after the first instant, up to the second (ms)."""
+    return any(between[0] < at <= between[1] for at in exchanges)
 
 
 def step(before: float, value: float, end: float | None) -> Step:

@@ -16,7 +16,7 @@ from device_profiles.door import Refusal, nearest
 from hub.batches import Row
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Moment, Span, instant, print_lines
-from hub.history.steps import steps, wider
+from hub.history.steps import Known, steps, wider
 from hub.history.store import StoreError
 from hub.history.stream import AHEAD_MS, Selection, Stream, opened
 from hub.history.tally import Grid
@@ -89,7 +89,9 @@ def export_command(
             sheet = Sheet(site, _zone_of(site), "zh" if lang == "zh" else "en")
             gone = [(each.since, each.until + 1) for each in thinned(db, chosen.since) if each.since < chosen.until]
             if grid:
-                write(out, count.told(steps(stream, site, chosen, grid, count.take)), StepSheet(sheet, gone))
+                write(
+                    out, count.told(steps(stream, chosen, grid, _known(db, site), count.take)), StepSheet(sheet, gone)
+                )
             else:
                 write(out, count.told(count.all_of(stream)), sheet)
     click.echo(f"{out}: {count}", err=True)
@@ -146,6 +148,14 @@ class _Count:
         nth = self._devices.index(self._device) + 1
         text = f"{self.rows:,} readings, device {nth} of {len(self._devices)}"
         click.echo(f"\r\x1b[K{text}" if self._tty else text, nl=not self._tty, err=True)
+
+
+def _known(db: sqlite3.Connection, site: Site | None) -> Known:
+    """The site's devices, and which of them became another one when."""
+    exchanges: dict[str, list[int]] = {}
+    for device, at in db.execute("SELECT device, at FROM upkeep WHERE kind = 'exchange' ORDER BY at"):
+        exchanges.setdefault(device, []).append(at)
+    return Known(site.devices() if site else {}, exchanges)
 
 
 def _grid(step: float | None, zone: tzinfo) -> Grid | None:

@@ -4,7 +4,7 @@ Streaming: of a device one step of each of its series is in memory. What a step 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -13,14 +13,21 @@ from device_profiles import vocabulary
 from device_profiles.counting import end_of
 from hub.batches import Row
 from hub.history.stream import Selection, Stream
-from hub.history.tally import Grid, Step, Tally, tally
+from hub.history.tally import Grid, Manner, Step, Tally, tally
 from hub.reading import UNMEASURED, Kind
-from hub.site import Device, Site
+from hub.site import Device
 
 BEFORE_MS = 3_600_000  # so far back of a span it is looked whether its devices spoke: what no history has yet, and more
 LEAST_GAP_MS = 15_000
 _WORDS = re.compile(r"[\w-]+(\|[\w-]+)*")  # an event of one of these; a chip's number is somebody's, and left out
 PATIENCE_MS = 90_000  # of a device that the site has no more
+
+
+class Known(NamedTuple):
+    """What is known of the devices besides their readings; `exchanges`: when one became another one, in ms."""
+
+    devices: Mapping[str, Device]
+    exchanges: Mapping[str, Sequence[int]]
 
 
 class Stepped(NamedTuple):
@@ -39,23 +46,24 @@ def wider(chosen: Selection) -> Selection:
 
 
 def steps(
-    stream: Stream, site: Site | None, chosen: Selection, grid: Grid, seen: Callable[[Row], None]
+    stream: Stream, chosen: Selection, grid: Grid, known: Known, seen: Callable[[Row], None]
 ) -> Iterator[Stepped]:
     """Of a stream of `wider(chosen)`; `seen` is told of each reading. Raises StoreError."""
-    devices = site.devices() if site else {}
-    for device in stream.devices():
-        known = _Device(stream, device, devices.get(device), chosen, grid)
-        for row in stream.readings(device):
+    for name in stream.devices():
+        device = _Device(stream, name, chosen, grid, known)
+        for row in stream.readings(name):
             seen(row)
-            yield from known.take(row)
-        yield from known.done()
+            yield from device.take(row)
+        yield from device.done()
 
 
 class _Device:
     """The series of one device."""
 
-    def __init__(self, stream: Stream, device: str, site: Device | None, chosen: Selection, grid: Grid) -> None:
-        self._stream, self._device, self._site, self._chosen, self._grid = stream, device, site, chosen, grid
+    def __init__(self, stream: Stream, device: str, chosen: Selection, grid: Grid, known: Known) -> None:
+        self._stream, self._device, self._chosen, self._grid = stream, device, chosen, grid
+        self._site = site = known.devices.get(device)
+        self._exchanges = known.exchanges.get(device, ())
         silent = PATIENCE_MS if site is None else int(site.options.silent_after * 1000)
         self._longest = max(silent, LEAST_GAP_MS)
         self._tallies: dict[str, Tally] = {}
@@ -71,9 +79,10 @@ class _Device:
             self._begin(row.quantity)
         for quantity, each in self._tallies.items():
             own = quantity == row.quantity
-            if own or _kind(quantity) in (Kind.STATE, Kind.EVENT):
-                value = row.value if own and row.quality not in UNMEASURED else None
-                yield from self._named(quantity, each.take(row.ts, value))
+            if own and row.quality not in UNMEASURED:
+                yield from self._named(quantity, each.take(row.ts, row.value))
+            elif _kind(quantity) in (Kind.STATE, Kind.EVENT):
+                yield from self._named(quantity, each.take(row.ts, None))
 
     def done(self) -> Iterator[Stepped]:
         """The rest of each series."""
@@ -85,10 +94,16 @@ class _Device:
 
     def _begin(self, quantity: str) -> None:
         kind, word = _kind(quantity), vocabulary.find(quantity)
-        end = end_of(self._site.profile, quantity) if self._site else None
         span = self._chosen.since, self._chosen.until
-        named = word is not None and _WORDS.fullmatch(word.quantity.pattern) is not None
-        made = tally(kind, quantity, self._grid, span, self._longest, end=end, named=named)
+        manner = Manner(
+            kind=kind,
+            quantity=quantity,
+            longest=self._longest,
+            end=end_of(self._site.profile, quantity) if self._site else None,
+            exchanges=self._exchanges,
+            named=word is not None and _WORDS.fullmatch(word.quantity.pattern) is not None,
+        )
+        made = tally(manner, self._grid, *span)
         self._tallies[quantity] = made
         if kind in (Kind.STATE, Kind.COUNTER):
             before = self._stream.before(self._device, quantity, span[0] - BEFORE_MS)

@@ -6,12 +6,12 @@ gaps: what was not measured is in no figure, and `coverage` says how much was.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
-from hub.counter import How, step
+from hub.counter import How, exchanged, step
 from hub.history.store import by_energy
 from hub.reading import Kind, Value
 
@@ -139,10 +139,15 @@ class Levels(Tally):
 class Increases(Tally):
     """A counter: by how much it rose up to the readings in a step. Its first reading of all says nothing of before."""
 
-    def __init__(self, grid: Grid, since: int, until: int, longest: int, *, end: float | None) -> None:
-        """`end`: the value at which it is 0 again, where that is known (device_profiles/counting.py)."""
+    def __init__(
+        self, grid: Grid, since: int, until: int, longest: int, *, end: float | None, exchanges: Sequence[int] = ()
+    ) -> None:
+        """`end`: the value at which it is 0 again, where that is known (device_profiles/counting.py).
+
+        `exchanges`: when the device became another one.
+        """
         super().__init__(grid, since, until, longest)
-        self._over = end
+        self._over, self._exchanges = end, exchanges
         self._before: tuple[int, float] | None = None
         self._risen, self._aside, self._n, self._resets = 0.0, 0.0, 0, 0
 
@@ -156,7 +161,8 @@ class Increases(Tally):
         self._before = ts, value
 
     def _step(self, before: tuple[int, float], ts: int, value: float) -> None:
-        how, by = step(before[1], value, self._over)
+        other = exchanged((before[0], ts), self._exchanges)
+        how, by = (How.OTHER, 0.0) if other else step(before[1], value, self._over)
         self._resets += how in (How.RESET, How.OTHER)
         if ts - before[0] <= self._longest:
             self._risen += by
@@ -218,16 +224,26 @@ class Counts(Tally):
         self._found.clear()
 
 
-def tally(
-    kind: Kind, quantity: str, grid: Grid, span: tuple[int, int], longest: int, *, end: float | None, named: bool
-) -> Tally:
-    """The tally that a quantity of this kind takes."""
-    match kind:
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tally must know of its series. `end`, `exchanges`: of a counter; `named`: of events."""
+
+    kind: Kind
+    quantity: str
+    longest: int
+    end: float | None = None
+    exchanges: Sequence[int] = ()
+    named: bool = True
+
+
+def tally(manner: Manner, grid: Grid, since: int, until: int) -> Tally:
+    """The tally that a quantity of this kind takes, of [since, until) in ms."""
+    span = grid, since, until, manner.longest
+    match manner.kind:
         case Kind.STATE:
-            return Durations(grid, *span, longest)
+            return Durations(*span)
         case Kind.EVENT:
-            return Counts(grid, *span, longest, named=named)
+            return Counts(*span, named=manner.named)
         case Kind.COUNTER:
-            return Increases(grid, *span, longest, end=end)
+            return Increases(*span, end=manner.end, exchanges=manner.exchanges)
         case _:
-            return Levels(grid, *span, longest, energy=by_energy(quantity))
+            return Levels(*span, energy=by_energy(manner.quantity))

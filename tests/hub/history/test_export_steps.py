@@ -19,7 +19,7 @@ from hub.history import door
 from hub.history.duck import DuckStore
 from hub.history.reach import _answers
 from hub.history.sheet import Sheet
-from hub.history.steps import Stepped, steps, wider
+from hub.history.steps import Known, Stepped, steps, wider
 from hub.history.stream import Selection, opened
 from hub.history.tally import Grid
 from hub.settings import load_site
@@ -143,7 +143,7 @@ def test_memory_does_not_grow_with_the_span(begin: int, journal: "JournalFile", 
         with closing(journal.connect()) as db, opened(db, tmp_path, site, wider(chosen), Clock().now()) as stream:
             tracemalloc.start()
             try:
-                through(steps(stream, site, chosen, Grid(3600, site.tz), lambda _: None))
+                through(steps(stream, chosen, Grid(3600, site.tz), Known(site.devices(), {}), lambda _: None))
                 return tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
