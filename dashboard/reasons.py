@@ -62,6 +62,7 @@ REASONS = {
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
     "already-out-of-service": lazy_gettext("it is out of service already"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
+    "no-such-meter": lazy_gettext("it measures no sound levels"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),

@@ -101,7 +101,7 @@
     } else {
       parts.push(`${words.total} ${figure(data, data.total)}`);
       if (data.in_gaps) parts.push(`${words.inGaps} ${figure(data, data.in_gaps)}`);
-      if (data.resets) parts.push(`${words.resets} ${data.resets}`);
+      for (const name of ["rolled", "resets", "others"]) if (data[name]) parts.push(`${words[name]} ${data[name]}`);
     }
     say(chart, parts.join(" · "));
     chart.csv.href = `${chart.url}&${query(chart)}&format=csv`;

@@ -92,10 +92,10 @@ class HistoryStore(Protocol):
         """Figures of each whole `step_ms` (minutes or hours, counted from 1970) that begins in the span."""
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
-        """Every number of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+        """Every number of one series that was measured (hub.reading.UNMEASURED), oldest first, a page at a time."""
 
     def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
-        """Every text of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+        """Every text of one series but replayed old ones, oldest first, a page at a time."""
 
     def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """What the series said last before an instant, replayed old readings left out; None when nothing is kept."""

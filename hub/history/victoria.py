@@ -27,6 +27,7 @@ from hub.history.store import (
     bucket_width,
 )
 from hub.history.victoria_read import Reader, buckets, cadence
+from hub.reading import UNMEASURED
 from hub.reading import Kind as Word
 
 FUTURE_MS = 3_600_000  # a time stamp further ahead than this might be dropped without a word
@@ -105,7 +106,7 @@ class VictoriaStore:
         numbers = self._numbers(device, quantity, since_ms, until_ms)
         if self._ahead.any:  # what came before its turn is beyond the cursor
             rows = (row for row in self.readings(device, since_ms, until_ms) if not self._ahead.holds(row))
-            plain = (row for row in rows if row.quantity == quantity and row.quality != "retained")
+            plain = (row for row in rows if row.quantity == quantity and row.quality not in UNMEASURED)
             numbers = ((row.ts, row.value) for row in plain if not isinstance(row.value, str))
         return buckets(numbers, quantity, since_ms, width)
 
