@@ -35,6 +35,7 @@ from dashboard.api import bp as api
 from dashboard.api import problem
 from dashboard.api.refusals import refusal
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
@@ -140,7 +141,8 @@ def _say_errors(app: Flask) -> None:
         code = error.code or 500
         if request.path.startswith("/api/"):
             return refusal(error), code
-        return render_template("error.html", code=code, message=_in_words(code)), code
+        situation = glance(office()) if getattr(g, "signed", None) else None
+        return render_template("error.html", code=code, message=_in_words(code), situation=situation), code
 
     @app.errorhandler(JournalUnreadable)
     def no_journal(error: JournalUnreadable) -> tuple[Response | str, int]:
@@ -198,6 +200,8 @@ def _furnish(app: Flask) -> None:
         **place_words.for_templates(),
         service_name=service.name_of,
         menu=menu.entries,
+        menu_groups=menu.GROUPS,
+        shown_here=menu.shown_here,
         audit_event=audit_words.audit_event,
         field_process=machine.field_process,
         ended_lately=machine.ended_lately,

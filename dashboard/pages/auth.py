@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 from dashboard import factor, sessions, users
 from dashboard.asking import note as note
 from dashboard.asking import proved as proved
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.factor import passes
@@ -126,7 +127,9 @@ def account() -> str:
     """One's own account: language, password, second factor, where one is signed in, sign out."""
     stays = sessions.stays(office().users, me().user_id, sessions.real_now(office().clock))
     mine = me().digest[: sessions.NUMBER]
-    return render_template("account.html", shortest=users.SHORTEST, stays=stays, mine=mine)
+    return render_template(
+        "account.html", shortest=users.SHORTEST, stays=stays, mine=mine, situation=glance(office())
+    )
 
 
 @bp.post("/account/sessions")
