@@ -127,6 +127,8 @@ _ALARMS = "SELECT source, raised, ended FROM occurrence WHERE raised <= ? AND (e
 
 def thinned(db: sqlite3.Connection, since: int = 0) -> list[Thinned]:
     """The passes that took out readings received after `since`, oldest first."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'thinned'").fetchone():
+        return []  # a journal of before
     rows = db.execute("SELECT * FROM thinned WHERE readings > 0 AND until >= ? ORDER BY id", (since,))
     return [to_struct(Thinned, row) for row in rows]
 
