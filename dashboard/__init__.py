@@ -25,6 +25,7 @@ from dashboard import (
     menu,
     permissions,
     place_words,
+    rulebook,
     together,
     words,
 )
@@ -35,7 +36,7 @@ from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
+from dashboard.pages import PAGES, briefing, dog_files, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -173,7 +174,7 @@ def _in_words(code: int) -> str:
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
     app.request_class = Asked
-    limits.init(app)
+    rulebook.init(app)
     duty_book.init(app)
     said = (words.quantity, words.unit, words.decimals, words.figure, words.value_text, words.duration)
     for function in (*said, words.note, words.trouble):

@@ -14,8 +14,9 @@ from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.calendar import today
-from dashboard.pages.limits import known, plain
+from dashboard.pages.limits import known
 from dashboard.permissions import Permission, allow
+from dashboard.rulebook import plain
 from dashboard.words import reason
 from device_profiles.door import Refusal
 from hub.days import load_calendar

@@ -73,8 +73,8 @@ def verify(journal: sqlite3.Connection, data: Path, kept: Kept, now: int, *, dee
         between = [hole for hole in tail.holes if hole.numbers.first <= past]
         holes = _Holes(_before(tail, past, noted_at, deep=deep) + between, (0, now + AHEAD_MS) if deep else None)
         holes.search(kept, [*tail.devices(), *state.devices], found)
-        refused, thinned = list(ranges(sorted(_refused(journal)))), thinned(journal)
-        known = [*refused, *(Range(each.first, each.last) for each in thinned)]
+        refused, gone = list(ranges(sorted(_refused(journal)))), thinned(journal)
+        known = [*refused, *(Range(each.first, each.last) for each in gone)]
         lost, old = holes.rest(known, now)
         return Verdict(
             first=first, last=last, noted=noted, held=state.cursor, behind=max(0, last - past),
@@ -82,7 +82,7 @@ def verify(journal: sqlite3.Connection, data: Path, kept: Kept, now: int, *, dee
             missing=list(without(found.missing.ticked(), refused)), changed=list(found.changed.ticked()),
             twice=list(ranges(sorted(found.twice))), lost=lost, old=old,
             damaged=[Range(each.first, each.last) for each in tail.damaged],
-            refused=refused, thinned=thinned, aside=_aside(data),
+            refused=refused, thinned=gone, aside=_aside(data),
         )  # fmt: skip
 
 
