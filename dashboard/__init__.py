@@ -28,6 +28,7 @@ from dashboard import (
     permissions,
     place_words,
     reasons,
+    rulebook,
     together,
     words,
 )
@@ -39,7 +40,7 @@ from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
+from dashboard.pages import PAGES, briefing, dog_files, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -179,7 +180,7 @@ def _in_words(code: int) -> str:
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
     app.request_class = Asked
-    limits.init(app)
+    rulebook.init(app)
     duty_book.init(app)
     said = (words.quantity, words.unit, words.decimals, words.figure, words.value_text, words.duration)
     for function in (*said, reasons.note, reasons.trouble, hub_words.said):

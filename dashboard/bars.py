@@ -17,6 +17,7 @@ from dashboard.office import Office
 from dashboard.series import patience
 from dashboard.telling import blind as blind_spans
 from dashboard.telling import numbers, said, told
+from dashboard.thin import given_up
 from dashboard.window import Window
 from device_profiles.counting import end_of
 from hub.counter import How, exchanged, step
@@ -54,11 +55,12 @@ class Increases(Bars, frozen=True, kw_only=True, tag="counter"):
     """A counter: by how much it rose; `in_gaps` of it while nothing was heard.
 
     How often it began anew from zero, went over its end (`rolled`), or went on elsewhere, as another meter does
-    (`others`): then nothing is counted.
+    (`others`): then nothing is counted. `thinned`: where readings were given up, as the disk was nearly full.
     """
 
     in_gaps: float
     resets: int
+    thinned: list[tuple[int, int]]
     rolled: int
     others: int
 
@@ -95,6 +97,7 @@ def _increases(office: Office, device: Device, quantity: str, window: Window) ->
         gaps=risen.heard.gaps(grid.begin, window.until),
         in_gaps=round(risen.in_gaps, places),
         resets=risen.how[How.RESET],
+        thinned=given_up(office, grid.begin, window.until),
         rolled=risen.how[How.ROLLED],
         others=risen.how[How.OTHER],
         whole=whole,

@@ -49,6 +49,7 @@
       fingers(chart);
       if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
+    for (const [since, until] of data.thinned ?? []) note(chart, "gap-note", `${words.thinned} ${stamp(since / 1000)} – ${stamp(until / 1000)}`);
     if (!data.whole) note(chart, "gap-note", words.part);
     keys(chart);
     tell(chart);

@@ -7,6 +7,7 @@ how a batch is brought in `delivery`, and whether the server forgot some of it i
 import heapq
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from hub.batches import Batch, Damaged, Row, sound
@@ -16,7 +17,19 @@ from hub.history.delivery import Delivery
 from hub.history.lines import NS, PROBE, Unspeakable, identifier, line, literal, mark_line
 from hub.history.marks import MARKS, Mark, Marks
 from hub.history.server import Kind, Series, Server, number_of
-from hub.history.store import Bucket, Figure, Grain, Refused, Said, Sample, StoreError, bucket_width, by_energy
+from hub.history.store import (
+    Bucket,
+    Figure,
+    Grain,
+    Refused,
+    Said,
+    Sample,
+    Snapshot,
+    StoreError,
+    bucket_width,
+    by_energy,
+    on_server,
+)
 from hub.reading import UNMEASURED
 
 _MEASURED = " AND ".join(f"quality <> '{word}'" for word in sorted(UNMEASURED))
@@ -29,6 +42,7 @@ class InfluxStore:
     def __init__(self, url: str, org: str, bucket: str, token: str, *, site: str, refused: Refused) -> None:
         """Nothing is asked yet: the server may be down."""
         self._server, self._site, self._refused = Server(url, org, bucket, token), site, refused
+        self.elsewhere = on_server("it is", url)
         self._ask = self._server.ask
         self._delivery = Delivery(self._server.post, PROBE, refused)
         self._marks = Marks(self._server.started, self._mark, number_of)
@@ -178,6 +192,14 @@ class InfluxStore:
                 self._delete(quantity, where, before_ms)
             gone += count
         return gone
+
+    def compact(self) -> int:
+        """Nothing lies here."""
+        return 0
+
+    def snapshot(self, folder: Path) -> Snapshot | None:
+        """The server has a backup of its own."""
+        return None
 
     def close(self) -> None:
         """Close the connections."""

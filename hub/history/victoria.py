@@ -6,6 +6,7 @@ readings of one series and millisecond stay beside. A row sent again is there tw
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from device_profiles import vocabulary
 from hub.batches import Batch, Damaged, Row, sound
@@ -23,8 +24,10 @@ from hub.history.store import (
     Refused,
     Said,
     Sample,
+    Snapshot,
     StoreError,
     bucket_width,
+    on_server,
 )
 from hub.history.victoria_read import Reader, buckets, cadence
 from hub.reading import UNMEASURED
@@ -44,6 +47,7 @@ class VictoriaStore:
             refused,
             beside,
         )
+        self.elsewhere = on_server("its numbers are", url)
         self._reader = Reader(self._server, site)
         self._delivery = Delivery(self._server.post, PROBE, refused)
         self._marks = Marks(self._server.started, self._reader.mark, number_of)
@@ -166,6 +170,14 @@ class VictoriaStore:
     def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
         """Beside, where everything about persons is. Numbers go when the server's own -retentionPeriod is over."""
         return self._beside.forget(quantities, before_ms, grain)
+
+    def compact(self) -> int:
+        """Of the store beside."""
+        return self._beside.compact()
+
+    def snapshot(self, folder: Path) -> Snapshot | None:
+        """Of the store beside: texts, and whatever else the server does not keep."""
+        return self._beside.snapshot(folder)
 
     def close(self) -> None:
         """Close both."""

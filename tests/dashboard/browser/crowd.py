@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hub.reading import Label
 from hub.flood import RULE as FLOOD
 from hub.kennel import LOST, OVERDUE, VACCINATED
 from hub.own import SOURCE
+from hub.reading import Label
 from hub.site import Devices, Site, Zone
 
 if TYPE_CHECKING:
