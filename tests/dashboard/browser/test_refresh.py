@@ -105,6 +105,21 @@ def test_what_is_told_stays_to_be_read(page: "Page", field: "Field", running: "R
     assert same(page)
 
 
+def test_what_changed_before_the_stream_began_is_seen(page: "Page", field: "Field", running: "Running") -> None:
+    """Between the page's making and its stream's beginning an alarm comes: the page is not live without it."""
+    held: list[Route] = []
+    page.route("**/stream?*", lambda route: held.append(route))
+    page.goto(running.url)
+    while not held:
+        page.wait_for_timeout(20)
+    number = field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_timeout(300)  # others are told of it, this page is not
+    assert page.inner_text("#live-word") == ""
+    held[0].continue_()
+    page.wait_for_selector("#live-word:has-text('live')", timeout=10_000)
+    assert page.locator(f"#need-{number}").count() == 1
+
+
 def test_a_form_that_was_not_taken_says_so(
     page: "Page", field: "Field", running: "Running", complaints: list[str]
 ) -> None:
