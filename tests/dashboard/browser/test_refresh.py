@@ -85,8 +85,12 @@ def test_ticks_choices_and_folds_stay(page: "Page", field: "Field", running: "Ru
     assert choice.input_value() == chosen
     assert page.get_attribute("#do-defer", "open") is not None
     assert page.get_attribute("#do-void", "open") is None
-    touch(0)
     field.db.execute("UPDATE incident SET state = 'archived', since = since + 1")
+    noted(field, number, "the second")
+    page.wait_for_selector("#log >> text=the second")
+    assert page.locator("#do-dispatch, #do-defer").count() == 2
+    assert page.locator("#do-void").count() == 0
+    touch(0)
     noted(field, number, "the last")
     page.wait_for_selector("#log >> text=the last")
     assert page.locator("#do-dispatch, #do-defer").count() == 0
