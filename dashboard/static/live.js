@@ -149,6 +149,8 @@
 
   function listen() {
     listening = seriesHere();
+    connected = false;
+    heard = performance.now(); // from now on silence counts
     source?.close();
     source = new EventSource(`/stream?series=${encodeURIComponent(listening)}`);
     source.addEventListener("beat", (event) => {
@@ -183,8 +185,7 @@
     }
     if (connected) return;
     connected = true;
-    if (retry) refresh(); // and live only with what that brings
-    else show();
+    refresh(); // what changed before the stream began; the page is live with what that brings
   }
 
   function show() {

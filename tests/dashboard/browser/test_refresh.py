@@ -85,8 +85,12 @@ def test_ticks_choices_and_folds_stay(page: "Page", field: "Field", running: "Ru
     assert choice.input_value() == chosen
     assert page.get_attribute("#do-defer", "open") is not None
     assert page.get_attribute("#do-void", "open") is None
-    touch(0)
     field.db.execute("UPDATE incident SET state = 'archived', since = since + 1")
+    noted(field, number, "the second")
+    page.wait_for_selector("#log >> text=the second")
+    assert page.locator("#do-dispatch, #do-defer").count() == 2
+    assert page.locator("#do-void").count() == 0
+    touch(0)
     noted(field, number, "the last")
     page.wait_for_selector("#log >> text=the last")
     assert page.locator("#do-dispatch, #do-defer").count() == 0
@@ -103,6 +107,21 @@ def test_what_is_told_stays_to_be_read(page: "Page", field: "Field", running: "R
     page.wait_for_selector(".strip.needs-you")
     assert "Without a roster" in page.inner_text("#flashes")
     assert same(page)
+
+
+def test_what_changed_before_the_stream_began_is_seen(page: "Page", field: "Field", running: "Running") -> None:
+    """Between the page's making and its stream's beginning an alarm comes: the page is not live without it."""
+    held: list[Route] = []
+    page.route("**/stream?*", lambda route: held.append(route))
+    page.goto(running.url)
+    while not held:
+        page.wait_for_timeout(20)
+    number = field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_timeout(300)  # others are told of it, this page is not
+    assert page.inner_text("#live-word") == ""
+    held[0].continue_()
+    page.wait_for_selector("#live-word:has-text('live')", timeout=10_000)
+    assert page.locator(f"#need-{number}").count() == 1
 
 
 def test_a_form_that_was_not_taken_says_so(
