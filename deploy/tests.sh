@@ -1,19 +1,19 @@
 #!/bin/sh
-# Runs all tests: first what computes, one a core; then cables and whole hubs, which mostly wait, three at a time.
+# Runs all tests, three at a time, for half of their time they wait: first the rooms, then cables and whole hubs.
 # At most three that fail have one second try, with the machine to themselves; what passed only then is named at the end.
 set -u
 cd "$(dirname "$0")/.."
 PYTEST=${PYTEST:-.venv/bin/pytest}
-MOST=3
+AT_ONCE=3
+MOST=3 # failures that may be accidents
 later=""
 
 say() { printf '\033[1mmake test:\033[0m %s\n' "$*"; }
 
-stage() { # how many at a time, then pytest's arguments
-    workers=$1 cache=build/tests
-    shift
+stage() { # pytest's arguments
+    cache=build/tests
     rm -rf "$cache"
-    $PYTEST -o cache_dir="$cache" --numprocesses "$workers" --dist loadfile "$@" && return 0
+    $PYTEST -o cache_dir="$cache" --numprocesses "$AT_ONCE" --dist loadfile "$@" && return 0
     code=$?
     failed=$(sed -n 's/^ *"\(.*\)": true,*$/\1/p' "$cache/v/cache/lastfailed" 2>/dev/null)
     count=$(printf '%s' "$failed" | grep -c .)
@@ -25,7 +25,7 @@ stage() { # how many at a time, then pytest's arguments
 }
 
 worst=0
-stage 2 --ignore tests/e2e --ignore tests/links || worst=$?
-stage 3 tests/e2e tests/links || worst=$?
+stage --ignore tests/e2e --ignore tests/links || worst=$?
+stage tests/e2e tests/links || worst=$?
 [ -z "$later" ] || say "passed only at the second try:" $later
 exit "$worst"

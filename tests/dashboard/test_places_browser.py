@@ -39,6 +39,7 @@ def visit(
 ) -> "Iterator[Callable[..., Page]]":
     """Opens a page as a role, in a language; nothing may be complained of."""
     field.all_well()
+    expect.set_options(timeout=15_000)
     complaints: list[str] = []
     contexts = []
 
@@ -93,7 +94,7 @@ def test_a_passage_that_is_said_again_is_news(visit: "Callable[..., Page]", fiel
     granted = page.locator("#gate-gate-north .passages b").first
     expect(granted).to_have_text("1")
     field.read("gate-north", "passage", "granted", NOW - 1_000, direction="in")
-    expect(granted).to_have_text("2", timeout=15_000)
+    expect(granted).to_have_text("2")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -79,7 +79,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_S = 40.0
+START_S = 60.0
 
 
 def scene(device: str, change: str, at: float) -> str:
@@ -119,6 +119,14 @@ class Installation:
         self.login = ("admin", "")
         self._processes: list[subprocess.Popen[bytes]] = []
 
+    def __enter__(self) -> Self:
+        """Nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves no process behind, whatever failed."""
+        self.stop()
+
     def start(self, *, devices: bool = True) -> None:
         """Start both, and wait until the page's address is known."""
         if not self.login[1]:
@@ -139,7 +147,7 @@ class Installation:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
         for process in self._processes:
-            process.wait(20)
+            process.wait(60)
 
     def stop_hub(self) -> None:
         """The hub alone, as a service manager does; the devices stay."""

@@ -133,11 +133,9 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     for name, text in secrets.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(text)
-    try:
+    with made:
         made.begin()
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

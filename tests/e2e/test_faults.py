@@ -32,11 +32,10 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     site = SITE.replace("[rule.gate-held]\non_delay = 1.0\n", "")
     for profile in ("gate/json-mqtt", "noise/generic-rs485", "water/hlk-ld2410"):
         site = site.replace(f'profile = "{profile}"', f'profile = "{profile}"\n  silent_after = 4.0')
-    installation = Installation(tmp_path_factory.mktemp("court"), site, QUIET)
-    installation.start()
-    wait_for(lambda: healed(installation))
-    yield installation
-    installation.stop()
+    with Installation(tmp_path_factory.mktemp("court"), site, QUIET) as installation:
+        installation.start()
+        wait_for(lambda: healed(installation))
+        yield installation
 
 
 def health(court: Installation) -> dict[str, object]:

@@ -78,9 +78,9 @@ def full(tmp_path: Path) -> Iterator[Full]:
     except (subprocess.CalledProcessError, FileNotFoundError):
         pytest.skip("needs the right to mount a tmpfs")
     try:
-        installation.start(devices=False)
-        yield installation
-        installation.stop()
+        with installation:
+            installation.start(devices=False)
+            yield installation
     finally:
         subprocess.run(["umount", "--lazy", str(installation.data)], check=True)
 

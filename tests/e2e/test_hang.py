@@ -29,10 +29,9 @@ port = "$data/wire"
 @pytest.fixture
 def court(tmp_path: Path) -> Iterator[Installation]:
     """Running, with one radar."""
-    installation = Installation(tmp_path, SITE, QUIET)
-    installation.start()
-    yield installation
-    installation.stop()
+    with Installation(tmp_path, SITE, QUIET) as installation:
+        installation.start()
+        yield installation
 
 
 def newest(court: Installation) -> int:

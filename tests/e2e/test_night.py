@@ -4,7 +4,6 @@ Hub, broker, cables, pages and Chromium are real. The radar, the relay board and
 provider are simulated. The site's clock is set ahead to the night.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -161,9 +160,7 @@ def garden(
 ) -> Iterator[Garden]:
     """Open since shortly before ten past two."""
     monkeypatch.setenv(ENVIRONMENT, clock_at(2, 9, 55))
-    running = Garden(tmp_path, calls[0])
-    with contextlib.ExitStack() as stack:
-        stack.callback(running.stop)
+    with Garden(tmp_path, calls[0]) as running:
         running.open()
         yield running
 

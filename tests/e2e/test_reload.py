@@ -126,12 +126,11 @@ class Court(Installation):
 @pytest.fixture
 def court(tmp_path: Path) -> Iterator[Court]:
     """With one device on each of three cables, all of which are read."""
-    court = Court(tmp_path, BEFORE, QUIET)
-    court.start(devices=False)
-    court.plug(HEAD + LINE + METER_NEW + WIRE_OLD + MQTT + GATE_OLD, QUIET + scene("meter-old", "laeq = 81.0", 0.5))
-    wait_for(lambda: court.heard(*OLD))
-    yield court
-    court.stop()
+    with Court(tmp_path, BEFORE, QUIET) as court:
+        court.start(devices=False)
+        court.plug(HEAD + LINE + METER_NEW + WIRE_OLD + MQTT + GATE_OLD, QUIET + scene("meter-old", "laeq = 81.0", 0.5))
+        wait_for(lambda: court.heard(*OLD))
+        yield court
 
 
 def longest(times: list[float]) -> float:

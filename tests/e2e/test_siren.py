@@ -84,9 +84,8 @@ class Yard(Installation):
 @pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
     """Started."""
-    running = Yard(tmp_path)
-    yield running
-    running.stop()
+    with Yard(tmp_path) as running:
+        yield running
 
 
 def test_the_siren_sounds_with_everything_else_down(yard: Yard) -> None:

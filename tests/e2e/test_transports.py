@@ -82,10 +82,9 @@ SCRIPT = QUIET + "".join(
 @pytest.fixture(scope="module")
 def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A site with one device on each transport, all of which worry six seconds after they were plugged in."""
-    installation = Installation(tmp_path_factory.mktemp("court"), SITE, SCRIPT)
-    installation.start()
-    yield installation
-    installation.stop()
+    with Installation(tmp_path_factory.mktemp("court"), SITE, SCRIPT) as installation:
+        installation.start()
+        yield installation
 
 
 @pytest.mark.parametrize(
@@ -117,13 +116,10 @@ def test_alarm_reaches_the_page(
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """After Ctrl-C no process of the installation is left."""
-    installation = Installation(tmp_path, SITE, SCRIPT)
-    installation.start()
     names = ("field", "office", "mosquitto", "simulate")
-    try:
+    with Installation(tmp_path, SITE, SCRIPT) as installation:
+        installation.start()
         wait_for(lambda: all(installation.process(name) for name in names))
         running = [installation.process(name) for name in names]
-    finally:
-        installation.stop()
 
     assert [number for number in running if Path(f"/proc/{number}").exists()] == []
