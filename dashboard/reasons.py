@@ -3,12 +3,14 @@
 Each word has a text here; the detail after it is a sentence of the hub, which `hub_words` knows. No page logic.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from dashboard.hub_words import said
 from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.limit_words import fit
 from hub.order_words import in_words
+from hub.reading import Label
 
 # A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
 NOTES = {
@@ -105,10 +107,10 @@ def trouble(text: str) -> str:
     return f"{FAULTS[name]}{gettext(': ')}{said(detail)}" if colon else str(FAULTS[name])
 
 
-def reason(text: str) -> str:
-    """An order's outcome as the hub writes it ("link-down:unplugged"), in the reader's language."""
+def reason(text: str, named: Callable[[str], Label] | None = None) -> str:
+    """An order's outcome as the hub writes it ("link-down:unplugged") in the reader's language. `named`: of a gate."""
     word, _, detail = text.partition(":")
-    if (gate := in_words(text)) is not None:
+    if (gate := in_words(text, named)) is not None:
         return say(gate)
     if word not in REASONS:
         return said(text)

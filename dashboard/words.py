@@ -282,7 +282,7 @@ def duration(ms: int) -> str:
 
 def outcome(order: Order, words: Words) -> str:
     """What became of an order, as one sentence that says what is known and what is not."""
-    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome)
+    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome, words.source)
     match order.state:
         case OrderState.REQUESTED:
             return gettext("waiting for the hub since %(at)s", at=at)

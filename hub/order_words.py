@@ -3,6 +3,8 @@
 The other outcomes of orders are worded by the page (dashboard/words.py).
 """
 
+from collections.abc import Callable
+
 from hub.order import OrderWord
 from hub.reading import Label
 
@@ -26,10 +28,14 @@ REASONS: dict[str, Label] = {
 }
 
 
-def in_words(outcome: str) -> Label | None:
-    """An order's outcome ("interlock-open:gate-2") in both languages; None where it is another one."""
-    word, _, detail = outcome.partition(":")
+def in_words(outcome: str, named: Callable[[str], Label] | None = None) -> Label | None:
+    """An order's outcome ("interlock-open:gate-2") in both languages; None where it is another one.
+
+    `named`: what a gate is called; without, it is told by its id.
+    """
+    word, _, gate = outcome.partition(":")
     found = REASONS.get(word)
-    if found is None or not detail:
+    if found is None or not gate:
         return found
-    return Label(zh=f"{found.zh}：{detail}", en=f"{found.en}: {detail}")
+    name = named(gate) if named is not None else Label(zh=gate, en=gate)
+    return Label(zh=f"{found.zh}：{name.zh}", en=f"{found.en}: {name.en}")

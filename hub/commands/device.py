@@ -91,7 +91,7 @@ def device_key(device_id: str, site: Path, data: Path, renew: bool, as_json: boo
     if not is_signed(device):
         right = "only a profile that says `signed` has a key"
         raise Refusal(site, "device", "wants no signed orders", value=device_id, right=right)
-    _same_site(found, data)
+    same_site(found, data)
     digits = make_key(key_file(device, data), renew=renew)
     told = Key(
         device=device.id, key=digits, notes=("told once: it is not shown again", "a running hub signs with it now")
@@ -116,7 +116,7 @@ def _find(site: Site, device_id: str, path: Path) -> tuple[Device, MqttBrokerLin
 
 
 def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew: bool) -> Credentials:
-    _same_site(site, data)
+    same_site(site, data)
     notes: list[str] = []
     if not (data / FILE).exists():
         notes.append(f"no hub has run on {data} yet: a hub with another --data does not know this password")
@@ -166,7 +166,7 @@ def _told(
     )
 
 
-def _same_site(site: Site, data: Path) -> None:
+def same_site(site: Site, data: Path) -> None:
     """A wrong --data would hand this site's devices to another site's broker."""
     if not (data / FILE).exists():
         return

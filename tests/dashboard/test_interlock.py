@@ -56,8 +56,8 @@ def test_the_page_says_why_in_both_languages(
     (order,) = field.orders()
     assert (order["state"], order["outcome"]) == ("refused", "interlock-open:gate-east")
     english, chinese = (admin.client.get(f"/gates?lang={lang}").text for lang in ("en", "zh"))
-    assert "interlock: another gate is not shut, close it first: gate-east" in english
-    assert "门禁联锁：另一扇门没有关好，请先关闭：gate-east" in chinese
+    assert "interlock: another gate is not shut, close it first: East gate" in english
+    assert "门禁联锁：另一扇门没有关好，请先关闭：东门门禁" in chinese
     assert 'unless these are shut: <a href="#gate-gate-east">' in english
     assert "联锁：以下门未关好时" in chinese
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,16 @@ from msgspec.structs import replace
 
 from device_profiles.door import Refusal
 from device_profiles.types import JsonField, MqttCommand
+from hub.__main__ import cli
+from hub.clock import Clock
+from hub.core import Core
 from hub.interlock import TABLE, Other, Standing
+from hub.journal import FILE, Journal, connect, requested_orders
 from hub.order import OrderWord
 from hub.order_words import in_words
 from hub.outcome import OrderState
 from hub.reading import FaultKind, Label, LinkState
+from hub.rules import load_rules
 from hub.settings import load_site
 from hub.site import Interlock
 
@@ -208,3 +215,32 @@ def test_every_refusal_of_the_table_has_its_words() -> None:
     words = {word for word in TABLE.values() if word is not None}
     assert words == {OrderWord.LOCKED_OPEN, OrderWord.LOCKED_UNKNOWN, OrderWord.LOCKED_ORDERED}
     assert all(in_words(word) for word in words)
+
+
+def test_the_command_line_says_it_in_both_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`zhian order` prints the reason and exits 2: it was refused."""
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.replace("GATES", '["outer", "inner"]'), encoding="utf-8")
+    site = load_site(path)
+    journal = Journal(tmp_path / FILE, site)
+    journal.remember("site_file", str(path))
+    core = Core(site, load_rules(site, path), journal.memory(), Clock().now())
+
+    def hub() -> None:
+        while not (asked := requested_orders(reader, 0)):
+            time.sleep(0.02)
+        journal.write([core.order(order, Clock().now()) for order in asked])
+
+    journal.write([core.begin(Clock().now())])
+    reader = connect(tmp_path / FILE, read_only=True)
+    taking = threading.Thread(target=hub)
+    taking.start()
+    with pytest.raises(SystemExit) as ended:
+        cli(["order", "outer", "open", "--data", str(tmp_path)], standalone_mode=False)
+    taking.join(20)
+    reader.close()
+    journal.close()
+    said = capsys.readouterr().out
+    assert ended.value.code == 2
+    assert "门禁联锁：另一扇门状态未知，请到现场查看：inner" in said
+    assert "interlock: the state of another gate is unknown, go and look: inner" in said

@@ -80,9 +80,9 @@ def registers(field: "Field", now: int) -> None:
         if number % 50 == 0:
             field.put("entry", list=OVERDUE if number % 100 else LOST, id=chip)
         over = now - DAY - number * MINUTE
-        field.alarm("gate-held", "gate-north", raised=over, occurrence=100 + number, key=f"gate-held/gate-north/{number}",
-                    acked=over + 9000, acked_by="guard", cleared=over + MINUTE, closed="cleared",
-                    ended=over + MINUTE, state="normal")  # fmt: skip
+        field.alarm("gate-held", "gate-north", raised=over, occurrence=100 + number,
+                    key=f"gate-held/gate-north/{number}", acked=over + 9000, acked_by="guard",
+                    cleared=over + MINUTE, closed="cleared", ended=over + MINUTE, state="normal")  # fmt: skip
 
 
 def crowd(field: "Field", now: int) -> int:
