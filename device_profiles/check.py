@@ -6,8 +6,11 @@ Pure checks of one parsed profile, each of which raises a Refusal that names key
 import re
 from pathlib import Path
 
+import msgspec
+
 from device_profiles import vocabulary
 from device_profiles.check_modbus import check_commands, check_reads, check_register
+from device_profiles.counting import counts_to
 from device_profiles.door import Refusal, nearest
 from device_profiles.sharing import ADDRESS_BYTES
 from device_profiles.types import (
@@ -87,6 +90,7 @@ def _check_readings(profile: Profile, path: Path) -> None:
                 )
         _check_type(field, quantity, path, key)
         _check_range(field, quantity, path, key)
+        _check_end(field, quantity, path, key)
         _check_once(field, path, key)
 
 
@@ -100,6 +104,19 @@ def _check_range(field: RegisterField | FrameField | JsonField, quantity: Quanti
     if quantity.range and not quantity.range[0] <= lowest < highest <= quantity.range[1]:
         right = f"within {list(quantity.range)} {quantity.unit}".rstrip()
         raise Refusal(path, f"{key}.range", f"is wider than that of {quantity.name}", value=shown, right=right)
+
+
+def _check_end(field: RegisterField | FrameField | JsonField, quantity: Quantity, path: Path, key: str) -> None:
+    """A counter goes over its end where it can be read until there, and nothing else does."""
+    if field.rolls_over is None:
+        return
+    shown = field.rolls_over
+    if quantity.kind is not Kind.COUNTER:
+        raise Refusal(path, f"{key}.rolls_over", f"a {quantity.kind} does not count", value=shown, right="leave it out")
+    furthest = counts_to(msgspec.structs.replace(field, rolls_over=None), quantity)
+    if furthest is not None and shown > furthest:
+        right = f"at most {furthest:g}, by its type, scale and range"
+        raise Refusal(path, f"{key}.rolls_over", "is further than it can be read", value=shown, right=right)
 
 
 def _check_once(field: RegisterField | FrameField | JsonField, path: Path, key: str) -> None:

@@ -37,6 +37,7 @@ COMMANDS = {
     "unmute": "hub.commands.sayso",
     "mutes": "hub.commands.sayso",
     "service": "hub.commands.service",
+    "meter": "hub.commands.meter",
     "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
     "rollups": "hub.commands.rollups",

@@ -43,6 +43,7 @@ class HistoryNote(msgspec.Struct, frozen=True):
     at: int = 0
     rows: int = 0
     reason: str = ""
+    elsewhere: str = ""  # what of the history is on which server
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

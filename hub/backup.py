@@ -31,10 +31,9 @@ from hub.archive import (
     unpack,
     write_archive,
 )
-from hub.history.duck import DuckStore
 from hub.history.duck_file import Unusable, connect
-from hub.history.duck_snapshot import Snapshot, load_snapshot, newest, write_snapshot
-from hub.history.store import StoreError
+from hub.history.duck_snapshot import load_snapshot, newest, write_snapshot
+from hub.history.store import HistoryStore, Snapshot, StoreError
 from hub.journal_file import FILE as JOURNAL
 
 HISTORY = "history.duckdb"
@@ -76,18 +75,19 @@ def _history_said(found: Manifest) -> str:
     history = found.history
     minutes = max(0, found.made - history.at) // 60_000
     because = f", because: {history.reason}" if history.reason else ""
+    because += f"; {history.elsewhere}" if history.elsewhere else ""
     match history.source:
         case "none":
-            return f"no history ({history.reason})"
+            return f"no history ({history.reason or history.elsewhere})"
         case "snapshot":
             return f"{history.rows} readings (as of {minutes // 60} h {minutes % 60} min before){because}"
         case _:
-            return f"{history.rows} readings (all of that moment)"
+            return f"{history.rows} readings (all of that moment){because}"
 
 
 class Source(msgspec.Struct, frozen=True):
     """Where a backup finds the history: `fresh` has its holder take a snapshot (None: nobody holds it, StoreError: it
-    cannot); `elsewhere` says where it is when it is not in the data folder.
+    cannot); `elsewhere` says what of it is not in the data folder, and where.
     """
 
     fresh: Callable[[], object | None] = lambda: None
@@ -155,14 +155,20 @@ def restore(archive: Path, data: Path, passphrase: str = "") -> Backup:
     return Backup(path=data, manifest=manifest)
 
 
-def take_snapshot(store: DuckStore, data: Path, now: int) -> Snapshot:
-    """Write the history as Parquet for backups, in place of the last snapshot, which stays while it is made."""
+def take_snapshot(store: HistoryStore, data: Path, now: int) -> Snapshot | None:
+    """Write what of the history lies in the data folder as Parquet, in place of the last snapshot.
+
+    None where nothing of it does.
+    """
     folder = data / SNAPSHOTS
     with _SNAPPING:
         part = folder / f"{now}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         made = store.snapshot(part)
+        if made is None:
+            shutil.rmtree(part)
+            return None
         shutil.rmtree(folder / str(now), ignore_errors=True)
         part.rename(folder / str(now))
         for other in folder.iterdir():
@@ -232,8 +238,13 @@ def _counted(path: Path, named: Path) -> dict[str, int]:
 
 
 def _stage_history(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
+    """What of the history lies in the data folder, and what does not."""
+    return msgspec.structs.replace(_stage_folder(data, folder, now, history), elsewhere=history.elsewhere)
+
+
+def _stage_folder(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
     """A fresh snapshot by whoever holds the file; else the file itself; else the newest snapshot, and why."""
-    reason = history.elsewhere or "no readings were shipped yet"
+    reason = "" if history.elsewhere else "no readings were shipped yet"
     try:
         fresh = history.fresh() is not None
     except StoreError as error:

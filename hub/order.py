@@ -51,6 +51,7 @@ class OrderWord(StrEnum):
     NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute or test that is none is ended
     ALREADY_OUT = "already-out-of-service"  # who took it out
     NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
+    NO_METER = "no-such-meter"  # the device, which measures no sound levels
     DONE = "done"
 
 

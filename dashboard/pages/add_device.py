@@ -15,6 +15,7 @@ from dashboard.adding import fields, fitting, free_unit, span, table_of
 from dashboard.asking import note, stale, unproved
 from dashboard.backups import site_file
 from dashboard.gather import gather
+from dashboard.hub_words import said
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.lines import find, kind_of
@@ -132,12 +133,12 @@ def _save(link: SiteLink, profile: Profile, given: Mapping[str, str], table: Map
     except Changed:
         again.problem = gettext("The site file was changed by somebody else meanwhile. Test it again.")
     except OSError as error:
-        again.problem = gettext("The site file cannot be written: %(why)s", why=error.strerror or str(error))
+        again.problem = gettext("The site file cannot be written: %(why)s", why=said(error.strerror or str(error)))
     if again.problem:
         return _page(link, profile, given, [], again, table=table, draft=draft)
     loaded, words = _reload(draft)
     return render_template(
-        "add_done.html", link=link, table=table, kept=kept, loaded=loaded, said=words, situation=gather(office())
+        "add_done.html", link=link, table=table, kept=kept, loaded=loaded, answer=words, situation=gather(office())
     )
 
 
@@ -163,24 +164,25 @@ def _draft(link: SiteLink, table: Mapping[str, object]) -> Draft:
         old = path.read_bytes()
         new = with_device(old.decode(), link.id, table).encode()
     except NoPlace as error:
-        why = gettext("The site file is written in another way (%(what)s): paste the lines by hand.", what=str(error))
+        what = said(str(error))
+        why = gettext("The site file is written in another way (%(what)s): paste the lines by hand.", what=what)
         return Draft(path=None, problem=why)
     except (OSError, UnicodeError) as error:
-        return Draft(path=None, problem=gettext("The site file cannot be read: %(why)s", why=str(error)))
+        return Draft(path=None, problem=gettext("The site file cannot be read: %(why)s", why=said(str(error))))
     return Draft(path=path if writable(path) else None, old=old, new=new)
 
 
 def _try(draft: Draft, table: Mapping[str, object], *, ask: bool) -> Tried:
     wanted = {"text": draft.new.decode(), "device": table["id"], "ask": ask}
     try:
-        (said,) = control.ask(office().data, "try", wanted, timeout=PATIENCE_S)
-        return msgspec.convert(said, Tried)
+        (answer,) = control.ask(office().data, "try", wanted, timeout=PATIENCE_S)
+        return msgspec.convert(answer, Tried)
     except control.NotRunning:
         return Tried(problem=gettext("No hub runs: nobody can ask the device."))
     except control.Refused as error:
-        return Tried(problem=error.words)
+        return Tried(problem=said(error.words))
     except (OSError, ValueError) as error:
-        return Tried(problem=gettext("The hub gave no answer: %(why)s", why=str(error)))
+        return Tried(problem=gettext("The hub gave no answer: %(why)s", why=said(str(error))))
 
 
 def _page(

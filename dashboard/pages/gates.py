@@ -9,9 +9,10 @@ from flask import Blueprint, current_app, render_template
 from dashboard.gather import gather
 from dashboard.journal_view import Happening
 from dashboard.office import Office, office
-from dashboard.pages.limits import known, plain, value_of
+from dashboard.pages.limits import known, value_of
 from dashboard.permissions import Permission, allow
 from dashboard.place_words import closed_hours
+from dashboard.rulebook import plain
 from dashboard.situation import why_blind
 from dashboard.together import together
 from dashboard.traces import Trace, Traces, local_day, mark, traces

@@ -15,6 +15,7 @@ from device_profiles.door import Refusal, nearest
 from hub.backup import Source, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
+from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
 from hub.journal import FILE, connect, put_order
 from hub.order_words import in_words
@@ -23,6 +24,7 @@ from hub.query import alarm_lines, devices_of, open_journal, site_of
 from hub.reading import Label
 from hub.sealed_file import is_sealed
 from hub.secret import SecretError, read_secret
+from hub.site import History
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -147,11 +149,8 @@ def backup_command(file: Path, force: bool, passphrase_file: Path | None, data: 
         row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
         site = site_of(db)
     path = Path(row["value"]) if row and Path(row["value"]).exists() else None
-    in_folder = site is None or site.history.store == "duckdb"
-    history = Source(
-        fresh=(lambda: ask_snapshot(data)) if in_folder else (lambda: None),
-        elsewhere="" if in_folder or site is None else f"it is in {site.history.url}, which has a backup of its own",
-    )
+    keep = site.history if site is not None else History()
+    history = Source(lambda: ask_snapshot(data) if kept_here(keep) else None, elsewhere(keep))
     click.echo(backup(data, file, Clock().now(), site=path, force=force, history=history, passphrase=passphrase))
 
 

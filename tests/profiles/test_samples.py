@@ -134,7 +134,7 @@ def test_serial_every_flipped_bit_is_refused(stream: Stream, profile: SerialProf
 def test_a_frame_without_a_checksum_says_so() -> None:
     """A product whose frames may hold undetected errors tells people in its caveats."""
     bare = [p for p in profiles().values() if isinstance(p, SerialProfile) and not _has_checksum(p)]
-    assert [p.id for p in bare if not any("no checksum" in caveat for caveat in p.caveats)] == []
+    assert [p.id for p in bare if not any("no checksum" in caveat.en for caveat in p.caveats)] == []
 
 
 @_cases(lambda sample: sample.want, ModbusProfile)
