@@ -281,7 +281,7 @@ def in_the_morning(garden: Garden) -> None:
     assert re.search(r"19:30 - \d\d-\d\d 07:30", sheet)
     assert re.search(r"02:1\d\b.*02:1\d\b.*P1 水边有人", sheet), sheet
     assert re.search(r"#1 P1 .*02:1\d\b", sheet), sheet
-    assert re.search(r"操作 .*\n.*02:1\d\b.*pulse_2", sheet), sheet
+    assert re.search(r"操作 .*\n.*02:1\d\b.*湖边声光", sheet), sheet
     for step in ("pass", "archive"):
         garden.zhian("incidents", "step", "1", step)
     log = rows(garden, "SELECT event, actor FROM incident_log ORDER BY seq")
