@@ -3,11 +3,14 @@
 Each word has a text here; the detail after it is a sentence of the hub, which `hub_words` knows. No page logic.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from dashboard.hub_words import said
-from dashboard.i18n import gettext, lazy_gettext
+from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.limit_words import fit
+from hub.order_words import in_words
+from hub.reading import Label
 
 # A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
 NOTES = {
@@ -58,10 +61,10 @@ REASONS = {
         "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
     ),
     "not-set": lazy_gettext("nothing was set there"),
-    "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
     "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
     "already-out-of-service": lazy_gettext("it is out of service already"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
+    "no-such-meter": lazy_gettext("it measures no sound levels"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -104,9 +107,11 @@ def trouble(text: str) -> str:
     return f"{FAULTS[name]}{gettext(': ')}{said(detail)}" if colon else str(FAULTS[name])
 
 
-def reason(text: str) -> str:
-    """An order's outcome as the hub writes it ("link-down:unplugged"), in the reader's language."""
+def reason(text: str, named: Callable[[str], Label] | None = None) -> str:
+    """An order's outcome as the hub writes it ("link-down:unplugged") in the reader's language. `named`: of a gate."""
     word, _, detail = text.partition(":")
+    if (gate := in_words(text, named)) is not None:
+        return say(gate)
     if word not in REASONS:
         return said(text)
     if detail and word in WITH_DETAIL:

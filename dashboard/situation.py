@@ -14,14 +14,14 @@ from dashboard.words import Words
 from hub.flood import KEY as FLOOD
 from hub.muted import WAITING
 from hub.noise import NoiseLimits
-from hub.outcome import Health, Mute, Order, Service
+from hub.outcome import Health, Mute, Order, Service, Upkeep
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 from hub.site_voice import LogSpec, MqttSpec, Voice
 
 HUB_FRESH_MS = 5_000
 FIGURES = ("laeq", "water_level")  # what the strip at the bottom shows
-Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "hub"]
+Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "calibration", "hub"]
 
 
 class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +152,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mutes: list[Mute] = []
     dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
     services: list[Service] = []
+    calibrating: list[Upkeep] = []
     people: Mapping[str, str] = {}  # the roster's names, by id
 
     @property
@@ -168,6 +169,7 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
     visible = [need for need in needs if not need.happening.hidden]
     unwatched = [
         *_out_of_service(site, words, facts.services),
+        *_calibrating(site, facts.calibrating, now),
         *_without_word(site, facts.health, facts.out),
         *_muted(words, facts.open),
     ]
@@ -232,6 +234,17 @@ def _out_of_service(site: Site, words: Words, services: Iterable[Service]) -> It
             since=row.at,
             detail=f"{row.actor}: {row.reason}",
         )
+
+
+def _calibrating(site: Site, rows: Iterable[Upkeep], now: int) -> Iterable[Unwatched]:
+    """What a meter hears while a calibrator sits on it is of the calibrator."""
+    devices = site.devices()
+    for row in rows:
+        if row.until > now and (device := devices.get(row.device)) is not None:
+            detail = f"{row.actor}: {row.note}"
+            yield Unwatched(
+                source=device.id, name=device.name, zone=device.zone, why="calibration", since=row.at, detail=detail
+            )
 
 
 def _without_word(site: Site, health: Mapping[str, Health], out: Collection[str]) -> Iterable[Unwatched]:

@@ -7,6 +7,7 @@ are shown in the site's time zone.
 from datetime import datetime
 from typing import Protocol
 
+from dashboard import upkeep_words
 from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.reasons import reason
 from device_profiles import vocabulary
@@ -30,6 +31,7 @@ UNWATCHED = {
     "no-word": lazy_gettext("no word yet"),
     "shelved": lazy_gettext("muted"),
     "out-of-service": lazy_gettext("out of service"),
+    "calibration": lazy_gettext("a calibrator sits on it"),
     "hub": lazy_gettext("the hub does not answer"),
 }
 STATES = {
@@ -84,6 +86,7 @@ ORDER_KINDS = {
     "verdict": lazy_gettext("What it was"),
     "out-of-service": lazy_gettext("Out of service"),
     "in-service": lazy_gettext("Back in service"),
+    **upkeep_words.ORDERS,
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -282,7 +285,7 @@ def duration(ms: int) -> str:
 
 def outcome(order: Order, words: Words) -> str:
     """What became of an order, as one sentence that says what is known and what is not."""
-    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome)
+    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome, words.source)
     match order.state:
         case OrderState.REQUESTED:
             return gettext("waiting for the hub since %(at)s", at=at)

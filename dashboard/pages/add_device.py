@@ -22,12 +22,21 @@ from dashboard.pages.lines import find, kind_of
 from dashboard.permissions import Permission, allow
 from device_profiles.types import ModbusLink, Profile
 from hub import control
-from hub.site import SiteLink
+from hub.site import MqttBrokerLink, SiteLink
 from hub.site_text import Changed, NoPlace, block, with_device, writable, write_site
 
 bp = Blueprint("add_device", __name__, url_prefix="/lines")
 PATIENCE_S = 60.0
 GOOD_S = 3600  # so long a test counts
+
+
+class Login(msgspec.Struct, frozen=True):
+    """What is typed into an MQTT device so that our own broker lets it in."""
+
+    host: str
+    port: int
+    username: str
+    password: str
 
 
 class Tried(msgspec.Struct, kw_only=True):
@@ -38,6 +47,11 @@ class Tried(msgspec.Struct, kw_only=True):
     faults: list[str] = []
     warnings: list[str] = []
     problem: str = ""
+    topic: str = ""
+    seconds: float = 0.0
+    online: bool | None = None
+    login: Login | None = None
+    strangers: list[str] = []
 
     @property
     def passed(self) -> bool:
@@ -84,10 +98,22 @@ def send(name: str, profile: str) -> str:
         return _page(link, known, given, wrong, None)
     draft = _draft(link, table)
     saving = request.form.get("deed") == "save"
-    tried = Tried(problem=draft.problem) if draft.problem else _try(draft, table, ask=not saving)
+    tried = Tried(problem=draft.problem or ("" if saving else _unproved_login(link, table)))
+    if not tried.problem:
+        tried = _try(draft, table, ask=not saving)
     if not saving or tried.problem:
         return _page(link, known, given, [], tried, table=table, draft=draft)
     return _save(link, known, given, table, draft)
+
+
+def _unproved_login(link: SiteLink, table: Mapping[str, object]) -> str:
+    """A test at our own broker makes a login: that wants a fresh password, and a row in the trail. Else empty."""
+    if not isinstance(link, MqttBrokerLink) or link.url:
+        return ""
+    if problem := unproved():
+        return problem
+    note("device-try", me().name, f"{link.id} {table['id']}")
+    return ""
 
 
 def _save(link: SiteLink, profile: Profile, given: Mapping[str, str], table: Mapping[str, object], draft: Draft) -> str:
@@ -185,6 +211,8 @@ def _page(
         draft=draft,
         proof=proof,
         password=stale(),
+        by_mqtt=isinstance(link, MqttBrokerLink),
+        own_broker=isinstance(link, MqttBrokerLink) and not link.url,
         situation=gather(office()),
     )
 

@@ -15,9 +15,10 @@ from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.calendar import today
-from dashboard.pages.limits import known, plain
+from dashboard.pages.limits import known
 from dashboard.permissions import Permission, allow
 from dashboard.reasons import reason
+from dashboard.rulebook import plain
 from device_profiles.door import Refusal
 from hub.days import load_calendar
 from hub.outcome import Order, OrderState

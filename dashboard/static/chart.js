@@ -49,6 +49,7 @@
       fingers(chart);
       if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
+    for (const [since, until] of data.thinned ?? []) note(chart, "gap-note", `${words.thinned} ${stamp(since / 1000)} – ${stamp(until / 1000)}`);
     if (!data.whole) note(chart, "gap-note", words.part);
     keys(chart);
     tell(chart);
@@ -101,7 +102,7 @@
     } else {
       parts.push(`${words.total} ${figure(data, data.total)}`);
       if (data.in_gaps) parts.push(`${words.inGaps} ${figure(data, data.in_gaps)}`);
-      if (data.resets) parts.push(`${words.resets} ${data.resets}`);
+      for (const name of ["rolled", "resets", "others"]) if (data[name]) parts.push(`${words[name]} ${data[name]}`);
     }
     say(chart, parts.join(" · "));
     chart.csv.href = `${chart.url}&${query(chart)}&format=csv`;

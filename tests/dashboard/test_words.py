@@ -12,6 +12,7 @@ from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
+from hub.order_words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
@@ -61,7 +62,7 @@ def test_every_word_of_the_hub_has_a_text() -> None:
     """What the hub may write into flips, orders and faults is known here."""
     assert {str(deed) for deed in Deed} <= set(words.EVENTS)
     assert {str(word) for word in [*Closed, *Rejected]} <= set(reasons.NOTES)
-    assert {str(word) for word in OrderWord} <= set(reasons.REASONS)
+    assert {str(word) for word in OrderWord} <= set(reasons.REASONS) | set(REASONS)
     assert {str(kind) for kind in FaultKind} <= set(reasons.FAULTS)
 
 
@@ -137,3 +138,12 @@ def test_what_is_live_has_a_name() -> None:
     for path in (ROOM / "templates").glob("*.html"):
         for tag in re.findall(r"<\w+[^>]*data-live=[^>]*>", path.read_text()):
             assert re.search(r' id="', tag), (path.name, tag[:80])
+
+
+def test_what_htmx_touches_asks_for_nothing_else() -> None:
+    """No link in a form that it sends, for it would follow that as well; no part made anew takes the focus away."""
+    texts = [path.read_text() for path in (ROOM / "templates").glob("*.html")]
+    forms = [form for text in texts for form in re.findall(r"<form[^>]* hx-boost[^>]*>.*?</form>", text, re.DOTALL)]
+    assert len(forms) > 10
+    assert [form for form in forms if "<a " in form] == []
+    assert [text[:80] for text in texts if "data-live" in text and "autofocus" in text] == []
