@@ -48,6 +48,7 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "backup": lazy_gettext("made a backup"),
     "backup-check": lazy_gettext("had a backup read again"),
     "backup-download": lazy_gettext("downloaded a backup"),
+    "device-try": lazy_gettext("gave a device a login to test it"),
     "device-add": lazy_gettext("added a device"),
     "watch": lazy_gettext("watched a line"),
     "drill": lazy_gettext("began a test"),

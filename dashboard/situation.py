@@ -314,7 +314,7 @@ def deeds(
             continue
         if one.voice != "siren":
             withheld = waits and one.status == "pending" and not one.person
-            name = _listener(voices.get(one.voice), one, people)
+            name = _listener(words, voices.get(one.voice), one, people)
             found.append(Deed(kind="voice", name=name, told=one, withheld=withheld))
             continue
         order = sirens.get(siren_token(site, one))
@@ -325,14 +325,15 @@ def deeds(
     return found
 
 
-def _listener(voice: Voice | None, told: Told, people: Mapping[str, str]) -> Label:
+def _listener(words: Words, voice: Voice | None, told: Told, people: Mapping[str, str]) -> Label:
     """Who was told. A broker and a log are nobody: what is written there must not look as if somebody knew."""
+    name = words.voice(told.voice)
     if told.person:
         who = people.get(told.person, told.person)
-        return Label(zh=f"{who}（{told.voice}）", en=f"{who} ({told.voice})")
+        return Label(zh=f"{who}（{name.zh}）", en=f"{who} ({name.en})")
     if isinstance(voice, MqttSpec | LogSpec):
-        return Label(zh=f"其他系统（{told.voice}）", en=f"other systems ({told.voice})")
-    return Label(zh=told.voice, en=told.voice)
+        return Label(zh=f"其他系统（{name.zh}）", en=f"other systems ({name.en})")
+    return name
 
 
 def _urgency(need: Need) -> tuple[str, bool, bool, int]:

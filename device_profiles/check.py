@@ -3,6 +3,7 @@
 Pure checks of one parsed profile, each of which raises a Refusal that names key, value and what would be right.
 """
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -170,6 +171,8 @@ def _check_commands(profile: Profile, path: Path) -> None:
             if isinstance(command, MqttCommand)
             else set()
         )
+        if isinstance(profile, MqttProfile) and profile.signed:
+            _check_signed(profile, name, path)
         if isinstance(command, MqttCommand) and command.text is not None and command.text.key in taken:
             problem, right = "stands in the message already", f"another key than {', '.join(sorted(taken))}"
             raise Refusal(path, f"command.{name}.text.key", problem, value=command.text.key, right=right)
@@ -193,6 +196,21 @@ def _check_commands(profile: Profile, path: Path) -> None:
                     value=state,
                     right=nearest(state, states),
                 )
+
+
+def _check_signed(profile: MqttProfile, name: str, path: Path) -> None:
+    """What is signed has members that can be told apart in its canonical text, and none of the seal's own."""
+    command = profile.command[name]
+    words = [*command.payload, *([command.text.key] if command.text is not None else [])]
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", word) or word in ("counter", "sig"):
+            right = "letters, digits and _; `counter` and `sig` are the seal's"
+            raise Refusal(path, f"command.{name}.payload", "cannot be signed", value=word, right=right)
+    if command.expires > MOST_GATE_S:
+        right = f"at most {MOST_GATE_S:g}: an order that waits longer is for somebody else"
+        raise Refusal(
+            path, f"command.{name}.expires", "is too long for a signed order", value=command.expires, right=right
+        )
 
 
 def _check_samples(profile: Profile, path: Path) -> None:

@@ -1,7 +1,7 @@
 """One archive of everything that a data folder holds, made while the hub runs; and its way back into an empty folder.
 
-The archive holds secrets (it is written with mode 0600) and is not signed: the hashes find damage, not a forger who
-rewrites the manifest too. History in InfluxDB is not in it: that server has a backup of its own.
+The archive holds secrets (mode 0600, encrypted where a passphrase is given). Without one the hashes find damage, not a
+forger who rewrites the manifest too. History in InfluxDB is not in it: that server has a backup of its own.
 """
 
 import platform
@@ -20,7 +20,17 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
+from hub.archive import (
+    FORMAT,
+    BackupError,
+    HistoryNote,
+    Manifest,
+    check_passphrase,
+    member_of,
+    tampered,
+    unpack,
+    write_archive,
+)
 from hub.history.duck_file import Unusable, connect
 from hub.history.duck_snapshot import load_snapshot, newest, write_snapshot
 from hub.history.store import HistoryStore, Snapshot, StoreError
@@ -85,18 +95,22 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def backup(
-    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None
-) -> Backup:
-    """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError."""
+    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None,
+    passphrase: str = "",
+) -> Backup:  # fmt: skip
+    """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError.
+
+    With a passphrase it is encrypted, and nothing is laid down beside `target` that is not.
+    """
     if not (data / JOURNAL).exists():
         raise BackupError(data, "", "there is no journal here", right="give the data folder of `zhian run` with --data")
     if target.exists() and not force:
         raise BackupError(target, "", "is there already", right="choose another FILE, or --force to replace it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=target.parent) as staging:
+        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=data if passphrase else target.parent) as staging:
             manifest = _stage(data, Path(staging), now, site, history or Source())
-            write_archive(target, Path(staging), manifest)
+            write_archive(target, Path(staging), manifest, passphrase)
     except OSError as error:
         raise BackupError(
             error.filename or target,
@@ -107,18 +121,27 @@ def backup(
     return Backup(path=target, manifest=manifest)
 
 
-def restore(archive: Path, data: Path) -> Backup:
-    """Check every hash, then unpack into an empty or new folder and count again. Raises BackupError."""
+def restore(archive: Path, data: Path, passphrase: str = "") -> Backup:
+    """Check every hash, then unpack into an empty or new folder and count again. Raises BackupError.
+
+    Another passphrase, or an encrypted archive that is not whole, is refused before the folder is made.
+    """
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise BackupError(
             data, "", "is not empty", right="restore into a new folder, and move it into place afterwards"
         )
+    try:
+        check_passphrase(archive, passphrase)
+    except OSError as error:
+        raise BackupError(
+            archive, "", f"cannot be read: {error}", right="give a FILE that `zhian backup` wrote"
+        ) from None
     existed = data.exists()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Inside of the folder: it may be a mount of its own, and a rename does not cross file systems.
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=data))
     try:
-        manifest = unpack(archive, staging)
+        manifest = unpack(archive, staging, passphrase)
         _check_databases(archive, staging, manifest)
         _restore_history(archive, staging, manifest)
         for path in staging.iterdir():

@@ -10,6 +10,7 @@ from hub import upkeep
 from hub.bind import Bound
 from hub.desk import Desk
 from hub.instance import Instance
+from hub.interlock import against_interlock
 from hub.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Entry, Flip, Order, Outcome
 from hub.people import ALARM_ORDERS, do
@@ -32,6 +33,8 @@ def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
     if order.kind == "command":
         if _against_fire(order, bound):
             return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.FIRE, order.target))
+        if (locked := against_interlock(order, bound, desk, now)) is not None:
+            return Done(step_order(order, OrderEvent.REFUSE, now, *locked))
         return Done(desk.take(order, now))
     if order.kind in ("list-add", "list-remove"):
         return _list(order, bound, now)

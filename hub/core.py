@@ -311,6 +311,7 @@ class Core:
             if settled.state is OrderState.REQUESTED:
                 self._take(settled, now)
             elif settled is not order:
+                self._desk.stopped(order, now)
                 self._out.orders.append(settled)
 
     def _recall_health(self, memory: Memory, now: int) -> None:

@@ -60,6 +60,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     closed_now: bool
     watched_hours: bool
     held_s: float | None
+    locked_with: list[Device]
 
 
 @bp.get("")
@@ -117,7 +118,14 @@ def _gate(
         closed_now=bool(hours) and Hours(hours, desk.site.tz, days).inside(now),
         watched_hours=_watched(desk, CLOSED_HOURS, device),
         held_s=_held(desk, device),
+        locked_with=_locked_with(desk, device),
     )
+
+
+def _locked_with(desk: Office, device: Device) -> list[Device]:
+    """The gates that are never opened by order while this one is open."""
+    devices, found = desk.site.devices(), [lock.gates for lock in desk.site.interlocks if device.id in lock.gates]
+    return [devices[name] for name in dict.fromkeys(each for gates in found for each in gates) if name != device.id]
 
 
 def _passage(desk: Office, gate: str, trace: Trace) -> Passage:

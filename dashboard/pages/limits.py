@@ -16,8 +16,8 @@ from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
+from dashboard.reasons import reason
 from dashboard.rulebook import plain
-from dashboard.words import reason
 from hub.limits import Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, OrderState
 from hub.rules import Rule, covers

@@ -83,8 +83,9 @@
   const long = (ms) => {
     const minutes = Math.round(ms / 60e3);
     if (minutes < 60) return words.wordM.replace("{m}", minutes);
-    if (minutes < 2880) return words.wordH.replace("{h}", Math.floor(minutes / 60)).replace("{m}", minutes % 60);
-    return words.wordD.replace("{d}", Math.floor(minutes / 1440)).replace("{h}", Math.floor((minutes % 1440) / 60));
+    const [hours, days, rest] = [Math.floor(minutes / 60), Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60)];
+    if (minutes < 2880) return (minutes % 60 ? words.wordH : words.wordHours).replace("{h}", hours).replace("{m}", minutes % 60);
+    return (rest ? words.wordD : words.wordDays).replace("{d}", days).replace("{h}", rest);
   };
 
   // The same in words: what is shown, from when to when; for those who cannot see the picture, and for all others.

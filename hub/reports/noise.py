@@ -65,7 +65,7 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     name: Label
     profile: str
     title: Label
-    caveats: list[str]
+    caveats: list[Label]
     calibrated: Upkeep | None
     overdue: bool
     aside_ms: int

@@ -112,7 +112,8 @@ _TEXTS = {
     ),
     "page": ("第 {n} 页", "page {n}"),
     "more": ("另有 {n} 项未列出", "{n} more are not listed"),
-    "caveat": ("仪器限制", "Of the instrument"),
+    "caveat": ("仪器注意事项", "Of the instrument"),
+    "colon": ("：", ": "),
 }
 
 _NOTES = (
