@@ -72,6 +72,7 @@ def paths(app: "Flask", number: int) -> dict[str, str]:
     behind = {
         "alarm": f"/alarms/{number}",
         "device": "/devices/noise-square",
+        "upkeep": "/devices/noise-square/upkeep",
         "gate-open": "/devices/gate-north/do/open",
         "dog": "/dogs/156000000000105",
         "user": "/users/1",
