@@ -78,6 +78,11 @@ def paths(app: "Flask", number: int) -> dict[str, str]:
         "user": "/users/1",
         "limit": "/limits/noise-limit?zone=square",
         "water-test": "/water/lake/test",
+        "line": "/lines/rs485-yard",
+        "add-device": "/lines/rs485-yard/add/noise/generic-rs485",
+        "calendar": "/settings/calendar?year=2025",
+        "handover": "/duty/handover",
+        "factor": "/account/factor",
     }
     return {**menu, "more": "/more", **behind}
 
