@@ -9,6 +9,7 @@ import re
 import duckdb
 
 from hub.history.store import HOUR_MS, MINUTE_MS, by_energy
+from hub.reading import UNMEASURED
 
 _SHAPE = """(
   series INTEGER NOT NULL, ts BIGINT NOT NULL,
@@ -43,7 +44,8 @@ TABLES_1 = {"reading", "cursor"}  # device and quantity stood in each row of the
 # Every second series runs backwards: where one ends the next begins at nearly the same instant, so that differences
 # stay small and `ts` and `seq` pack into half the bits. Nothing reads a table in its own order.
 ORDER = "series, CASE WHEN series % 2 = 0 THEN ts ELSE -ts END, CASE WHEN series % 2 = 0 THEN seq ELSE -seq END"
-VALID = "number IS NOT NULL AND quality IS DISTINCT FROM 'retained'"
+MEASURED = f"(quality IS NULL OR quality NOT IN {tuple(sorted(map(str, UNMEASURED)))})"
+VALID = f"number IS NOT NULL AND {MEASURED}"
 GRAINS = {"minute": MINUTE_MS, "hour": HOUR_MS}
 
 

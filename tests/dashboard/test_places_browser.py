@@ -199,7 +199,7 @@ _SMALL = """[...document.querySelectorAll('main *')].filter(e => e.checkVisibili
   && [...e.childNodes].some(n => n.nodeType === 3 && n.nodeValue.trim())
   && parseFloat(getComputedStyle(e).fontSize) < 16).map(e => e.outerHTML)"""
 _LOW = """[...document.querySelectorAll('button, .button, .nav a, input:not([type=hidden]):not([type=radio]), select')]
-  .concat([...document.querySelectorAll('summary, label.choice')])
+  .concat([...document.querySelectorAll('summary, label.tick')])
   .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"""
 _NAMELESS = """[...document.querySelectorAll('input:not([type=hidden]), select, textarea, a, button')]
   .filter(e => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length)))
