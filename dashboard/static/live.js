@@ -8,6 +8,7 @@
   const LOST_MS = 2.4 * BEAT_MS; // the stream says something at least every BEAT_MS
   const RUNNING_REFRESH_MS = 1000; // of what says how far it is
   const QUIET_REFRESH_MS = 15000;
+  const SHARED_MS = 1000; // a page that was made for many may be so old: the figures that were told since are newer
   const REFRESH_GAP_MS = 150; // a burst of changes is one refresh, and a last one after it
 
   // --- time: the hub's clock, which a demo may run faster ------------------------------------------------------
@@ -101,7 +102,9 @@
     if (verb === "get" && detail.pathInfo.finalRequestPath !== came.pathname + came.search) location.assign(came);
   });
 
-  document.body.addEventListener("htmx:afterSettle", () => {
+  document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
+    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr?.responseText)?.[1]) - SHARED_MS;
+    showValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
     tick();
     if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
   });
@@ -141,6 +144,7 @@
   let retry = 0;
   let retrying = 0;
   let listening = "";
+  const told = new Map(); // the newest figures by series, and when
 
   function seriesHere() {
     const series = new Set([...document.querySelectorAll("[data-series], [data-name]")].map((e) => e.dataset.series || e.dataset.name));
@@ -168,6 +172,7 @@
     source.addEventListener("values", (event) => {
       const { now, values } = JSON.parse(event.data);
       hear(now);
+      for (const [name, value] of Object.entries(values)) told.set(name, { now, value });
       showValues(values);
     });
     source.addEventListener("ended", (event) => {

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field
 
 # Names that are English in China, too, and the ids of this community.
-NAMES = re.compile(
-    r"Debian GNU/Linux|Authorization: Bearer|zhian [a-z]+ [a-z]+(?: FILE)?|Content Security Policy"
-)
+NAMES = re.compile(r"Debian GNU/Linux|Authorization: Bearer|zhian [a-z]+ [a-z]+(?: FILE)?|Content Security Policy")
 _ASIDE = re.compile(r"<(script|style|code|svg|pre)\b.*?</\1>|<[^>]*lang=\"en\"[^>]*>[^<]*|<[^>]*>", flags=re.DOTALL)
 _ENGLISH = re.compile(r"(?:[A-Za-z][a-z']+[ ,]+){2}[a-z']{2,}")
 
