@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from dashboard import (
     audit_words,
     duty_book,
+    forms,
     headers,
     i18n,
     limit_words,
@@ -98,6 +99,7 @@ def create_app(
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
     for page in (*PAGES, api):
         app.register_blueprint(page)
+    app.extensions[forms.EXTENSION] = forms.Forms(app)
     app.extensions["csrf"].exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -22,6 +23,7 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from dashboard import clients, sessions
+from dashboard.again import Again, looks_again
 from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
@@ -35,6 +37,7 @@ from dashboard.tls import Tls
 LOG = logging.getLogger("zhian.office")
 STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone
 THREADS = 4  # they share one interpreter: more of them only wait for each other
+AGAIN_THREADS = 2  # for pages that look again: hundreds of them must not stand before a person who opens one
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0
@@ -64,7 +67,9 @@ class OfficeApp:
     def __init__(self, app: Flask) -> None:
         """Starts nothing: the tasks begin with the ASGI lifespan."""
         self._office: Office = app.extensions[EXTENSION]
-        self._wsgi = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._pages = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._looks = WSGIMiddleware(app, workers=AGAIN_THREADS)  # type: ignore[arg-type]
+        self._again = Again(app)
         self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
         self._recent = Recent(secrets.token_hex(4))
@@ -84,8 +89,11 @@ class OfficeApp:
             await _answer(scope, send, 429, wait_s)
         elif scope["path"] in STREAMS:
             await self._stream(scope, receive, send)
+        elif looks_again(scope):
+            ways = [partial(each, scope, receive, send) for each in (self._pages, self._looks)]  # type: ignore[arg-type]
+            await self._again.answer(scope, send, *ways)
         else:
-            await self._wsgi(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            await self._pages(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
 
     def close_streams(self) -> None:
         """End all open streams, and open none any more: the server is about to stop."""
@@ -115,6 +123,7 @@ class OfficeApp:
             while True:
                 change = await loop.run_in_executor(thread, watcher.look)
                 if change is not None:
+                    self._office.shared.news()
                     self._recent.add(change)  # and told in the same breath: an id stands for all that was told
                     tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)

@@ -4,7 +4,7 @@ The catalogues are compiled in memory at the start, so that only the .po files a
 choice (`?lang=`, remembered in a cookie), else the browser's, else Chinese.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, request
 from flask_babel import Babel, Domain  # type: ignore[import-untyped]
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from hub.reading import Label
 
@@ -61,11 +63,20 @@ def language() -> str:
     """The request's language."""
     found = getattr(g, "language", None)
     if found is None:
-        chosen = (request.args.get("lang"), request.cookies.get(COOKIE))
-        found = next((lang for lang in chosen if lang in LANGUAGES), None)
-        found = found or request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
-        g.language = found
+        accepted = request.headers.get("Accept-Language", "")
+        found = g.language = chosen(request.args.get("lang"), request.cookies.get(COOKIE), accepted)
     return str(found)
+
+
+def chosen(asked: str | None, remembered: str | None, accepted: str) -> str:
+    """The language of who asks for it, else chose it once, else has a browser that accepts (Accept-Language) it."""
+    found = next((lang for lang in (asked, remembered) if lang in LANGUAGES), None)
+    return found or _best(accepted)
+
+
+@lru_cache(256)
+def _best(accepted: str) -> str:
+    return parse_accept_header(accepted, LanguageAccept).best_match(LANGUAGES) or LANGUAGES[0]
 
 
 def say(label: Label) -> str:
