@@ -103,7 +103,8 @@ class OfficeApp:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        async with _tasks(self._for_ever(self._watch()), self._for_ever(self._check_sessions())):
+        for_ever = (self._watch(), self._check_sessions(), self._look_after_pages())
+        async with _tasks(*map(self._for_ever, for_ever)):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         self._office.close()
@@ -127,6 +128,14 @@ class OfficeApp:
                     self._recent.add(change)  # and told in the same breath: an id stands for all that was told
                     tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)
+
+    async def _look_after_pages(self) -> None:
+        """Each hears a beat in time, and none holds what it does not read."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for listener in self._listeners:
+                listener.look(loop.time(), BEAT_S - CHECK_S, BLOCKED_S)
 
     async def _check_sessions(self) -> None:
         """End the pages of sessions that have ended, and keep those of duty screens."""
@@ -164,7 +173,7 @@ class OfficeApp:
             listener.tell(change)
         self._listeners.add(listener)
         try:
-            async with _tasks(_hang_up(receive, listener)):
+            async with listener.patience, _tasks(_hang_up(receive, listener)):
                 await self._speak(listener, send, lost=missed is None)
         except (TimeoutError, OSError):
             LOG.info("a page that took nothing for %.0f s was cut off", BLOCKED_S)
@@ -198,26 +207,20 @@ class OfficeApp:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if lost:
-            await self._say(send, event("resync", {"now": self._office.clock.now()}), at=self._recent.id)
-        await self._say(send, self._beat())
+            await _say(listener, send, event("resync", {"now": self._office.clock.now()}), at=self._recent.id)
+        await _say(listener, send, self._beat())
         while not listener.ended:
-            change = await listener.next(BEAT_S)
+            change = await listener.next()
             if change is not None:
-                await self._say(send, change.wire, at=self._recent.id)
+                await _say(listener, send, change.wire, at=self._recent.id)
             elif not listener.ended:
-                await self._say(send, self._beat())
+                await _say(listener, send, self._beat())
         if listener.ended != "gone":
-            await self._say(send, event("ended", {"why": listener.ended}))
+            await _say(listener, send, event("ended", {"why": listener.ended}))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _beat(self) -> bytes:
         return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
-
-    async def _say(self, send: Send, events: bytes, *, at: str = "") -> None:
-        """`at`: the id of all these together, which stands with the last of them."""
-        line = events[:-1] + b"id: %s\n\n" % at.encode() if at else events
-        async with asyncio.timeout(BLOCKED_S):
-            await send({"type": "http.response.body", "body": line, "more_body": True})
 
 
 async def serve(
@@ -321,6 +324,14 @@ async def _tasks(*work: Any) -> AsyncIterator[None]:  # Any: coroutines
         for result in results:
             if isinstance(result, Exception):
                 LOG.error("a task of the office failed", exc_info=result)
+
+
+async def _say(listener: Listener, send: Send, events: bytes, *, at: str = "") -> None:
+    """`at`: the id of all these together, which stands with the last of them."""
+    line = events[:-1] + b"id: %s\n\n" % at.encode() if at else events
+    listener.said_s, listener.blocked = asyncio.get_running_loop().time(), True
+    await send({"type": "http.response.body", "body": line, "more_body": True})
+    listener.blocked = False
 
 
 async def _hang_up(receive: Receive, listener: Listener) -> None:

@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, request
 from flask_babel import Babel, Domain  # type: ignore[import-untyped]
+from markupsafe import Markup
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
@@ -79,6 +80,21 @@ def _best(accepted: str) -> str:
     return parse_accept_header(accepted, LanguageAccept).best_match(LANGUAGES) or LANGUAGES[0]
 
 
+def _in_template(text: str, /, **values: object) -> Markup:
+    """`gettext` as templates call it, hundreds of times a page: each text is looked up and marked once."""
+    return _filled(text, language()) if not values else _raw(text, language()) % values
+
+
+@lru_cache(8192)
+def _raw(text: str, lang: str) -> Markup:
+    return Markup(catalogue(lang).ugettext(text))  # noqa: S704  # texts of the program, as Jinja's own `_` takes them
+
+
+@lru_cache(8192)
+def _filled(text: str, lang: str) -> Markup:
+    return _raw(text, lang) % {}
+
+
 def say(label: Label) -> str:
     """A label in the request's language."""
     return label.zh if language() == "zh" else label.en
@@ -99,5 +115,6 @@ def init(app: Flask, *, secure: bool) -> None:
             response.set_cookie(COOKIE, wanted, max_age=YEAR_S, secure=secure, httponly=True, samesite="Lax")
         return response
 
+    app.jinja_env.globals["_"] = _in_template
     app.jinja_env.filters["say"] = say
     app.jinja_env.globals["language"] = language

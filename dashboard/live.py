@@ -161,6 +161,10 @@ class Listener:
         """`series`: "device/quantity" names; only their values are sent."""
         self.session, self.series = session, series
         self.ended = ""  # why it must end, once it must
+        self.said_s = 0.0  # when something was last handed to it, or when that was begun: its reader has not taken it
+        self.blocked = False  # what was handed over is not taken yet
+        self.patience = asyncio.Timeout(None)  # around its writing, armed by who sees that it takes nothing
+        self._beat = False
         self._news: Change | None = None
         self._wake = asyncio.Event()
 
@@ -180,16 +184,24 @@ class Listener:
         self.ended = self.ended or why
         self._wake.set()
 
-    async def next(self, patience_s: float) -> Change | None:
-        """What waits, or None after `patience_s` without news or when the page must end."""
-        if self._news is None and not self.ended:
-            try:
-                async with asyncio.timeout(patience_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                return None
-        self._wake.clear()
-        news, self._news = self._news, None
+    def look(self, now_s: float, beat_s: float, blocked_s: float) -> None:
+        """Let it beat where nothing was said for `beat_s`, and cut it off where nothing was taken for `blocked_s`.
+
+        One look at all pages now and then costs less than two timers for each event of each page.
+        """
+        if self.blocked and now_s - self.said_s >= blocked_s:
+            self.blocked = False  # once is enough
+            self.patience.reschedule(now_s)
+        elif not self.blocked and now_s - self.said_s >= beat_s:
+            self._beat = True
+            self._wake.set()
+
+    async def next(self) -> Change | None:
+        """What waits, or None when it is time for a beat or for the end."""
+        while self._news is None and not self._beat and not self.ended:
+            await self._wake.wait()
+            self._wake.clear()
+        news, self._news, self._beat = self._news, None, False
         return news
 
 
