@@ -124,7 +124,8 @@ class OfficeApp:
             while True:
                 change = await loop.run_in_executor(thread, watcher.look)
                 if change is not None:
-                    self._office.shared.news()
+                    if change.what:  # figures alone are told: a page takes none that are older than what it was told
+                        self._office.shared.news()
                     self._recent.add(change)  # and told in the same breath: an id stands for all that was told
                     tell_all(self._listeners, change)
                 await asyncio.sleep(LOOK_S)

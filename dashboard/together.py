@@ -65,7 +65,7 @@ def together(view: V) -> V:
             now_s=now_s(office()),
             young_s=YOUNG_S if "X-Refresh" in request.headers else 0.0,
         )
-        return page.for_reader(me().name, form_token() if page.has_forms else "")
+        return page.for_reader(me().name, form_token())  # also where no form is yet: it brings the cookie
 
     return shared  # type: ignore[return-value]  # as the view
 

@@ -118,12 +118,16 @@
     }
   }
 
+  const told = new Map(); // the newest figures: a page that was made for many may be a second older than they
+
   function take(page) {
     document.title = page.title;
     for (const old of document.querySelectorAll("#strips, [data-live]")) {
       const fresh = page.getElementById(old.id); // each has one: a test sees to it
       if (fresh) morph(old, fresh);
     }
+    const made = Number(page.body.dataset.now) - 1000;
+    showValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
     tick();
     if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
     document.dispatchEvent(new CustomEvent("zhian:refreshed"));
@@ -163,6 +167,7 @@
     source.addEventListener("values", (event) => {
       const { now, values } = JSON.parse(event.data);
       hear(now);
+      for (const [name, value] of Object.entries(values)) told.set(name, { now, value });
       showValues(values);
     });
     source.addEventListener("ended", (event) => {
