@@ -27,7 +27,8 @@ from dashboard.again import Again, looks_again
 from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all
+from dashboard.http import Connection
+from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all, wake_in_turn
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
@@ -38,6 +39,7 @@ LOG = logging.getLogger("zhian.office")
 STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone
 THREADS = 4  # they share one interpreter: more of them only wait for each other
 AGAIN_THREADS = 2  # for pages that look again: hundreds of them must not stand before a person who opens one
+TURN_S = 0.005  # between the pages that are told of a change: five hundred look again within a tenth of a second
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0
@@ -122,13 +124,13 @@ class OfficeApp:
         loop, watcher = asyncio.get_running_loop(), Watcher(self._office.view, self._office.clock)
         with ThreadPoolExecutor(1, thread_name_prefix="watcher") as thread:
             while True:
-                change = await loop.run_in_executor(thread, watcher.look)
+                change, due = await loop.run_in_executor(thread, watcher.look), loop.time() + LOOK_S
                 if change is not None:
                     if change.what:  # figures alone are told: a page takes none that are older than what it was told
                         self._office.shared.news()
                     self._recent.add(change)  # and told in the same breath: an id stands for all that was told
-                    tell_all(self._listeners, change)
-                await asyncio.sleep(LOOK_S)
+                    await wake_in_turn(tell_all(self._listeners, change), TURN_S if change.what else 0.0)
+                await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _look_after_pages(self) -> None:
         """Each hears a beat in time, and none holds what it does not read."""
@@ -237,6 +239,7 @@ async def serve(
     """
     config = uvicorn.Config(
         asgi,  # uvicorn's own ASGI types
+        http=Connection,
         lifespan="on",
         ws="none",
         log_config=None,

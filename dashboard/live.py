@@ -22,6 +22,7 @@ from hub.reading import Kind, Value
 LOOK_S = 0.1
 MOST_RECENT, MOST_RECENT_VALUES = 600, 20_000  # a minute of changes at the most
 _NUMBER = re.compile(r"[0-9]{1,18}")
+TURN = 25  # pages are woken at once
 VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparing the newest values
 VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure that changes faster
 
@@ -125,12 +126,13 @@ class Watcher:
 
     def _health(self) -> object:
         """How each device and link is, without the rest of its row: this is asked ten times a second."""
-        return [tuple(row) for row in self._view.rows("SELECT source, state FROM health ORDER BY source")]
+        sql = "SELECT group_concat(source || ' ' || state) FROM (SELECT source, state FROM health ORDER BY source)"
+        return self._view.one(sql)  # in one row: between two rows any other thread may take the interpreter
 
     def _orders(self) -> object:
         """The newest orders and where they are: cheap, whatever the table's size."""
-        sql = "SELECT id, state FROM orders ORDER BY id DESC LIMIT 100"
-        return tuple((row[0], row[1]) for row in self._view.rows(sql))
+        sql = "SELECT group_concat(id || ' ' || state) FROM (SELECT id, state FROM orders ORDER BY id DESC LIMIT 100)"
+        return self._view.one(sql)
 
     def _mark(self, name: str, seen: object) -> list[str]:
         before = self._marks.get(name, self)
@@ -171,12 +173,20 @@ class Listener:
     def tell(self, change: Change) -> None:
         """Put the change together with what still waits."""
         self.take(change.of(self.series))
+        self.wake()
 
-    def take(self, mine: Change) -> None:
-        """The same with a change that has this page's series alone, and may be others' as well."""
+    def take(self, mine: Change) -> bool:
+        """The same with a change that has this page's series alone, and may be others' as well; does not wake it.
+
+        Whether there is something to be woken for.
+        """
         if not (mine.what or mine.values):
-            return
+            return False
         self._news = self._news.joined(mine) if self._news else mine
+        return True
+
+    def wake(self) -> None:
+        """See whether there is something to say."""
         self._wake.set()
 
     def end(self, why: str) -> None:
@@ -205,14 +215,25 @@ class Listener:
         return news
 
 
-def tell_all(listeners: Iterable[Listener], change: Change) -> None:
-    """Tell every page; those that show the same series are told the very same."""
+def tell_all(listeners: Iterable[Listener], change: Change) -> list[Listener]:
+    """Tell every page, and return whom to wake; those that show the same series are told the very same."""
     parts: dict[frozenset[str], Change] = {}
+    told = []
     for listener in listeners:
         mine = parts.get(listener.series)
         if mine is None:
             mine = parts[listener.series] = change.of(listener.series)
-        listener.take(mine)
+        if listener.take(mine):
+            told.append(listener)
+    return told
+
+
+async def wake_in_turn(told: list[Listener], turn_s: float) -> None:
+    """Some at a time: whoever asks for a page meanwhile does not stand behind all of them."""
+    for at, listener in enumerate(told, 1):
+        listener.wake()
+        if at % TURN == 0:
+            await asyncio.sleep(turn_s)
 
 
 def event(name: str, body: object) -> bytes:
