@@ -28,7 +28,7 @@ from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
 from dashboard.http import Connection
-from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all, wake_in_turn
+from dashboard.live import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
@@ -47,6 +47,8 @@ MOST_A_SESSION, MOST_STREAMS = 8, 1000
 MOST_SERIES = 200
 BLOCKED_S = 30.0  # a page that takes nothing for so long is cut off
 STOP_S = 5.0
+KEEP_ALIVE_S = 30  # a page looks again every 15 s at the latest: it need not connect anew
+ACCEPTORS = 16  # libuv takes one connection of a socket in each turn of its loop: a crowd would wait for seconds
 RENEW_S = 10.0  # how often it is looked whether the certificate was replaced
 TOO_OFTEN = "请求过于频繁，请稍候再试。 Too many requests. Wait a moment.\n".encode()
 # A duty screen that signs itself out would hide alarms: for roles that can move nothing, an open page keeps the
@@ -103,6 +105,13 @@ class OfficeApp:
         for listener in self._listeners:
             listener.end("stopping")
 
+    async def tell(self, change: Change) -> None:
+        """Tell every open page of a change."""
+        if change.what:  # figures alone are told: a page takes none that are older than what it was told
+            self._office.shared.news()
+        self._recent.add(change)  # and told in the same breath: an id stands for all that was told
+        await wake_in_turn(tell_all(self._listeners, change), TURN_S if change.what else 0.0)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         for_ever = (self._watch(), self._check_sessions(), self._look_after_pages())
@@ -126,10 +135,7 @@ class OfficeApp:
             while True:
                 change, due = await loop.run_in_executor(thread, watcher.look), loop.time() + LOOK_S
                 if change is not None:
-                    if change.what:  # figures alone are told: a page takes none that are older than what it was told
-                        self._office.shared.news()
-                    self._recent.add(change)  # and told in the same breath: an id stands for all that was told
-                    await wake_in_turn(tell_all(self._listeners, change), TURN_S if change.what else 0.0)
+                    await self.tell(change)
                 await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _look_after_pages(self) -> None:
@@ -246,6 +252,7 @@ async def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(STOP_S),
         ssl_context_factory=(lambda _config, _default: tls.context) if tls is not None else None,
     )
@@ -265,7 +272,8 @@ async def _renew(tls: Tls) -> None:
 
 async def _until_stopped(server: "_Server", listener: socket.socket) -> None:
     with _term(server):
-        running = asyncio.ensure_future(server.serve([listener]))
+        ways = [listener, *(listener.dup() for _ in range(ACCEPTORS - 1))]
+        running = asyncio.ensure_future(server.serve(ways))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:

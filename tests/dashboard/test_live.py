@@ -115,13 +115,39 @@ async def test_a_slow_page_costs_little_and_misses_nothing() -> None:
     for n in range(10_000):
         listener.tell(Change(now=n, what=frozenset({("alarms", "orders")[n % 2]}), values={"a/x": (n, float(n))}))
     listener.tell(Change(now=10_000, values={"b/x": (1, 2.0), "c/x": (1, 2.0)}))
-    news = await listener.next(1.0)
+    news = await listener.next()
     assert news == Change(
         now=10_000, what=frozenset({"alarms", "orders"}), values={"a/x": (9999, 9999.0), "b/x": (1, 2.0)}
     )
-    assert await listener.next(0.01) is None
     listener.tell(Change(now=1, values={"c/x": (1, 2.0)}))
-    assert await listener.next(0.01) is None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.next(), 0.01)
+
+
+async def test_a_page_that_hears_nothing_is_told_so_and_one_that_takes_nothing_is_cut_off() -> None:
+    """A beat after so long without a word; the end for what was handed over and not taken, and not before."""
+    listener = Listener("session", frozenset())
+    listener.said_s = 100.0
+    listener.look(104.0, 5.0, 30.0)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.next(), 0.01)
+    listener.look(105.0, 5.0, 30.0)
+    assert await listener.next() is None
+    listener.blocked = True
+    loop_s = asyncio.get_running_loop().time()
+    listener.said_s = loop_s - 29.0
+
+    async def writes() -> None:
+        async with listener.patience:
+            listener.look(loop_s, 5.0, 30.0)
+            await asyncio.sleep(0.01)
+            assert listener.patience.when() is None
+            listener.look(loop_s + 1.0, 5.0, 30.0)
+            listener.look(loop_s + 2.0, 5.0, 30.0)
+            await asyncio.sleep(10)
+
+    with pytest.raises(TimeoutError):
+        await writes()
 
 
 def test_changes_come_fast(running: "Running", cookie: str, field: "Field") -> None:
