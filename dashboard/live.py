@@ -229,11 +229,18 @@ def tell_all(listeners: Iterable[Listener], change: Change) -> list[Listener]:
 
 
 async def wake_in_turn(told: list[Listener], turn_s: float) -> None:
-    """Some at a time: whoever asks for a page meanwhile does not stand behind all of them."""
-    for at, listener in enumerate(told, 1):
-        listener.wake()
-        if at % TURN == 0:
-            await asyncio.sleep(turn_s)
+    """TURN of them every `turn_s`: whoever asks for a page meanwhile does not stand behind all of them.
+
+    What could not be done in its time, since the loop was busy, is caught up.
+    """
+    loop = asyncio.get_running_loop()
+    began, at = loop.time(), 0
+    while at < len(told):
+        due = TURN * (1 + int((loop.time() - began) / turn_s)) if turn_s else at + TURN
+        for listener in told[at:due]:
+            listener.wake()
+        at = max(at, due)
+        await asyncio.sleep(turn_s)
 
 
 def event(name: str, body: object) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 from dashboard import sessions
 from dashboard.asgi import MOST_A_SESSION
-from dashboard.live import Change, Listener, Watcher
+from dashboard.live import TURN, Change, Listener, Watcher, tell_all, wake_in_turn
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -292,3 +292,15 @@ def test_a_page_that_opens_during_the_check_stays(
     assert name == "beat"
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("turn_s", [0.0, 0.001])
+async def test_all_are_woken_some_at_a_time(turn_s: float) -> None:
+    """Everybody who was told, in turn; who comes in between is served in between."""
+    pages = [Listener("s", frozenset()) for _ in range(4 * TURN + 1)]
+    told = tell_all(pages, Change(now=1, what=frozenset({"alarms"})))
+    waking = asyncio.ensure_future(wake_in_turn(told, turn_s))
+    await asyncio.sleep(0)
+    assert 0 < sum(page._wake.is_set() for page in pages) < len(pages)
+    await waking
+    assert all(page._wake.is_set() for page in pages)
