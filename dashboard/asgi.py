@@ -28,6 +28,7 @@ from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
 from dashboard.http import Connection
+from dashboard.lane import Lane
 from dashboard.live import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
@@ -73,7 +74,7 @@ class OfficeApp:
         self._office: Office = app.extensions[EXTENSION]
         self._pages = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
         self._looks = WSGIMiddleware(app, workers=AGAIN_THREADS)  # type: ignore[arg-type]
-        self._again = Again(app)
+        self._again, self._lane = Again(app), Lane()
         self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
         self._recent = Recent(secrets.token_hex(4))
@@ -94,9 +95,15 @@ class OfficeApp:
         elif scope["path"] in STREAMS:
             await self._stream(scope, receive, send)
         elif looks_again(scope):
-            ways = [partial(each, scope, receive, send) for each in (self._pages, self._looks)]  # type: ignore[arg-type]
-            await self._again.answer(scope, send, *ways)
+            await self._lane.turn()
+            flask = partial(self._looks, scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            await self._again.answer(scope, send, partial(self._make, scope, receive, send), flask)
         else:
+            await self._make(scope, receive, send)
+
+    async def _make(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Have Flask make a page that somebody waits for."""
+        with self._lane.making():
             await self._pages(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
 
     def close_streams(self) -> None:
