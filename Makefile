@@ -30,10 +30,7 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.development
 	@deploy/setup.sh test-programs
 ifeq ($(ARGS),)
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/links || { \
-		echo "make test: what failed above is tried once more, with the machine to itself"; \
-		$(BIN)/pytest --last-failed --last-failed-no-failures none --ignore tests/e2e --ignore tests/links; }
-	@$(BIN)/pytest tests/e2e tests/links
+	@deploy/tests.sh
 else
 	@$(BIN)/pytest $(ARGS)
 endif

@@ -17,15 +17,19 @@ from werkzeug.wrappers import Response
 
 from dashboard import (
     audit_words,
+    by_script,
     duty_book,
     forms,
     headers,
+    hub_words,
     i18n,
     limit_words,
     machine,
     menu,
     permissions,
     place_words,
+    reasons,
+    rulebook,
     together,
     words,
 )
@@ -33,10 +37,11 @@ from dashboard.api import bp as api
 from dashboard.api import problem
 from dashboard.api.refusals import refusal
 from dashboard.dog_csv import MOST_BYTES as MOST_FILE
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
 from dashboard.office import EXTENSION, HistoryReader, Office, office
-from dashboard.pages import PAGES, briefing, dog_files, limits, mutes, service
+from dashboard.pages import PAGES, briefing, dog_files, mutes, service
 from dashboard.plan import drawing
 from dashboard.setup import Setup
 from dashboard.users import open_office
@@ -96,6 +101,7 @@ def create_app(
     app.extensions[EXTENSION] = _parts(site, data, clock, history, known, secure=secure_cookies)
     i18n.init(app, secure=secure_cookies)
     permissions.init(app)
+    by_script.init(app)
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
     for page in (*PAGES, api):
         app.register_blueprint(page)
@@ -138,7 +144,8 @@ def _say_errors(app: Flask) -> None:
         code = error.code or 500
         if request.path.startswith("/api/"):
             return refusal(error), code
-        return render_template("error.html", code=code, message=_in_words(code)), code
+        situation = glance(office()) if getattr(g, "signed", None) else None
+        return render_template("error.html", code=code, message=_in_words(code), situation=situation), code
 
     @app.errorhandler(JournalUnreadable)
     def no_journal(error: JournalUnreadable) -> tuple[Response | str, int]:
@@ -175,17 +182,17 @@ def _in_words(code: int) -> str:
 def _furnish(app: Flask) -> None:
     """What every template may use, and the rules that some show."""
     app.request_class = Asked
-    limits.init(app)
+    rulebook.init(app)
     duty_book.init(app)
     said = (words.quantity, words.unit, words.decimals, words.figure, words.value_text, words.duration)
-    for function in (*said, words.note, words.trouble):
+    for function in (*said, reasons.note, reasons.trouble, hub_words.said):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(
         severities=words.SEVERITIES,
         states=words.STATES,
         events=words.EVENTS,
         roles=words.ROLES,
-        faults_in_words=words.FAULTS,
+        faults_in_words=reasons.FAULTS,
         order_kinds=words.ORDER_KINDS,
         limit_names=limit_words.LIMITS,
         fit=limit_words.fit,
@@ -196,6 +203,8 @@ def _furnish(app: Flask) -> None:
         **place_words.for_templates(),
         service_name=service.name_of,
         menu=menu.entries,
+        menu_groups=menu.GROUPS,
+        shown_here=menu.shown_here,
         audit_event=audit_words.audit_event,
         field_process=machine.field_process,
         ended_lately=machine.ended_lately,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dashboard import upkeep_words
 from dashboard.i18n import lazy_gettext
 
 EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
@@ -39,6 +40,7 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "out-of-service": lazy_gettext("took out of service"),
     "in-service": lazy_gettext("put back into service"),
     "limit": lazy_gettext("changed a limit"),
+    **upkeep_words.AUDIT,
     "report": lazy_gettext("had a report made"),
     "command": lazy_gettext("gave an order"),
     "test-voice": lazy_gettext("had a channel tested"),
@@ -46,6 +48,7 @@ EVENTS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "backup": lazy_gettext("made a backup"),
     "backup-check": lazy_gettext("had a backup read again"),
     "backup-download": lazy_gettext("downloaded a backup"),
+    "device-try": lazy_gettext("gave a device a login to test it"),
     "device-add": lazy_gettext("added a device"),
     "watch": lazy_gettext("watched a line"),
     "drill": lazy_gettext("began a test"),

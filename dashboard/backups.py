@@ -19,6 +19,7 @@ import msgspec
 from device_profiles.door import Refusal
 from hub.archive import unpack
 from hub.backup import BACKUPS, Source, backup
+from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
 from hub.journal_file import FILE, connect
 from hub.site import Site
@@ -110,11 +111,7 @@ class Backups:
         self._work = msgspec.structs.replace(work, state=state, words=words, took_s=time.monotonic() - started)
 
     def _packed(self, work: Work, site: Site) -> str:
-        in_folder = site.history.store == "duckdb"
-        history = Source(
-            fresh=(lambda: ask_snapshot(self._data)) if in_folder else (lambda: None),
-            elsewhere="" if in_folder else f"it is in {site.history.url}, which has a backup of its own",
-        )
+        history = Source(lambda: ask_snapshot(self._data) if kept_here(site.history) else None, elsewhere(site.history))
         target = self._data / BACKUPS / work.name
         return str(backup(self._data, target, work.began, site=site_file(self._data), history=history))
 

@@ -1,11 +1,11 @@
 """Events as counts and counters as increases, a bar for each stretch of the site's clock. Gaps stay gaps.
 
-A counter that falls was reset and has counted from zero; what it counted during a gap is told apart, for nobody knows
-when that was.
+A counter that falls went over its end, began anew from zero, or is another one, and each is told apart
+(`hub/counter.py`); so is what it counted during a gap, for nobody knows when that was.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
@@ -17,8 +17,10 @@ from dashboard.office import Office
 from dashboard.series import patience
 from dashboard.telling import blind as blind_spans
 from dashboard.telling import numbers, said, told
+from dashboard.thin import given_up
 from dashboard.window import Window
-from hub.history.tally import step_up
+from device_profiles.counting import end_of
+from hub.counter import How, exchanged, step
 from hub.reading import Kind
 from hub.retention import KEEP_TRACES_MS, TRACES
 from hub.site import Device
@@ -50,10 +52,17 @@ class Counts(Bars, frozen=True, kw_only=True, tag="event"):
 
 
 class Increases(Bars, frozen=True, kw_only=True, tag="counter"):
-    """A counter: by how much it rose; `in_gaps` of it while nothing was heard; how often it began anew."""
+    """A counter: by how much it rose; `in_gaps` of it while nothing was heard.
+
+    How often it began anew from zero, went over its end (`rolled`), or went on elsewhere, as another meter does
+    (`others`): then nothing is counted. `thinned`: where readings were given up, as the disk was nearly full.
+    """
 
     in_gaps: float
     resets: int
+    thinned: list[tuple[int, int]]
+    rolled: int
+    others: int
 
 
 def read(office: Office, device: Device, quantity: str, window: Window) -> Bars:
@@ -71,9 +80,13 @@ def _increases(office: Office, device: Device, quantity: str, window: Window) ->
     grid = _grid(office, window)
     longest = patience(device, grid.width // 3)
 
+    exchanges = [row.at for row in office.view.upkeep(device.id) if row.kind == "exchange"]
+
     def tell(deaf: bool) -> _Risen:
         wide = Window(grid.begin, window.until)
-        return _Risen(grid, window.since, longest).take(numbers(office, device, quantity, wide, deaf=deaf))
+        return _Risen(grid, window.since, longest, end_of(device.profile, quantity), exchanges).take(
+            numbers(office, device, quantity, wide, deaf=deaf)
+        )
 
     risen, whole = told(office, tell)
     places = words.decimals(quantity) + 1
@@ -83,7 +96,10 @@ def _increases(office: Office, device: Device, quantity: str, window: Window) ->
         total=round(risen.total, places),
         gaps=risen.heard.gaps(grid.begin, window.until),
         in_gaps=round(risen.in_gaps, places),
-        resets=risen.resets,
+        resets=risen.how[How.RESET],
+        thinned=given_up(office, grid.begin, window.until),
+        rolled=risen.how[How.ROLLED],
+        others=risen.how[How.OTHER],
         whole=whole,
     )
 
@@ -123,11 +139,13 @@ class _Grid(NamedTuple):
 class _Risen:
     """How a counter rose, bar by bar."""
 
-    def __init__(self, grid: _Grid, since: int, longest: int) -> None:
-        """`since`: from when on the total counts; the first bar may begin before."""
-        self._grid, self._since, self.heard = grid, since, Heard(longest)
+    def __init__(self, grid: _Grid, since: int, longest: int, end: float | None, exchanges: Sequence[int]) -> None:
+        """`since`: from when on the total counts; the first bar may begin before. `end`: where the counter has one."""
+        self._exchanges = exchanges
+        self._grid, self._since, self._end, self.heard = grid, since, end, Heard(longest)
         self.bars: dict[int, float] = {}
-        self.total, self.in_gaps, self.resets = 0.0, 0.0, 0
+        self.total, self.in_gaps = 0.0, 0.0
+        self.how = Counter[How]()
 
     def take(self, values: Iterable[tuple[int, float]]) -> "_Risen":
         """All of them, in order."""
@@ -142,8 +160,8 @@ class _Risen:
     def _step(self, before: tuple[int, float], ts: int, value: float) -> None:
         bar = (ts - self._grid.begin) // self._grid.width
         self.bars.setdefault(bar, 0.0)
-        anew = value < before[1]
-        by = step_up(before[1], value, None)
+        other = exchanged((before[0], ts), self._exchanges)
+        how, by = (How.OTHER, 0.0) if other else step(before[1], value, self._end)
         known = ts - before[0] <= self.heard.longest
         if known:
             self.bars[bar] += by
@@ -151,7 +169,7 @@ class _Risen:
             return  # not of the window, or nobody knows how much of it
         self.total += by
         self.in_gaps += 0.0 if known else by
-        self.resets += anew
+        self.how[how] += 1
 
 
 class _Frame(TypedDict):

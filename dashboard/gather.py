@@ -36,6 +36,7 @@ def _gathered(office: Office) -> Situation:
         mutes=office.view.mutes(now),
         dragged=site_plan.places(office.users),
         services=office.view.services(),
+        calibrating=office.view.calibrating(),
         people=called(office, [one for some in told.values() for one in some]),
     )
     return situation(office.site, office.words, facts, now, office.clock.speed)

@@ -17,8 +17,8 @@ import msgspec
 from hub import batches
 from hub.drill import is_drill
 from hub.history.progress import Backlog, backlog
-from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service
-from hub.reading import Reading, Value
+from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
+from hub.reading import UNMEASURED, Reading, Value
 from hub.rows import hidden, to_reading, to_struct
 
 FILE = "journal.sqlite"
@@ -217,6 +217,16 @@ class JournalView:
         rows = self.rows("SELECT * FROM service ORDER BY at DESC LIMIT ?", (limit,))
         return [to_struct(Service, row) for row in rows]
 
+    def upkeep(self, device: str) -> list[Upkeep]:
+        """What was done to a device, oldest first."""
+        return [
+            to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE device = ? ORDER BY at", (device,))
+        ]
+
+    def calibrating(self) -> list[Upkeep]:
+        """Meters with a calibrator on them."""
+        return [to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE ended IS NULL ORDER BY at")]
+
     def not_in_history(
         self, device: str, quantity: str, since: int, *, everything: bool = False
     ) -> list[tuple[int, float]]:
@@ -236,7 +246,7 @@ class JournalView:
         return (
             row
             for row in self._tail(TAIL_ROWS, shipped)
-            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality != "retained"
+            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality not in UNMEASURED
         )
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:

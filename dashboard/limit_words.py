@@ -35,7 +35,7 @@ _SECONDS = {"on_delay", "off_delay", "window", "hold", "within"}
 def limit_unit(key: str, name: str) -> str:
     """The unit of a rule's number; `name`: the quantity that the rule asks about."""
     if key in _SECONDS:
-        return "s"
+        return gettext("s")
     word = vocabulary.find(name) if key in ("above", "below", "plus", "deadband", "hihi", "lolo") else None
     return word.quantity.unit if word else ""
 
@@ -47,7 +47,8 @@ def limit_text(key: str, value: Value | None, name: str) -> str:
     if isinstance(value, str):
         return str(_LIMIT_WORDS.get(value, value))
     if key in _SECONDS and value >= 60 and value % 60 == 0:
-        return f"{value / 3600:.10g} h" if value % 3600 == 0 else f"{value / 60:.10g} min"
+        hours, minutes = f"{value / 3600:.10g}", f"{value / 60:.10g}"
+        return gettext("%(h)s h", h=hours) if value % 3600 == 0 else gettext("%(m)s min", m=minutes)
     return f"{value:.10g} {limit_unit(key, name)}".strip()
 
 

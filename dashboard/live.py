@@ -9,6 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import cached_property
 
 import msgspec
@@ -27,11 +28,22 @@ VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparin
 VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure that changes faster
 
 
+class What(StrEnum):
+    """All that a page may be told to read again."""
+
+    ALARMS = "alarms"
+    ORDERS = "orders"
+    INCIDENTS = "incidents"
+    HEALTH = "health"
+    STATES = "states"
+    HUB = "hub"  # its sign of life came or went
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What is new. `what`: alarms, orders, incidents, health, states, hub; `values` by "device/quantity": ts, value."""
+    """What is new; `values` by "device/quantity": ts, value."""
 
     now: int
-    what: frozenset[str] = frozenset()
+    what: frozenset[str] = frozenset()  # words of What
     values: Mapping[str, tuple[int, Value]] = {}
 
     def joined(self, later: "Change") -> "Change":
@@ -92,7 +104,7 @@ class Watcher:
         """The first look tells nothing: pages were just made."""
         self._view, self._clock = view, clock
         self._version: int | None = None
-        self._marks: dict[str, object] = {}
+        self._marks: dict[What, object] = {}
         self._values: dict[str, tuple[int, Value]] | None = None
         self._values_due = 0.0
         self._values_dirty = False
@@ -105,24 +117,24 @@ class Watcher:
             values = self._new_values()
         except JournalUnreadable:
             self._version = None
-            what, values = set(self._mark("hub", "unreadable")), {}
+            what, values = set(self._mark(What.HUB, "unreadable")), {}
         if any(isinstance(value, str) for _, value in values.values()):
-            what.add("states")
+            what.add(What.STATES)
         return Change(now=now, what=frozenset(what), values=values) if what or values else None
 
-    def _look(self, now: int) -> list[str]:
+    def _look(self, now: int) -> list[What]:
         version = self._view.version()
-        changed: list[str] = []
+        changed: list[What] = []
         if version != self._version:
             self._version, self._values_dirty = version, True
-            changed += self._mark("alarms", self._view.one("SELECT max(seq) FROM flip"))
-            changed += self._mark("orders", self._orders())
-            changed += self._mark("incidents", self._view.one("SELECT max(seq) FROM incident_log"))
-            changed += self._mark("health", self._health())
+            changed += self._mark(What.ALARMS, self._view.one("SELECT max(seq) FROM flip"))
+            changed += self._mark(What.ORDERS, self._orders())
+            changed += self._mark(What.INCIDENTS, self._view.one("SELECT max(seq) FROM incident_log"))
+            changed += self._mark(What.HEALTH, self._health())
         beat = self._view.heartbeat()
         age = None if beat is None else now - beat
         fresh = age is not None and age <= HUB_FRESH_MS * max(1.0, self._clock.speed)
-        return changed + self._mark("hub", fresh)
+        return changed + self._mark(What.HUB, fresh)
 
     def _health(self) -> object:
         """How each device and link is, without the rest of its row: this is asked ten times a second."""
@@ -134,7 +146,7 @@ class Watcher:
         sql = "SELECT group_concat(id || ' ' || state) FROM (SELECT id, state FROM orders ORDER BY id DESC LIMIT 100)"
         return self._view.one(sql)
 
-    def _mark(self, name: str, seen: object) -> list[str]:
+    def _mark(self, name: What, seen: object) -> list[What]:
         before = self._marks.get(name, self)
         self._marks[name] = seen
         return [name] if before is not self and before != seen else []

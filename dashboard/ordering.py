@@ -1,6 +1,6 @@
-"""An order out of the form that a signed-in person sent: the one place that knows what makes two of them the same.
+"""An order of whoever is signed in, from a form or from the API: the one place that makes one, and notes it first.
 
-Whether the person may, and what the hub makes of it, is decided elsewhere.
+What makes two of them the same is its token. Whether somebody may, and what the hub makes of it, is decided elsewhere.
 """
 
 import secrets
@@ -13,6 +13,45 @@ from dashboard.office import me, office
 from hub.outcome import Order
 
 
+def order_of(
+    token: str,
+    kind: str,
+    target: str,
+    expires_ms: int,
+    *,
+    command: str = "",
+    seconds: float | None = None,
+    occurrence: int | None = None,
+    text: str = "",
+    actor: str = "",
+) -> Order:
+    """An order from now on, for `expires_ms`, by `actor` or who is signed in. Nothing is put in yet."""
+    now = office().clock.now()
+    return Order(
+        id=0,
+        token=token,
+        kind=kind,
+        target=target,
+        command=command,
+        seconds=seconds,
+        occurrence=occurrence,
+        text=text,
+        actor=actor or me().name,
+        issued=now,
+        expires=now + expires_ms,
+    )
+
+
+def put(order: Order) -> int:
+    """The order's number; the same token again is the same order.
+
+    What cannot be written into the audit trail is not ordered: what has not been noted yet is noted here.
+    """
+    if not noted():
+        note(order.kind, order.actor, " ".join(part for part in (order.target, order.command, order.text) if part))
+    return office().desk.put(order)
+
+
 def put_from_form(
     kind: str,
     target: str,
@@ -23,45 +62,20 @@ def put_from_form(
     occurrence: int | None = None,
     text: str = "",
 ) -> int:
-    """The order's number. The same form sent twice (its `token`) is one order; another person's form never is.
-
-    What cannot be written into the audit trail is not ordered: a page that has not noted it yet has it noted here.
-    """
-    if not noted():
-        note(kind, me().name, " ".join(part for part in (target, command, text) if part))
-    now = office().clock.now()
-    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
-    return office().desk.put(
-        Order(
-            id=0,
-            token=f"{kind}/{me().digest[:12]}/{once}",
-            kind=kind,
-            target=target,
-            command=command,
-            seconds=seconds,
-            occurrence=occurrence,
-            text=text,
-            actor=me().name,
-            issued=now,
-            expires=now + expires_ms,
-        )
-    )
+    """The order's number. The same form sent twice (its `token`) is one order; another person's form never is."""
+    token = f"{kind}/{me().digest[:12]}/{_once()}"
+    made = order_of(token, kind, target, expires_ms, command=command, seconds=seconds, occurrence=occurrence, text=text)
+    return put(made)
 
 
 def put_all_from_form(orders: Sequence[tuple[str, str, str]], expires_ms: int) -> None:
     """Many orders (kind, target, text) of one form: all in one transaction, and as often as the form is sent, once."""
-    now = office().clock.now()
-    once = request.form.get("token", "")[:40] or secrets.token_urlsafe(12)
+    once = _once()
     office().desk.put_all(
-        Order(
-            id=0,
-            token=f"{kind}/{me().digest[:12]}/{once}/{at}",
-            kind=kind,
-            target=target,
-            text=text,
-            actor=me().name,
-            issued=now,
-            expires=now + expires_ms,
-        )
+        order_of(f"{kind}/{me().digest[:12]}/{once}/{at}", kind, target, expires_ms, text=text)
         for at, (kind, target, text) in enumerate(orders)
     )
+
+
+def _once() -> str:
+    return request.form.get("token", "")[:40] or secrets.token_urlsafe(12)

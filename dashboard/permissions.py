@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
 from dashboard import audit, clients, sessions
+from dashboard.by_script import by_script
 from dashboard.office import office
 from dashboard.roles import Permission as Permission
 from dashboard.roles import Role
@@ -121,7 +122,7 @@ def _done(response: Response) -> Response:
 
 
 def _sign_in() -> Response:
-    if request.path.startswith("/api/") or request.headers.get("X-Refresh"):
+    if request.path.startswith("/api/") or request.headers.get("X-Refresh") or by_script():
         abort(401)
     goal = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.login", next=goal if goal != "/" else None))

@@ -12,11 +12,12 @@ from itertools import pairwise
 import msgspec
 
 from dashboard import words
+from dashboard.limit_line import LimitLine
 from dashboard.office import Office
+from dashboard.thin import given_up
 from dashboard.window import Window
 from device_profiles import vocabulary
 from hub.history.store import Bucket, StoreError
-from hub.noise import NoiseLimits
 from hub.site import Device
 
 LOG = logging.getLogger("zhian.office")
@@ -51,6 +52,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="g
     limit: list[float | None]
     count: list[int]
     gaps: list[tuple[int, int]]
+    thinned: list[tuple[int, int]]  # in which readings were given up, as the disk was nearly full
     whole: bool  # False: the history could not be asked, and this is what the journal still has
 
 
@@ -117,9 +119,8 @@ def _series(
     edges = {ts for a, b in blind for ts in (max(a + 1, span[0]), b - 1)}  # the limit goes on where the line stops
     holes = [Point(ts, math.nan, math.nan, math.nan, 0) for ts in edges]
     rows = sorted([*points, *holes], key=lambda point: point.ts)
-    fixed = None if quantity == "laeq" else _last_limit(office, device.id, quantity)
-    limits = NoiseLimits(office.site)
-    limit = [limits.at(device.zone, row.ts) if quantity == "laeq" else fixed for row in rows]
+    line = LimitLine(office, device, quantity)
+    limit = [line.at(row.ts, row.mean) for row in rows]
     places = words.decimals(quantity) + 1
     return Series(
         device=device.id,
@@ -135,21 +136,13 @@ def _series(
         limit=limit,
         count=[row.count for row in rows],
         gaps=blind,
+        thinned=given_up(office, *span),
         whole=whole,
     )
 
 
 def _number(value: float, places: int) -> float | None:
     return None if math.isnan(value) else round(value, places)
-
-
-def _last_limit(office: Office, device: str, quantity: str) -> float | None:
-    """The limit that the newest alarm of this series was judged by."""
-    sql = (
-        'SELECT "limit" FROM alarm WHERE source = ? AND quantity = ? AND "limit" IS NOT NULL ORDER BY last DESC LIMIT 1'
-    )
-    found: float | None = office.view.one(sql, (device, quantity))
-    return found
 
 
 def _by_energy(quantity: str) -> bool:

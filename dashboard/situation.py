@@ -14,14 +14,14 @@ from dashboard.words import Words
 from hub.flood import KEY as FLOOD
 from hub.muted import WAITING
 from hub.noise import NoiseLimits
-from hub.outcome import Health, Mute, Order, Service
+from hub.outcome import Health, Mute, Order, Service, Upkeep
 from hub.reading import Label, Reading, Value
 from hub.site import Device, Site
 from hub.site_voice import LogSpec, MqttSpec, Voice
 
 HUB_FRESH_MS = 5_000
 FIGURES = ("laeq", "water_level")  # what the strip at the bottom shows
-Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "hub"]
+Why: TypeAlias = Literal["silent", "offline", "link-down", "no-word", "shelved", "out-of-service", "calibration", "hub"]
 
 
 class Unwatched(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +152,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mutes: list[Mute] = []
     dragged: Mapping[str, tuple[float, float]] = {}  # where zones stand on the plan, when not as the site file says
     services: list[Service] = []
+    calibrating: list[Upkeep] = []
     people: Mapping[str, str] = {}  # the roster's names, by id
 
     @property
@@ -168,6 +169,7 @@ def situation(site: Site, words: Words, facts: Facts, now: int, speed: float = 1
     visible = [need for need in needs if not need.happening.hidden]
     unwatched = [
         *_out_of_service(site, words, facts.services),
+        *_calibrating(site, facts.calibrating, now),
         *_without_word(site, facts.health, facts.out),
         *_muted(words, facts.open),
     ]
@@ -232,6 +234,17 @@ def _out_of_service(site: Site, words: Words, services: Iterable[Service]) -> It
             since=row.at,
             detail=f"{row.actor}: {row.reason}",
         )
+
+
+def _calibrating(site: Site, rows: Iterable[Upkeep], now: int) -> Iterable[Unwatched]:
+    """What a meter hears while a calibrator sits on it is of the calibrator."""
+    devices = site.devices()
+    for row in rows:
+        if row.until > now and (device := devices.get(row.device)) is not None:
+            detail = f"{row.actor}: {row.note}"
+            yield Unwatched(
+                source=device.id, name=device.name, zone=device.zone, why="calibration", since=row.at, detail=detail
+            )
 
 
 def _without_word(site: Site, health: Mapping[str, Health], out: Collection[str]) -> Iterable[Unwatched]:
@@ -301,7 +314,7 @@ def deeds(
             continue
         if one.voice != "siren":
             withheld = waits and one.status == "pending" and not one.person
-            name = _listener(voices.get(one.voice), one, people)
+            name = _listener(words, voices.get(one.voice), one, people)
             found.append(Deed(kind="voice", name=name, told=one, withheld=withheld))
             continue
         order = sirens.get(siren_token(site, one))
@@ -312,14 +325,15 @@ def deeds(
     return found
 
 
-def _listener(voice: Voice | None, told: Told, people: Mapping[str, str]) -> Label:
+def _listener(words: Words, voice: Voice | None, told: Told, people: Mapping[str, str]) -> Label:
     """Who was told. A broker and a log are nobody: what is written there must not look as if somebody knew."""
+    name = words.voice(told.voice)
     if told.person:
         who = people.get(told.person, told.person)
-        return Label(zh=f"{who}（{told.voice}）", en=f"{who} ({told.voice})")
+        return Label(zh=f"{who}（{name.zh}）", en=f"{who} ({name.en})")
     if isinstance(voice, MqttSpec | LogSpec):
-        return Label(zh=f"其他系统（{told.voice}）", en=f"other systems ({told.voice})")
-    return Label(zh=told.voice, en=told.voice)
+        return Label(zh=f"其他系统（{name.zh}）", en=f"other systems ({name.en})")
+    return name
 
 
 def _urgency(need: Need) -> tuple[str, bool, bool, int]:

@@ -7,14 +7,16 @@ are shown in the site's time zone.
 from datetime import datetime
 from typing import Protocol
 
+from dashboard import upkeep_words
 from dashboard.i18n import gettext, lazy_gettext, say
-from dashboard.limit_words import fit
+from dashboard.reasons import reason
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
 from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
 from hub.route import VOICE
 from hub.site import Device, Site
+from hub.voice_names import voice_name
 
 SEVERITIES = {
     "P1": lazy_gettext("Critical"),
@@ -29,6 +31,7 @@ UNWATCHED = {
     "no-word": lazy_gettext("no word yet"),
     "shelved": lazy_gettext("muted"),
     "out-of-service": lazy_gettext("out of service"),
+    "calibration": lazy_gettext("a calibrator sits on it"),
     "hub": lazy_gettext("the hub does not answer"),
 }
 STATES = {
@@ -65,78 +68,6 @@ EVENTS = {
     "comment": lazy_gettext("Comment"),
     "verdict": lazy_gettext("What it was"),
 }
-# A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
-NOTES = {
-    "on-duty": lazy_gettext("who is on duty"),
-    "all": lazy_gettext("everybody"),
-    "auto": lazy_gettext("over by itself"),
-    "cleared": lazy_gettext("over"),
-    "acked": lazy_gettext("acknowledged"),
-    "reset": lazy_gettext("reset"),
-    "withdrawn": lazy_gettext("withdrawn"),
-    "its rule or its device is gone": lazy_gettext("withdrawn"),
-    "unannounced": lazy_gettext("came and went while muted"),
-    "not-active": lazy_gettext("the alarm is not active"),
-    "not-latched": lazy_gettext("there is nothing to reset"),
-    "still-active": lazy_gettext("its condition still holds"),
-    "not-shelvable": lazy_gettext("an alarm of this priority cannot be muted"),
-    "no-end": lazy_gettext("a mute needs an end in the future"),
-    "too-long": lazy_gettext("muted for longer than is allowed"),
-}
-# Why an order is where it is (hub/order.py); the detail after the colon is the hub's or the device's own.
-REASONS = {
-    "no-echo": lazy_gettext("its answer did not come"),
-    "confirmed": lazy_gettext("confirmed"),
-    "not-confirmed": lazy_gettext("no confirmation in time, in seconds"),
-    "link-down": lazy_gettext("its cable is down"),
-    "not-sent": lazy_gettext("it did not leave"),
-    "expired": lazy_gettext("too late"),
-    "hub-stopped": lazy_gettext("the hub stopped"),
-    "no-such-device": lazy_gettext("no such device"),
-    "no-such-command": lazy_gettext("no such command"),
-    "no-such-alarm": lazy_gettext("no such alarm"),
-    "no-such-kind": lazy_gettext("no such kind of order"),
-    "no-such-voice": lazy_gettext("no such voice"),
-    "not-said": lazy_gettext("could not be said"),
-    "already-under-way": lazy_gettext("the same order is under way, number"),
-    "seconds-out-of-range": lazy_gettext("not for so many seconds"),
-    "text-out-of-range": lazy_gettext("a text is wanted, of so many characters"),
-    "occurrence-over": lazy_gettext("that time is over already"),
-    "no-reason": lazy_gettext("it needs a reason"),
-    "rejected": lazy_gettext("not possible"),
-    "done": lazy_gettext("done"),
-    "no-such-rule": lazy_gettext("no such rule"),
-    "no-such-zone": lazy_gettext("no such zone"),
-    "no-such-limit": lazy_gettext("the rule has no such limit"),
-    "out-of-range": lazy_gettext("out of range, possible is"),
-    "does-not-fit": lazy_gettext("does not fit the rule's other limits"),
-    "p1-only-stricter": lazy_gettext(
-        "a rule for lives (P1) can only be made stricter here; only the site file may loosen it, which has"
-    ),
-    "not-set": lazy_gettext("nothing was set there"),
-    "fire-release": lazy_gettext("the fire system has released this gate: it is never closed from here"),
-    "occupied": lazy_gettext("somebody is seen there now; test when the place is empty"),
-    "already-out-of-service": lazy_gettext("it is out of service already, by"),
-    "not-out-of-service": lazy_gettext("it is not out of service by itself"),
-}
-FAULTS = {
-    "checksum": lazy_gettext("checksum wrong"),
-    "incomplete": lazy_gettext("broken off"),
-    "malformed": lazy_gettext("not of the right shape"),
-    "out-of-range": lazy_gettext("out of range"),
-    "unknown-choice": lazy_gettext("unknown word"),
-    "absent": lazy_gettext("no value"),
-    "refused": lazy_gettext("refused by the device"),
-    "busy": lazy_gettext("device busy"),
-    "mismatch": lazy_gettext("answer to something else"),
-    "no-answer": lazy_gettext("no answer"),
-    "silent": lazy_gettext("silent"),
-    "offline": lazy_gettext("offline"),
-    "link-down": lazy_gettext("cable down"),
-    "unknown-device": lazy_gettext("unknown device"),
-    "gap": lazy_gettext("messages missing"),
-    "repeated": lazy_gettext("said again, counted once"),
-}
 ORDER_KINDS = {
     "ack": lazy_gettext("Acknowledgement"),
     "comment": lazy_gettext("Comment"),
@@ -155,6 +86,7 @@ ORDER_KINDS = {
     "verdict": lazy_gettext("What it was"),
     "out-of-service": lazy_gettext("Out of service"),
     "in-service": lazy_gettext("Back in service"),
+    **upkeep_words.ORDERS,
 }
 ROLES = {
     "viewer": lazy_gettext("viewer"),
@@ -216,11 +148,15 @@ class Words:
         if source in self._links:
             return Label(zh=f"线路 {source}", en=f"link {source}")
         if source.startswith(VOICE):
-            name = source.removeprefix(VOICE)
-            return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+            name = self.voice(source.removeprefix(VOICE))
+            return Label(zh=f"通知渠道：{name.zh}", en=f"channel: {name.en}")
         if source == HUB:
             return Label(zh="本系统", en="this system")
         return self.zone(source)
+
+    def voice(self, voice: str) -> Label:
+        """What people call a voice."""
+        return voice_name(self._site, voice)
 
     def command(self, device: str, command: str) -> Label:
         """A command's label, with what hangs on its channel."""
@@ -266,7 +202,9 @@ class Words:
         if at is None:
             return ""
         there, today = self._local(at), self._local(now)
-        return there.strftime("%H:%M:%S" if there.date() == today.date() else "%m-%d %H:%M")
+        if there.date() == today.date():
+            return there.strftime("%H:%M:%S")
+        return gettext("%(month)02d-%(day)02d %(time)s", month=there.month, day=there.day, time=f"{there:%H:%M}")
 
     def _local(self, at: int) -> datetime:
         return datetime.fromtimestamp(at / 1000, self._site.tz)
@@ -333,34 +271,18 @@ def duration(ms: int) -> str:
     if seconds < 60:
         return gettext("%(s)s s", s=seconds)
     if seconds < 3600:
-        return gettext("%(m)s min %(s)s s", m=seconds // 60, s=seconds % 60)
+        minutes, rest = divmod(seconds, 60)
+        return gettext("%(m)s min %(s)s s", m=minutes, s=rest) if rest else gettext("%(m)s min", m=minutes)
     if seconds < 86_400:
-        return gettext("%(h)s h %(m)s min", h=seconds // 3600, m=seconds % 3600 // 60)
-    return gettext("%(d)s d %(h)s h", d=seconds // 86_400, h=seconds % 86_400 // 3600)
-
-
-def note(text: str) -> str:
-    """The note of a flip: the hub's own words in the reader's language, a person's as they are."""
-    return str(NOTES[text]) if text in NOTES else text
-
-
-def trouble(text: str) -> str:
-    """A fault as the hub writes it ("no-answer: 3 tries"), its name in the reader's language."""
-    name, colon, detail = text.partition(": ")
-    return f"{FAULTS[name]}{colon}{detail}" if name in FAULTS else text
-
-
-def reason(text: str) -> str:
-    """An order's outcome as the hub writes it ("link-down:unplugged"), its word in the reader's language."""
-    word, _, detail = text.partition(":")
-    if word not in REASONS:
-        return text
-    return f"{REASONS[word]}: {fit(trouble(note(detail)))}" if detail else str(REASONS[word])
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return gettext("%(h)s h %(m)s min", h=hours, m=minutes) if minutes else gettext("%(h)s h", h=hours)
+    days, hours = seconds // 86_400, seconds % 86_400 // 3600
+    return gettext("%(d)s d %(h)s h", d=days, h=hours) if hours else gettext("%(d)s d", d=days)
 
 
 def outcome(order: Order, words: Words) -> str:
     """What became of an order, as one sentence that says what is known and what is not."""
-    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome)
+    at, why = words.clock_time(order.ended or order.sent or order.issued), reason(order.outcome, words.source)
     match order.state:
         case OrderState.REQUESTED:
             return gettext("waiting for the hub since %(at)s", at=at)

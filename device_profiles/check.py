@@ -3,10 +3,14 @@
 Pure checks of one parsed profile, each of which raises a Refusal that names key, value and what would be right.
 """
 
+import re
 from pathlib import Path
+
+import msgspec
 
 from device_profiles import vocabulary
 from device_profiles.check_modbus import check_commands, check_reads, check_register
+from device_profiles.counting import counts_to
 from device_profiles.door import Refusal, nearest
 from device_profiles.sharing import ADDRESS_BYTES
 from device_profiles.types import (
@@ -86,6 +90,7 @@ def _check_readings(profile: Profile, path: Path) -> None:
                 )
         _check_type(field, quantity, path, key)
         _check_range(field, quantity, path, key)
+        _check_end(field, quantity, path, key)
         _check_once(field, path, key)
 
 
@@ -99,6 +104,19 @@ def _check_range(field: RegisterField | FrameField | JsonField, quantity: Quanti
     if quantity.range and not quantity.range[0] <= lowest < highest <= quantity.range[1]:
         right = f"within {list(quantity.range)} {quantity.unit}".rstrip()
         raise Refusal(path, f"{key}.range", f"is wider than that of {quantity.name}", value=shown, right=right)
+
+
+def _check_end(field: RegisterField | FrameField | JsonField, quantity: Quantity, path: Path, key: str) -> None:
+    """A counter goes over its end where it can be read until there, and nothing else does."""
+    if field.rolls_over is None:
+        return
+    shown = field.rolls_over
+    if quantity.kind is not Kind.COUNTER:
+        raise Refusal(path, f"{key}.rolls_over", f"a {quantity.kind} does not count", value=shown, right="leave it out")
+    furthest = counts_to(msgspec.structs.replace(field, rolls_over=None), quantity)
+    if furthest is not None and shown > furthest:
+        right = f"at most {furthest:g}, by its type, scale and range"
+        raise Refusal(path, f"{key}.rolls_over", "is further than it can be read", value=shown, right=right)
 
 
 def _check_once(field: RegisterField | FrameField | JsonField, path: Path, key: str) -> None:
@@ -153,6 +171,8 @@ def _check_commands(profile: Profile, path: Path) -> None:
             if isinstance(command, MqttCommand)
             else set()
         )
+        if isinstance(profile, MqttProfile) and profile.signed:
+            _check_signed(profile, name, path)
         if isinstance(command, MqttCommand) and command.text is not None and command.text.key in taken:
             problem, right = "stands in the message already", f"another key than {', '.join(sorted(taken))}"
             raise Refusal(path, f"command.{name}.text.key", problem, value=command.text.key, right=right)
@@ -176,6 +196,21 @@ def _check_commands(profile: Profile, path: Path) -> None:
                     value=state,
                     right=nearest(state, states),
                 )
+
+
+def _check_signed(profile: MqttProfile, name: str, path: Path) -> None:
+    """What is signed has members that can be told apart in its canonical text, and none of the seal's own."""
+    command = profile.command[name]
+    words = [*command.payload, *([command.text.key] if command.text is not None else [])]
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", word) or word in ("counter", "sig"):
+            right = "letters, digits and _; `counter` and `sig` are the seal's"
+            raise Refusal(path, f"command.{name}.payload", "cannot be signed", value=word, right=right)
+    if command.expires > MOST_GATE_S:
+        right = f"at most {MOST_GATE_S:g}: an order that waits longer is for somebody else"
+        raise Refusal(
+            path, f"command.{name}.expires", "is too long for a signed order", value=command.expires, right=right
+        )
 
 
 def _check_samples(profile: Profile, path: Path) -> None:

@@ -96,6 +96,7 @@ class _Field(_Strict, frozen=True, kw_only=True):
     scale: float = 1.0
     offset: float = 0.0
     range: tuple[float, float] | None = None  # narrower than the vocabulary's where the maker states it
+    rolls_over: Positive | None = None  # of a counter: the value, in `unit`, at which it is 0 again
     choices: dict[str, list[Raw]] = {}  # our state -> the device's words for it
     absent: list[Raw] = []  # the device's words for "no value"
 
@@ -315,7 +316,7 @@ class _Profile(_Strict, frozen=True, kw_only=True):
     title: Label
     source: str
     sample: list[Sample]
-    caveats: list[str] = []
+    caveats: list[Label] = []
 
 
 class AddressRanges(_Strict, frozen=True, kw_only=True):
@@ -367,7 +368,7 @@ class MqttProfile(_Profile, frozen=True, kw_only=True):
     """A product that publishes JSON. `ts`: pointer to its time in ms since 1970, where it sends one.
 
     `seq` points to the number of the message (one more each time), `boot` to what changes when the device starts anew,
-    `ack` to `true` in a message that wants a receipt; empty: it has no such thing.
+    `ack` to `true` in a message that wants a receipt; empty: it has no such thing. `signed`: how it wants its orders.
     """
 
     link: MqttLink
@@ -376,6 +377,7 @@ class MqttProfile(_Profile, frozen=True, kw_only=True):
     seq: str = ""
     boot: str = ""
     ack: str = ""
+    signed: Literal["", "hmac-sha256"] = ""
     command: dict[str, MqttCommand] = {}
     KIND: ClassVar[str] = "mqtt"
 

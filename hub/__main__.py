@@ -37,6 +37,7 @@ COMMANDS = {
     "unmute": "hub.commands.sayso",
     "mutes": "hub.commands.sayso",
     "service": "hub.commands.service",
+    "meter": "hub.commands.meter",
     "dog": "hub.commands.dogs",
     "quarantine": "hub.commands.data",
     "rollups": "hub.commands.rollups",
@@ -52,6 +53,7 @@ COMMANDS = {
     "calendar": "hub.commands.calendar",
     "duty": "hub.commands.duty",
     "incidents": "hub.commands.incidents",
+    "home-assistant": "hub.commands.home_assistant",
 }
 
 
@@ -69,7 +71,9 @@ class Commands(click.Group):
         """The command by its name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), f"{cmd_name}_command")
+        command: click.Command = getattr(
+            importlib.import_module(COMMANDS[cmd_name]), f"{cmd_name.replace('-', '_')}_command"
+        )
         return command
 
 

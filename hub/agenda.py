@@ -16,7 +16,6 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from hub.backup import BACKUPS, Backup, Source, backup, take_snapshot
 from hub.clock import Clock
-from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
 from hub.journal import FILE as JOURNAL
 from hub.journal import connect, put_order
@@ -109,7 +108,7 @@ def standard_jobs(store: HistoryStore, data: Path, site_path: Path, history: His
     keep = history or History()
     return [
         Job("prune-journal", Every(10), lambda now: prune_journal(data / JOURNAL, now)),
-        Job("sort-history", Daily(2), lambda _: store.compact() if isinstance(store, DuckStore) else 0),
+        Job("sort-history", Daily(2), lambda _: store.compact()),
         Job("forget-old", Daily(2, 30), lambda now: forget_old(store, data, keep, now)),
         Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now, keep.trace_days * DAY_MS)),
         Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now)),
@@ -165,14 +164,10 @@ def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -
 
     Raises StoreError, BackupError, OSError.
     """
-    history = Source()
-    if isinstance(store, DuckStore):
-        take_snapshot(store, data, now)
-    else:
-        history = Source(elsewhere="it is on a server, which has a backup of its own")
+    take_snapshot(store, data, now)
     folder = data / BACKUPS
     file = folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-    made = backup(data, file, now, site=site_path, force=True, history=history)
+    made = backup(data, file, now, site=site_path, force=True, history=Source(elsewhere=store.elsewhere))
     for old in sorted(folder.glob("zhian-*.tar.gz"))[:-KEEP_BACKUPS]:
         old.unlink()
     return made

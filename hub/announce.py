@@ -30,19 +30,20 @@ from hub.route import VOICE
 from hub.rules import Rule
 from hub.site import Site
 from hub.speaker import Common, Speaker
+from hub.voice_names import voice_name
 from hub.voices import Announcement, Person, Voice
 from hub.voices.build import build
 from hub.voices.siren import SirenVoice
 
 _SIREN = {
-    "confirmed": Label(zh="警笛已鸣响（设备已确认）", en="siren sounding (confirmed by the device)"),
-    "sent": Label(zh="警笛指令已发出", en="siren ordered"),
-    "requested": Label(zh="警笛指令已发出", en="siren ordered"),
+    "confirmed": Label(zh="声光报警器已鸣响（设备已确认）", en="siren sounding (confirmed by the device)"),
+    "sent": Label(zh="声光报警器指令已发出", en="siren ordered"),
+    "requested": Label(zh="声光报警器指令已发出", en="siren ordered"),
 }
-_SIREN_LOST = Label(zh="警笛未能确认鸣响", en="siren ordered, and not confirmed")
-_TEST = Label(zh="通道测试：收到即表示这个通道正常", en="channel test: receiving this shows that the channel works")
+_SIREN_LOST = Label(zh="声光报警器未能确认鸣响", en="siren ordered, and not confirmed")
+_TEST = Label(zh="渠道测试：收到即表示此渠道正常", en="channel test: receiving this shows that the channel works")
 _DRILL_RESPONSE = Label(
-    zh="这是每日测试：请确认收到，不必出警。再次报警时即为真实报警。",
+    zh="这是每日测试：请确认收到，不必到场。再次告警时即为真实告警。",
     en="This is the daily test: acknowledge it, nobody need go. If it is told once more, it is real.",
 )
 _NONE = Label(zh="", en="")
@@ -257,7 +258,7 @@ class Announcer:
             return None
         first, others = row.group.first, row.group.others
         if first.id == row.number:
-            return Label(zh=f"首发报警，其后 60 秒内另有 {others} 条", en=f"first-out; {others} more within 60 s")
+            return Label(zh=f"首发告警，其后 60 秒内另有 {others} 条", en=f"first-out; {others} more within 60 s")
         title, source, at = self._named(first.rule), self._source(first.source), self._time(first.raised)[-8:]
         return Label(zh=f"首发：{at} {title.zh} · {source.zh}", en=f"first-out: {at} {title.en} · {source.en}")
 
@@ -267,8 +268,8 @@ class Announcer:
         if source == HUB:
             return Label(zh="本系统", en="this system")
         if source.startswith(VOICE):
-            name = source.removeprefix(VOICE)
-            return Label(zh=f"通知渠道 {name}", en=f"voice {name}")
+            name = voice_name(self._site, source.removeprefix(VOICE))
+            return Label(zh=f"通知渠道：{name.zh}", en=f"channel: {name.en}")
         return Label(zh=source, en=source)
 
     def _time(self, at: int) -> str:

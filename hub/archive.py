@@ -1,6 +1,7 @@
 """The archive file of a backup: a tar.gz whose first member is a manifest with the SHA-256 of every other.
 
-It is not signed: the hashes find damage, not a forger who rewrites the manifest too.
+It is not signed: the hashes find damage, not a forger who rewrites the manifest too. With a passphrase all of it is
+encrypted (hub/sealed_file.py), and nobody forges it either who does not know that.
 """
 
 import gzip
@@ -8,12 +9,15 @@ import hashlib
 import os
 import tarfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import msgspec
 
 from device_profiles.door import Refusal
+from hub.sealed_file import CHUNK, SealedReader, SealedWriter, SealError, is_sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -39,6 +43,7 @@ class HistoryNote(msgspec.Struct, frozen=True):
     at: int = 0
     rows: int = 0
     reason: str = ""
+    elsewhere: str = ""  # what of the history is on which server
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,47 +65,95 @@ def member_of(path: Path, root: Path) -> Member:
     return Member(str(path.relative_to(root)), found.st_size, found.st_mode & 0o777, digest)
 
 
-def write_archive(target: Path, staging: Path, manifest: Manifest) -> None:
+def write_archive(target: Path, staging: Path, manifest: Manifest, passphrase: str = "") -> None:
     """Pack manifest and members from `staging`, and read all of it again; `target` appears whole or not at all.
 
-    Mode 0600. Raises OSError, BackupError when what was written is not what is read.
+    Mode 0600; encrypted, with a passphrase. Raises OSError, BackupError when what was written is not what is read.
     """
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:
         with _create(part) as file:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
+            with (
+                _sealing(file, passphrase) as packed,
+                tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar,
+            ):
                 (staging / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
                 for name in [MANIFEST, *(member.name for member in manifest.members)]:
                     tar.add(staging / name, arcname=name, recursive=False)
             file.flush()
             os.fsync(file.fileno())
-        _check(part, manifest)
+        _check(part, manifest, passphrase)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _check(part: Path, manifest: Manifest) -> None:
+@contextmanager
+def _sealing(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
+    """What is packed goes through the cipher where there is a passphrase. Raises BackupError."""
+    if not passphrase:
+        yield file
+        return
+    try:
+        with SealedWriter(file, passphrase) as writer:
+            yield cast("IO[bytes]", writer)
+    except SealError as error:
+        raise BackupError("the passphrase", "", error.problem, right=error.right) from None
+
+
+@contextmanager
+def _opened(archive: Path, passphrase: str) -> Iterator[IO[bytes]]:
+    """The packed bytes, through the cipher where the archive is encrypted. Raises BackupError, OSError."""
+    sealed = is_sealed(archive)
+    if sealed != bool(passphrase):
+        problem = "is encrypted" if sealed else "is not encrypted: somebody may have put it in the place of one that is"
+        right = (
+            "give --passphrase-file FILE" if sealed else "leave the passphrase out, if this is the file that you mean"
+        )
+        raise BackupError(archive, "", problem, right=right)
+    with archive.open("rb") as file:
+        if not sealed:
+            yield file
+            return
+        try:
+            with SealedReader(file, passphrase) as reader:
+                yield cast("IO[bytes]", reader)
+        except SealError as error:
+            raise BackupError(archive, "", error.problem, right=error.right) from None
+
+
+def check_passphrase(archive: Path, passphrase: str) -> None:
+    """Read an encrypted archive to its end, before anything is made of it. Raises BackupError, OSError."""
+    with _opened(archive, passphrase) as file:
+        while passphrase and file.read(CHUNK):
+            pass
+
+
+def _check(part: Path, manifest: Manifest, passphrase: str) -> None:
     """What lies on the disk is what was packed. Raises BackupError."""
     try:
-        found = unpack(part, None)
+        found = unpack(part, None, passphrase)
     except (EOFError, tarfile.TarError, zlib.error) as error:
         raise tampered(part, "the archive", str(error)) from error
     if found != manifest:
         raise tampered(part, MANIFEST, "is not what was written")
 
 
-def unpack(archive: Path, staging: Path | None) -> Manifest:
+def unpack(archive: Path, staging: Path | None, passphrase: str = "") -> Manifest:
     """Every member into `staging` (None: nowhere, only checked), each hash checked.
 
     Raises BackupError, OSError, EOFError, TarError, zlib.error.
     """
-    with gzip.open(archive) as whole, tarfile.open(fileobj=whole, mode="r:") as tar:
+    with (
+        _opened(archive, passphrase) as file,
+        gzip.open(file) as whole,
+        tarfile.open(fileobj=cast("IO[bytes]", whole), mode="r:") as tar,
+    ):
         first = tar.next()
-        if first is None or first.name != MANIFEST or (file := tar.extractfile(first)) is None:
+        if first is None or first.name != MANIFEST or (content := tar.extractfile(first)) is None:
             raise BackupError(archive, "", "is not a backup of Zhian", right="give a FILE that `zhian backup` wrote")
-        manifest = _read_manifest(archive, file)
+        manifest = _read_manifest(archive, content)
         wanted = {member.name: member for member in manifest.members}
         while (info := tar.next()) is not None:
             member = wanted.pop(info.name, None)

@@ -1,7 +1,7 @@
 """One archive of everything that a data folder holds, made while the hub runs; and its way back into an empty folder.
 
-The archive holds secrets (it is written with mode 0600) and is not signed: the hashes find damage, not a forger who
-rewrites the manifest too. History in InfluxDB is not in it: that server has a backup of its own.
+The archive holds secrets (mode 0600, encrypted where a passphrase is given). Without one the hashes find damage, not a
+forger who rewrites the manifest too. History in InfluxDB is not in it: that server has a backup of its own.
 """
 
 import platform
@@ -20,11 +20,20 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from hub.archive import FORMAT, BackupError, HistoryNote, Manifest, member_of, tampered, unpack, write_archive
-from hub.history.duck import DuckStore
+from hub.archive import (
+    FORMAT,
+    BackupError,
+    HistoryNote,
+    Manifest,
+    check_passphrase,
+    member_of,
+    tampered,
+    unpack,
+    write_archive,
+)
 from hub.history.duck_file import Unusable, connect
-from hub.history.duck_snapshot import Snapshot, load_snapshot, newest, write_snapshot
-from hub.history.store import StoreError
+from hub.history.duck_snapshot import load_snapshot, newest, write_snapshot
+from hub.history.store import HistoryStore, Snapshot, StoreError
 from hub.journal_file import FILE as JOURNAL
 
 HISTORY = "history.duckdb"
@@ -66,18 +75,19 @@ def _history_said(found: Manifest) -> str:
     history = found.history
     minutes = max(0, found.made - history.at) // 60_000
     because = f", because: {history.reason}" if history.reason else ""
+    because += f"; {history.elsewhere}" if history.elsewhere else ""
     match history.source:
         case "none":
-            return f"no history ({history.reason})"
+            return f"no history ({history.reason or history.elsewhere})"
         case "snapshot":
             return f"{history.rows} readings (as of {minutes // 60} h {minutes % 60} min before){because}"
         case _:
-            return f"{history.rows} readings (all of that moment)"
+            return f"{history.rows} readings (all of that moment){because}"
 
 
 class Source(msgspec.Struct, frozen=True):
     """Where a backup finds the history: `fresh` has its holder take a snapshot (None: nobody holds it, StoreError: it
-    cannot); `elsewhere` says where it is when it is not in the data folder.
+    cannot); `elsewhere` says what of it is not in the data folder, and where.
     """
 
     fresh: Callable[[], object | None] = lambda: None
@@ -85,18 +95,22 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def backup(
-    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None
-) -> Backup:
-    """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError."""
+    data: Path, target: Path, now: int, *, site: Path | None = None, force: bool = False, history: Source | None = None,
+    passphrase: str = "",
+) -> Backup:  # fmt: skip
+    """Write one archive of the folder (and of the site file outside of it), and read it again. Raises BackupError.
+
+    With a passphrase it is encrypted, and nothing is laid down beside `target` that is not.
+    """
     if not (data / JOURNAL).exists():
         raise BackupError(data, "", "there is no journal here", right="give the data folder of `zhian run` with --data")
     if target.exists() and not force:
         raise BackupError(target, "", "is there already", right="choose another FILE, or --force to replace it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=target.parent) as staging:
+        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=data if passphrase else target.parent) as staging:
             manifest = _stage(data, Path(staging), now, site, history or Source())
-            write_archive(target, Path(staging), manifest)
+            write_archive(target, Path(staging), manifest, passphrase)
     except OSError as error:
         raise BackupError(
             error.filename or target,
@@ -107,18 +121,27 @@ def backup(
     return Backup(path=target, manifest=manifest)
 
 
-def restore(archive: Path, data: Path) -> Backup:
-    """Check every hash, then unpack into an empty or new folder and count again. Raises BackupError."""
+def restore(archive: Path, data: Path, passphrase: str = "") -> Backup:
+    """Check every hash, then unpack into an empty or new folder and count again. Raises BackupError.
+
+    Another passphrase, or an encrypted archive that is not whole, is refused before the folder is made.
+    """
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise BackupError(
             data, "", "is not empty", right="restore into a new folder, and move it into place afterwards"
         )
+    try:
+        check_passphrase(archive, passphrase)
+    except OSError as error:
+        raise BackupError(
+            archive, "", f"cannot be read: {error}", right="give a FILE that `zhian backup` wrote"
+        ) from None
     existed = data.exists()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Inside of the folder: it may be a mount of its own, and a rename does not cross file systems.
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=data))
     try:
-        manifest = unpack(archive, staging)
+        manifest = unpack(archive, staging, passphrase)
         _check_databases(archive, staging, manifest)
         _restore_history(archive, staging, manifest)
         for path in staging.iterdir():
@@ -132,14 +155,20 @@ def restore(archive: Path, data: Path) -> Backup:
     return Backup(path=data, manifest=manifest)
 
 
-def take_snapshot(store: DuckStore, data: Path, now: int) -> Snapshot:
-    """Write the history as Parquet for backups, in place of the last snapshot, which stays while it is made."""
+def take_snapshot(store: HistoryStore, data: Path, now: int) -> Snapshot | None:
+    """Write what of the history lies in the data folder as Parquet, in place of the last snapshot.
+
+    None where nothing of it does.
+    """
     folder = data / SNAPSHOTS
     with _SNAPPING:
         part = folder / f"{now}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         made = store.snapshot(part)
+        if made is None:
+            shutil.rmtree(part)
+            return None
         shutil.rmtree(folder / str(now), ignore_errors=True)
         part.rename(folder / str(now))
         for other in folder.iterdir():
@@ -209,8 +238,13 @@ def _counted(path: Path, named: Path) -> dict[str, int]:
 
 
 def _stage_history(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
+    """What of the history lies in the data folder, and what does not."""
+    return msgspec.structs.replace(_stage_folder(data, folder, now, history), elsewhere=history.elsewhere)
+
+
+def _stage_folder(data: Path, folder: Path, now: int, history: Source) -> HistoryNote:
     """A fresh snapshot by whoever holds the file; else the file itself; else the newest snapshot, and why."""
-    reason = history.elsewhere or "no readings were shipped yet"
+    reason = "" if history.elsewhere else "no readings were shipped yet"
     try:
         fresh = history.fresh() is not None
     except StoreError as error:

@@ -5,6 +5,8 @@ Pure: built from the site and the rules; `hub.core` runs it.
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from device_profiles import vocabulary
 from hub.days import Days
 from hub.debounce import Debounce
@@ -15,7 +17,7 @@ from hub.instance import Instance
 from hub.kinds.balance import Balance
 from hub.kinds.make import Maker, Place
 from hub.kinds.vote import Vote
-from hub.outcome import Memory, Service
+from hub.outcome import Memory, Service, Upkeep
 from hub.own import SOURCE, Own
 from hub.reading import Kind, Reading
 from hub.route import VOICE
@@ -111,6 +113,7 @@ class Bound:
         self.lists: dict[str, set[str]] = {name: set() for name in names}
         self.lists |= self._former.lists
         self.services: dict[str, Service] = old.services if old is not None else {}  # what is out of service, by target
+        self.calibrating: dict[str, Upkeep] = old.calibrating if old is not None else {}  # calibrations under way
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
@@ -138,6 +141,7 @@ class Bound:
                 self.lists.setdefault(entry.list, set()).add(entry.id)
         self.drills.recall(memory.drills)
         self.services.update({row.target: row for row in memory.services})
+        self.calibrating.update({row.device: row for row in memory.upkeep})
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""
@@ -173,6 +177,8 @@ class Bound:
             channel.series.ts = min(channel.series.ts, now)
         for instance in self.instances.values():
             instance.shift(gap, now)
+        for row in self.calibrating.values():
+            self.calibrating[row.device] = replace(row, until=row.until + gap)
 
     def learn(self, rule: str, why: str) -> None:
         """What the hub has found out about itself; the alarm is to be evaluated after that."""

@@ -6,11 +6,13 @@ Pure. What an alarm makes of it stands in hub.people, how a command goes on in h
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from hub import upkeep
 from hub.bind import Bound
 from hub.desk import Desk
 from hub.instance import Instance
+from hub.interlock import against_interlock
 from hub.order import OrderEvent, OrderWord, step_order
-from hub.outcome import Entry, Flip, Order, Service
+from hub.outcome import Entry, Flip, Order, Outcome
 from hub.people import ALARM_ORDERS, do
 from hub.service import BACK, OUT, put_back, take_out
 from hub.tester import ORDERS as TESTS
@@ -18,12 +20,11 @@ from hub.tester import take
 
 
 class Done(NamedTuple):
-    """The order as it is now (REQUESTED: to be dispatched), and what it did: to alarms, lists, what is in service."""
+    """The order as it is now (REQUESTED: to be dispatched), what it did to alarms, and the other rows that it made."""
 
     order: Order
     moved: Sequence[tuple[Instance, Sequence[Flip]]] = ()
-    entries: Sequence[Entry] = ()
-    services: Sequence[Service] = ()
+    rows: Outcome = Outcome()  # read only
     stirred: Sequence[Instance] = ()  # to be asked again
 
 
@@ -32,6 +33,8 @@ def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
     if order.kind == "command":
         if _against_fire(order, bound):
             return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.FIRE, order.target))
+        if (locked := against_interlock(order, bound, desk, now)) is not None:
+            return Done(step_order(order, OrderEvent.REFUSE, now, *locked))
         return Done(desk.take(order, now))
     if order.kind in ("list-add", "list-remove"):
         return _list(order, bound, now)
@@ -40,7 +43,10 @@ def carry_out(order: Order, bound: Bound, desk: Desk, now: int) -> Done:
         return Done(done, stirred=stirred)
     if order.kind in (OUT, BACK):
         done, services, moved = (take_out if order.kind == OUT else put_back)(order, bound, now)
-        return Done(done, moved, services=services)
+        return Done(done, moved, Outcome(services=services))
+    if order.kind in upkeep.KINDS:
+        done, rows = upkeep.take(order, bound, now)
+        return Done(done, rows=Outcome(upkeep=rows))
     if order.kind in ALARM_ORDERS:
         return _on_alarm(order, bound, now)
     return Done(step_order(order, OrderEvent.REFUSE, now, OrderWord.NO_KIND, order.kind))
@@ -75,6 +81,6 @@ def _list(order: Order, bound: Bound, now: int) -> Done:
     (entries.add if present else entries.discard)(entry)
     return Done(
         step_order(order, OrderEvent.FINISH, now, OrderWord.DONE),
-        entries=[Entry(list=order.target, id=entry, note=note.strip(), present=present)],
+        rows=Outcome(entries=[Entry(list=order.target, id=entry, note=note.strip(), present=present)]),
         stirred=bound.looking_in(order.target),
     )

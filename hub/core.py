@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from hub import tester
+from hub import tester, upkeep
 from hub.alarm import FilterState, Truth
 from hub.bind import Bound, Channel
 from hub.clerk import carry_out
@@ -29,6 +29,7 @@ from hub.truth import Series
 BACKWARD = 1_000  # ms: the clock may run back so far without being believed to have been set
 FORWARD = 30_000  # ms between two steps after which the machine slept, or its clock was set
 _OFF, _FALSE = FilterState.OFF, Truth.FALSE  # an enum's own look-up costs as much as a question
+_ASIDE = Quality.CALIBRATION
 
 
 class Core:
@@ -58,7 +59,7 @@ class Core:
     def accept(self, news: list[News], now: int) -> Outcome:
         """What one read of a cable brought."""
         now, read = self._clock(now), self._read
-        for item in news:
+        for item in upkeep.set_aside(news, self._bound.calibrating) if self._bound.calibrating else news:
             if type(item) is Reading:
                 read(item, now)
             elif isinstance(item, LinkChange):
@@ -82,6 +83,7 @@ class Core:
         if (due := reminder(self._bound, self._reminded, now)) is not None:
             self._out.flips.append(due)
             self._reminded = now
+        self._out.upkeep += upkeep.tick(self._bound, now)
         self._out.orders += self._desk.tick(now)
         self._out.faults += [told for debounce in self._bound.debounces.values() if (told := debounce.told(now))]
         return self._finish(now)
@@ -169,16 +171,17 @@ class Core:
         repeated = channel.debounce is not None and channel.debounce.again(item)
         if not repeated:
             self._out.readings.append(item)
-        if item.quality not in FRESH:
+        if item.quality in FRESH:
+            series.ts, series.rx, series.value, series.known = ts, rx, value, True
+        elif item.quality is not _ASIDE:
             return
-        series.ts, series.rx, series.value, series.known = ts, rx, value, True
         watch = series.watch
         watch.last_rx = watch.heard = rx
         if watch.state != OK and watch.hear(rx):
             self._device_changed(watch, now)
         elif now - watch.written >= WRITE_EVERY:
             self._unwell[watch] = None
-        if repeated:
+        if repeated or item.quality is _ASIDE:
             return
         for feed in channel.feeds:
             feed(item, now)
@@ -223,11 +226,9 @@ class Core:
             self._mark(link, now)
             return
         watch = self._bound.devices.get(fault.source)
-        if watch is None:
-            return
-        if watch.fault(fault, now):
+        if watch is not None and watch.fault(fault, now):
             self._device_changed(watch, now)
-        else:
+        elif watch is not None:
             self._mark(watch, now)
 
     def _relink(self, change: LinkChange, now: int) -> None:
@@ -236,9 +237,8 @@ class Core:
             return
         if link.change(change.state, change.detail, now):
             if change.state is LinkState.DOWN:
-                self._out.faults.append(
-                    Fault(source=link.id, kind=FaultKind.LINK_DOWN, detail=change.detail, rx=change.rx)
-                )
+                lost = Fault(source=link.id, kind=FaultKind.LINK_DOWN, detail=change.detail, rx=change.rx)
+                self._out.faults.append(lost)
             self._unwell[link] = None
         for instance in self._bound.of_source[link.id]:
             self._evaluate(instance, now)
@@ -279,8 +279,7 @@ class Core:
         done = carry_out(order, self._bound, self._desk, now)
         for instance, flips in done.moved:
             self._flipped(instance, flips, now)
-        self._out.entries += done.entries
-        self._out.services += done.services
+        self._out.add(done.rows)
         for instance in done.stirred:
             self._evaluate(instance, now)
         if done.order.state is OrderState.REQUESTED:
@@ -312,6 +311,7 @@ class Core:
             if settled.state is OrderState.REQUESTED:
                 self._take(settled, now)
             elif settled is not order:
+                self._desk.stopped(order, now)
                 self._out.orders.append(settled)
 
     def _recall_health(self, memory: Memory, now: int) -> None:

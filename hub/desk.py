@@ -28,6 +28,7 @@ class Desk:
         self._seen: dict[int, dict[str, Value]] = {}  # order -> what its device has said since it was sent
         self._due: Due[int] = Due()
         self.awaiting: dict[str, list[int]] = {}  # device -> orders that are sent
+        self._opened: dict[str, int] = {}  # gate -> until when it may be obeying an order to open
 
     def __contains__(self, order_id: object) -> bool:
         """True while this order is open here."""
@@ -60,6 +61,7 @@ class Desk:
         self.awaiting.setdefault(order.target, []).append(order_id)
         self._seen[order_id] = {}
         self._due.set(order_id, now + ms(self._within(order)))
+        self._note_opening(order, now)
         return [order]
 
     def failed(self, order_id: int, kind: FaultKind, detail: str, now: int) -> list[Order]:
@@ -88,6 +90,8 @@ class Desk:
             if all(seen.get(quantity) == state for quantity, state in confirm.items()):
                 proof = ", ".join(f"{quantity}={state}" for quantity, state in confirm.items())
                 ended.append(self._end(step_order(order, OrderEvent.CONFIRM, now, OrderWord.CONFIRMED, proof)))
+                if self._opens(order):
+                    self._opened.pop(order.target, None)  # from now on its own word says how it stands
         return ended
 
     def tick(self, now: int) -> list[Order]:
@@ -101,6 +105,25 @@ class Desk:
             else:
                 ended.append(self._end(step_order(order, OrderEvent.EXPIRE, now, OrderWord.EXPIRED)))
         return ended
+
+    def may_open(self, gate: str, now: int, heard: int) -> bool:
+        """An order to open it is under way, or was, and it has said nothing since (`heard`, ms) the time that takes."""
+        until = self._opened.get(gate)
+        if until is not None and (now < until or heard < until):
+            return True
+        return any(order.target == gate and self._opens(order) for order in self._open.values())
+
+    def stopped(self, order: Order, now: int) -> None:
+        """This order was under way when the hub stopped: it may be obeyed yet."""
+        if order.target in self._devices and order.command in self._devices[order.target].profile.command:
+            self._note_opening(order, now)
+
+    def _note_opening(self, order: Order, now: int) -> None:
+        if self._opens(order):
+            self._opened[order.target] = now + ms(self._within(order))
+
+    def _opens(self, order: Order) -> bool:
+        return self._devices[order.target].profile.command[order.command].confirm.get("gate") == "open"
 
     def rebind(self, devices: dict[str, Device], links: dict[str, LinkWatch], now: int) -> list[Order]:
         """The site is another one: an order whose device cannot do it any more ends, the others go on."""

@@ -55,4 +55,4 @@ def _times(name: str, times: int) -> str:
 def head(count: int, *, flood: bool) -> Label:
     """What it is."""
     zh, en = f"{count} 条通知合并为一条", f"{count} announcements in one"
-    return Label(zh=f"报警泛滥：{zh}", en=f"flood of alarms: {en}") if flood else Label(zh=zh, en=en)
+    return Label(zh=f"告警泛滥：{zh}", en=f"flood of alarms: {en}") if flood else Label(zh=zh, en=en)

@@ -13,6 +13,7 @@ from firmware_bridge.links.mqtt_lanes import is_urgent
 from firmware_bridge.raw import Action, Arrival, Broker, Laned, Link, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
+from firmware_bridge.wire.seal import Seal
 from firmware_bridge.wire.serials import Numbered
 from hub.announce import Announcer
 from hub.casebook import ORDER as INCIDENT
@@ -34,6 +35,7 @@ from hub.reserve import Reserve
 from hub.rules import Rule
 from hub.sayso import Sayso
 from hub.scarce import Space, spare
+from hub.signer import Signer
 from hub.site import Device, Site
 from hub.trial import TEST_VOICE, ended, too_late
 
@@ -73,6 +75,7 @@ class Field:
         self._sayso = Sayso(site, journal.limits(), journal.mutes(), core.rebind)
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
+        self._signer = Signer(journal.path.parent, clock)
         self._group: asyncio.TaskGroup
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
@@ -308,18 +311,19 @@ class Field:
         if not leaving.orders or device is None:
             return  # it ended while it waited
         try:
-            if self._clock.now() >= order.expires:
-                raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
-            link = self._links.get(device.link)
-            if link is None:
-                raise SendError(FaultKind.LINK_DOWN, f"{device.link} was taken out of the site file")
-            await link.send(device.id, self._action(device, order))
+            async with self._signer.turn(device) as seal:
+                if self._clock.now() >= order.expires:
+                    raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
+                link = self._links.get(device.link)
+                if link is None:
+                    raise SendError(FaultKind.LINK_DOWN, f"{device.link} was taken out of the site file")
+                await link.send(device.id, self._action(device, order, seal))
         except SendError as error:
             await self._take(self._core.send_failed(order.id, error.kind, error.detail, self._clock.now()))
         except ValueError as error:
             await self._take(self._core.send_failed(order.id, FaultKind.REFUSED, str(error), self._clock.now()))
 
-    def _action(self, device: Device, order: Order) -> Action:
+    def _action(self, device: Device, order: Order, seal: Seal | None) -> Action:
         topic = getattr(device.options, "orders", "").format(site=self._site.id, device=device.id)
         return action(
             device.profile,
@@ -332,6 +336,7 @@ class Field:
             device=device.id,
             now=self._clock.now(),
             topic=topic,
+            seal=seal,
         )
 
 

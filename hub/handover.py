@@ -17,6 +17,7 @@ from hub.reading import Label
 from hub.roster import Roster
 from hub.rows import hidden
 from hub.site import Site
+from hub.voice_names import voice_name
 
 _OPEN = """
 SELECT o.*, a.shelved_until, a.suppressed, a.out_of_service FROM occurrence o JOIN alarm a ON a.key = o.key
@@ -50,7 +51,7 @@ _HIDDEN_AS = {
 }
 _UNWELL_AS = {
     "down": Label(zh="断开", en="down"),
-    "silent": Label(zh="无信号", en="silent"),
+    "silent": Label(zh="无数据", en="silent"),
     "offline": Label(zh="离线", en="offline"),
 }
 STATES = {
@@ -175,7 +176,7 @@ class _Teller:
         if not row["voice"]:
             nobody = self.say("无人可呼叫", "nobody could be reached")
             return f"{self.at(row['at'])} {self.alarm(row['key'])}: {nobody} ({row['detail']})"
-        who = f"{self.person(row['person']) or '-'} {row['voice']}"
+        who = f"{self.person(row['person']) or '-'} {self.label(voice_name(self._site, row['voice']))}"
         return f"{self.at(row['at'])} {self.alarm(row['key'])} → {who}: {row['detail']}"
 
     def order(self, row: sqlite3.Row) -> str:

@@ -34,6 +34,11 @@ STEP_S, STEP_TOLD_S = 2.0, 600.0  # a clock that was set by more is told for so 
 LOST_TOLD_S = 600.0
 COUNT_EVERY = 6  # looks: a broker is asked once a minute
 _TIME_ERROR, _TIMEX_BYTES = 5, 256  # adjtimex(2): the clock is not synchronised; struct timex has 208 bytes on Linux
+SPOKE_MS = 30 * 86_400_000
+_OVERDUE = """
+SELECT device FROM upkeep WHERE level IS NOT NULL AND device IN (SELECT source FROM health WHERE last_rx > ?)
+GROUP BY device HAVING max(valid_until) <= ? ORDER BY device
+"""
 _BEHIND = "SELECT rx FROM batch WHERE last > (SELECT seq FROM cursor WHERE name = 'history') ORDER BY last LIMIT 1"
 
 
@@ -49,6 +54,7 @@ class Found(msgspec.Struct, frozen=True):
     full: str = ""  # why readings are not kept
     thinned: str = ""  # how many readings were taken out
     office: str = ""  # why the office process does not do its work
+    uncalibrated: str = ""  # noise meters whose calibration does not count any more
     field: str = ""  # how often this process had to be started again
 
 
@@ -88,6 +94,7 @@ class Verdicts:
             "hub-journal-thinned": found.thinned,
             "hub-office-down": found.office,
             "hub-field-restarts": found.field,
+            "hub-calibration-overdue": found.uncalibrated,
         }
 
 
@@ -130,9 +137,10 @@ class Inspector:
         free = 100.0 * disk.free / max(1, disk.used + disk.free)  # what root keeps for itself is not ours
         full, thinned = self._space.why_full(), self._space.why_thinned()
         office, field = self._others()
+        uncalibrated = await self._committer.call(lambda journal: overdue(journal.db, now))
         found = Found(
             free, lag, now / 1000, time.monotonic() * self._clock.speed, synchronised(), await self._thrown_away(),
-            full, thinned, office, field,
+            full, thinned, office, uncalibrated, field,
         )  # fmt: skip
         told = self._verdicts.judge(found)
         news = {rule: why for rule, why in told.items() if self.told.get(rule) != why}
@@ -171,6 +179,11 @@ def lag_s(db: sqlite3.Connection, now: int) -> float:
     """Age in seconds of the oldest reading that the history has not taken; 0 where no history was ever kept."""
     row = db.execute(_BEHIND).fetchone()
     return max(0.0, (now - row[0]) / 1000) if row is not None else 0.0
+
+
+def overdue(db: sqlite3.Connection, now: int) -> str:
+    """Noise meters whose newest calibration does not count any more, and that have spoken in the last month."""
+    return ", ".join(str(device) for (device,) in db.execute(_OVERDUE, (now - SPOKE_MS, now)))
 
 
 def synchronised() -> bool | None:

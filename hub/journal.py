@@ -32,6 +32,7 @@ from hub.outcome import (
     OrderState,
     Outcome,
     Service,
+    Upkeep,
 )
 from hub.outcome import Sequence as Counted
 from hub.reading import Fault, Reading
@@ -135,6 +136,7 @@ class Journal:
             alarms=self._all(Alarm, "SELECT * FROM alarm"),
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
             services=self._all(Service, "SELECT * FROM service WHERE ended IS NULL"),
+            upkeep=self._all(Upkeep, "SELECT * FROM upkeep WHERE ended IS NULL"),
             reminded=self._reminded(),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
@@ -190,6 +192,7 @@ class Journal:
         self._put("rule_limit", outcome.limits)
         self._put("mute", outcome.mutes)
         self._put("drill", outcome.drills)
+        self._put("upkeep", outcome.upkeep)
         self._put("service", outcome.services)
         if outcome.services:
             self.db.execute(_HUSH, (outcome.services[-1].at, msgspec.json.encode(self._sounding()).decode()))

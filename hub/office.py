@@ -29,7 +29,6 @@ from hub.backup import take_snapshot
 from hub.batches import Damaged, Row
 from hub.clock import Clock
 from hub.history import door, open_store
-from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
@@ -124,9 +123,9 @@ def _chores(store: HistoryStore, data: Path, clock: Clock) -> door.Chores:
     """What the command line may ask of whoever holds the store."""
 
     def snapshot() -> door.Taken:
-        if not isinstance(store, DuckStore):
-            raise StoreError("its server has a backup of its own")
         made = take_snapshot(store, data, clock.now())
+        if made is None:
+            raise StoreError(store.elsewhere)
         return door.Taken(made.at, made.rows)
 
     return door.Chores(snapshot, lambda wide: rebuild(data, store, clock.now(), snapshot=wide))

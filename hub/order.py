@@ -44,10 +44,14 @@ class OrderWord(StrEnum):
     UNFIT = "does-not-fit"  # what the rule's other numbers demand
     ONLY_STRICTER = "p1-only-stricter"  # what the site file has
     FIRE = "fire-release"  # the gate: the fire system has released it, or another one of its zone
+    LOCKED_OPEN = "interlock-open"  # another gate of the interlock: it is not shut
+    LOCKED_UNKNOWN = "interlock-unknown"  # another gate of the interlock: nobody knows how it stands
+    LOCKED_ORDERED = "interlock-ordered"  # another gate of the interlock: it was just ordered to open
     OCCUPIED = "occupied"  # sensors that see somebody already: a test of them would prove nothing
     NOT_SET = "not-set"  # a limit that was not set here is taken back; a mute or test that is none is ended
     ALREADY_OUT = "already-out-of-service"  # who took it out
     NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
+    NO_METER = "no-such-meter"  # the device, which measures no sound levels
     DONE = "done"
 
 

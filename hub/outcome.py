@@ -233,6 +233,32 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     ended_by: str = ""
 
 
+class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to a device. Instants in ms since 1970, levels in dB.
+
+    `kind` calibration: from `at` to `ended` (None: still, until `until` at most) a calibrator sat on it, `note` says
+    which; where it was found out, `level` is the calibrator's, `reading` the meter's before it was set, and that
+    counts until `valid_until`. `kind` exchange: at `at` another device took its place, and `note` says why.
+    """
+
+    device: str
+    at: int
+    kind: str
+    actor: str
+    note: str
+    until: int = 0
+    level: float | None = None
+    reading: float | None = None
+    valid_until: int | None = None
+    ended: int | None = None
+    ended_by: str = ""
+
+    @property
+    def deviation(self) -> float | None:
+        """By how many dB the meter read too much, to the tenth of a tenth; None where nothing was found out."""
+        return None if self.level is None or self.reading is None else round(self.reading - self.level, 2)
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """Everything that one step of the core changed, to be written in one transaction; `dispatch` is sent after it."""
 
@@ -251,6 +277,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     mutes: list[Mute] = []
     drills: list[Drill] = []
     services: list[Service] = []
+    upkeep: list[Upkeep] = []
     dispatch: list[Order] = []
 
     def add(self, more: "Outcome") -> None:
@@ -271,4 +298,5 @@ class Memory(msgspec.Struct, kw_only=True):
     inner: list[Inner] = []
     drills: list[Drill] = []  # the newest of each zone and state
     services: list[Service] = []  # what is out of service
+    upkeep: list[Upkeep] = []  # calibrations under way
     reminded: int = 0  # when people were last reminded of that

@@ -29,9 +29,11 @@ class Quality(StrEnum):
     SKEWED = "skewed"  # the device's clock is ahead; `ts` was replaced by `rx`
     LATE = "late"  # older than what was already known: history, not news
     RETAINED = "retained"  # an old message that the broker replayed on subscribing
+    CALIBRATION = "calibration"  # read while a calibrator sat on the meter: of the calibrator, not of the place
 
 
 FRESH = frozenset({Quality.GOOD, Quality.BEST_EFFORT, Quality.SKEWED})
+UNMEASURED = frozenset({Quality.RETAINED, Quality.CALIBRATION})  # kept, and in no figure
 
 
 class FaultKind(StrEnum):

@@ -44,7 +44,7 @@ def listed(note: str) -> list[Service]:
 
 def title(count: int) -> Label:
     """What the list is called."""
-    return Label(zh=f"停用中、无人看护：{count} 项", en=f"out of service, unwatched: {count}")
+    return Label(zh=f"停用中、无人监护：{count} 项", en=f"out of service, unwatched: {count}")
 
 
 def last_hour(now: int, tz: ZoneInfo) -> int:

@@ -133,7 +133,8 @@ CREATE TABLE IF NOT EXISTS voice (
 -- What people (and sirens) want done. The dashboard's only way in. kind: command | ack | reset | shelve | unshelve | comment | list-add | list-remove | test-voice |
 -- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone) |
 -- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.people.VERDICTS) |
--- out-of-service | in-service (target: alarm key or device id)
+-- out-of-service | in-service (target: alarm key or device id) |
+-- calibrate | calibrated | calibrate-stop | exchanged (target: device; command of calibrated: level, reading, days)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
@@ -228,4 +229,14 @@ CREATE TABLE IF NOT EXISTS service (
   actor TEXT NOT NULL, reason TEXT NOT NULL,
   ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (target, at)
+) WITHOUT ROWID;
+
+-- What was done to devices (hub/upkeep.py). kind: calibration (of a noise meter, from at to ended; NULL: still, until
+-- `until` at most; level, reading: dB of the calibrator and of the meter before it was set) | exchange (of the device).
+CREATE TABLE IF NOT EXISTS upkeep (
+  device TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  actor TEXT NOT NULL, note TEXT NOT NULL,
+  until INTEGER NOT NULL, level REAL, reading REAL, valid_until INTEGER,
+  ended INTEGER, ended_by TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (device, at)
 ) WITHOUT ROWID;

@@ -17,6 +17,7 @@ from device_profiles.types import LinkOptions, ModbusLink, Profile
 from hub.reading import Label
 from hub.schedule import parse_span
 from hub.serial_line import check_serial_line
+from hub.settings_gate import check_gates
 from hub.settings_history import check_history
 from hub.settings_link import check_device, check_link
 from hub.settings_share import check_share
@@ -29,6 +30,7 @@ from hub.site import (
     Device,
     Devices,
     History,
+    Interlock,
     JournalSpace,
     ModbusLine,
     ModbusRtuOverTcpLink,
@@ -71,6 +73,7 @@ class _File(Strict, frozen=True, kw_only=True):
     zone: list[Zone] = []
     link: list[dict[str, object]] = []
     voice: list[dict[str, object]] = []
+    interlock: list[Interlock] = []
     history: History = History()
     journal: JournalSpace = JournalSpace()
     rule: dict[str, dict[str, object]] = {}
@@ -85,6 +88,7 @@ class _DeviceTable(Strict, frozen=True, kw_only=True):
     zone: str = ""
     name: Label | None = None
     names: dict[str, Label] = {}
+    order_key_file: str = ""
 
 
 def load_site(path: Path, text: str | None = None) -> Site:
@@ -109,6 +113,7 @@ def load_site(path: Path, text: str | None = None) -> Site:
         links=links,
         page=_address(file.site.page, path, "site.page").rstrip("/"),
         voices=tuple(_unique(read_voices(file.voice, path), path, "voice").values()),
+        interlocks=tuple(file.interlock),
         history=_history(file.history, path),
         journal=file.journal,
         rules=file.rule,
@@ -123,6 +128,7 @@ def load_site(path: Path, text: str | None = None) -> Site:
     _check_zones(site, path)
     _check_voices(site, path)
     check_share(site, path)
+    check_gates(site, path)
     check_history(site.history, path)
     return site
 
@@ -186,6 +192,7 @@ def _device(table: dict[str, object], key: str, link: SiteLink, zones: dict[str,
         name=wanted.name or Label(zh=wanted.id, en=wanted.id),
         names=_channel_names(wanted, profile, path, key),
         link=link.id,
+        order_key_file=str(path.absolute().parent / wanted.order_key_file) if wanted.order_key_file else "",
     )
 
 

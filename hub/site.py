@@ -52,6 +52,12 @@ class Zone(Strict, frozen=True, kw_only=True):
     camera: str = ""
 
 
+class Interlock(Strict, frozen=True, kw_only=True):
+    """Gates of which no two are ever open by our orders, as the two doors of an airlock. The fire release overrides."""
+
+    gates: tuple[str, ...]
+
+
 class Packs(Strict, frozen=True, kw_only=True):
     """Which rule packs the site leaves out (`off`), and its own rule `files` (whole paths)."""
 
@@ -105,6 +111,7 @@ class Device(Strict, frozen=True, kw_only=True):
     name: Label
     names: dict[str, Label] = {}  # what hangs on a channel: relay_1 -> barrier
     link: str
+    order_key_file: str = ""  # a whole path; empty: in the data folder, where the profile wants signed orders
 
 
 class Devices(tuple[Device, ...]):
@@ -208,6 +215,7 @@ class Site(Strict, frozen=True, kw_only=True):
     zones: tuple[Zone, ...]
     links: tuple[SiteLink, ...]
     voices: tuple[Voice, ...] = ()
+    interlocks: tuple[Interlock, ...] = ()
     history: History = History()
     journal: JournalSpace = JournalSpace()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack

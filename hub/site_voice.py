@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from hub.reading import Label
+
 Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
 Language: TypeAlias = Literal["zh", "en"]
 
@@ -20,6 +22,7 @@ class _Common(Strict, frozen=True, kw_only=True):
     """What every voice has. `zones` and `rules` empty: all of them. `per_minute`: instead of the maker's own limit."""
 
     id: str
+    name: Label | None = None  # None: after its kind (hub/voice_names.py)
     severities: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
     zones: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from device_profiles.door import Refusal
-from device_profiles.types import ModbusProfile
+from device_profiles.types import ModbusProfile, MqttLink
 from firmware_bridge.links.modbus_bus import ModbusBus
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.serial_port import SerialPort
@@ -25,6 +25,7 @@ from hub.bus_load import crowded
 from hub.control import Handler, Refused, Said
 from hub.exchange import line_of
 from hub.lending import READ_S, Holder, Watch, named, parsed, tap_of
+from hub.overhear import LISTEN_S, Login, OpenGuest, login, overhear, topic_of
 from hub.reading import Fault, Reading
 from hub.route import check_routes
 from hub.rules import load_rules
@@ -46,20 +47,34 @@ class Try(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Tried(msgspec.Struct, omit_defaults=True):
-    """What the device said. `way`: read | heard | later (no login before it is saved). `warnings`: of the file."""
+    """What the device said. `way`: read | heard | login (to be typed in first) | listened | later (it cannot be tried).
+
+    `warnings`: of the file. By MQTT: its `topic`, for how long it was listened to, whether it is `online` by its own
+    word, its `login` at our own broker, and the topics of `strangers` that were heard meanwhile.
+    """
 
     way: str
     readings: dict[str, float | str] = {}
     faults: list[str] = []
     warnings: list[str] = []
+    topic: str = ""
+    seconds: float = 0.0
+    online: bool | None = None
+    login: Login | None = None
+    strangers: list[str] = []
 
 
 class Trying:
     """The handlers for `hub.control`. `path`: of the site file, for words and what it names beside it."""
 
-    def __init__(self, holder: Holder, path: Path, now: Callable[[], int]) -> None:
-        """Asks `holder` each time anew: a site may be reloaded."""
+    def __init__(
+        self, holder: Holder, path: Path, now: Callable[[], int], data: Path, open_guest: OpenGuest,
+        listen_s: float = LISTEN_S,
+    ) -> None:  # fmt: skip
+        """Asks `holder` each time anew: a site may be reloaded. `open_guest`: a broker's link beside the hub's own."""
         self._holder, self._path, self._now = holder, path, now
+        self._data, self._open_guest, self._listen_s = data, open_guest, listen_s
+        self._listening = asyncio.Lock()
         self._loads: dict[str, tuple[ModbusLine, LinkLoad]] = {}
 
     @property
@@ -116,11 +131,31 @@ class Trying:
                 return self._said("read", device, [await holder.ask(each, READ_S) for each in requests(site, device)])
             except PortError as error:
                 raise Refused(error.detail, mistake=False) from error
+        if isinstance(device.options, MqttLink):
+            return await self._overheard(site, device)
         if not isinstance(holder, SerialPort):
             return Tried(way="later")
         with listen([holder.tap]) as heard:
             frames = [Frame(each.came) async for each in for_a_while(heard, HEAR_S) if each.came]
         return self._said("heard", device, frames)
+
+    async def _overheard(self, site: Site, device: Device) -> Tried:
+        """One at a time: each listens for a while. A login is told before there is anything to hear."""
+        if self._listening.locked():
+            raise Refused("another device is being listened to just now: try again in half a minute", mistake=False)
+        async with self._listening:
+            try:
+                made, fresh = await asyncio.to_thread(login, site, device, self._holder.site, self._data)
+            except Refusal as error:
+                raise Refused(str(error)) from None
+            where = {"topic": topic_of(site, device), "login": made}
+            if fresh:
+                return msgspec.structs.replace(Tried(way="login"), **where)
+            heard = await overhear(site, device, self._open_guest, self._listen_s)
+        if heard.trouble:
+            raise Refused(heard.trouble, mistake=False)
+        more = {"seconds": self._listen_s, "online": heard.online, "strangers": heard.strangers}
+        return msgspec.structs.replace(self._said("listened", device, heard.raws), **where, **more)
 
     def _said(self, way: str, device: Device, raws: Sequence[Raw]) -> Tried:
         words = [word for raw in raws for word in decode(device.id, device.profile, raw, self._now())]

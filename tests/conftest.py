@@ -4,6 +4,9 @@ A test may stop, kill, freeze and start it again. Its type for annotations: `fro
 TYPE_CHECKING.
 """
 
+import contextlib
+import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -100,11 +103,16 @@ class Mosquitto:
             self._process.wait(10)
 
 
+PORTS = itertools.count(os.getpid() * 7919 % 18_000)  # other test processes begin elsewhere
+
+
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on, below those that the kernel hands out: it stays free."""
+    while True:
+        port = 12_000 + next(PORTS) % 20_000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture
@@ -120,5 +128,5 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A TCP port on loopback that nobody listens on just now."""
+    """As free_port."""
     return free_port()

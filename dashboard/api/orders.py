@@ -10,15 +10,18 @@ import msgspec
 from flask import Response, g, url_for
 from msgspec import Meta
 
+from dashboard import ordering
 from dashboard.api.contract import LARGEST, Input, get, idempotency_key, post
 from dashboard.api.place import known_device
 from dashboard.api.problem import Problem
-from dashboard.asking import note, stale
+from dashboard.asking import stale
 from dashboard.office import me, office
 from dashboard.permissions import Permission, may
 from dashboard.roles import SCOPES
 from device_profiles.door import nearest
+from hub.order_words import in_words
 from hub.outcome import Order
+from hub.reading import Label
 from hub.rows import to_struct
 
 KINDS = ("command", "ack", "comment", "reset", "shelve", "unshelve")
@@ -28,7 +31,8 @@ _SAME = ("kind", "target", "command", "seconds", "occurrence", "text")
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An order and where it is: requested, sent, confirmed, unconfirmed, refused, failed, expired, unknown or done.
 
-    `outcome` is a word of the hub's, after a colon its detail. Ended once `ended` is a time (ms since 1970).
+    `outcome` is a word of the hub's, after a colon its detail; `reason` the same in words, where a gate was not moved.
+    Ended once `ended` is a time (ms since 1970).
     """
 
     id: int
@@ -45,6 +49,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sent: int | None = None
     ended: int | None = None
     outcome: str = ""
+    reason: Label | None = None
 
 
 class Command(Input, frozen=True, kw_only=True):
@@ -100,24 +105,13 @@ def put(
     text: str = "",
 ) -> Any:
     """Put it in, after a row in the audit trail; what the key already made is answered again. Raises Problem."""
-    now, token = office().clock.now(), f"api/{me().digest[:16]}/{idempotency_key()}"
-    wanted = Order(
-        id=0,
-        token=token,
-        kind=kind,
-        target=target,
-        command=command,
-        seconds=seconds,
-        occurrence=occurrence,
-        text=text,
-        actor=me().name,
-        issued=now,
-        expires=now + expires_ms,
+    token = f"api/{me().digest[:16]}/{idempotency_key()}"
+    wanted = ordering.order_of(
+        token, kind, target, expires_ms, command=command, seconds=seconds, occurrence=occurrence, text=text
     )
     known = office().view.orders_by_token([token]).get(token)
     if known is None:
-        note(kind, me().name, " ".join(part for part in (target, command, text) if part))
-        office().desk.put(wanted)
+        ordering.put(wanted)
         known = office().view.orders_by_token([token])[token]  # not `wanted`: another thread may have been first
     if any(getattr(known, name) != getattr(wanted, name) for name in _SAME):
         detail = f"Idempotency-Key: order {known.id} was made by it, and is another one"
@@ -133,7 +127,8 @@ def _accepted(found: Order) -> Any:
 
 
 def _answer(found: Order) -> OrderAnswer:
-    return OrderAnswer(**{name: getattr(found, name) for name in OrderAnswer.__struct_fields__})
+    fields = {name: getattr(found, name) for name in OrderAnswer.__struct_fields__ if name != "reason"}
+    return OrderAnswer(**fields, reason=in_words(found.outcome))
 
 
 def _allowed_alone() -> None:

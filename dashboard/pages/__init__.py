@@ -35,6 +35,7 @@ from dashboard.pages import (
     service,
     settings,
     setup,
+    upkeep,
     users,
     water,
 )
@@ -62,6 +63,7 @@ PAGES: tuple[Blueprint, ...] = (
     dogs.bp,
     service.bp,
     devices.bp,
+    upkeep.bp,
     health.bp,
     history.bp,
     briefing.bp,

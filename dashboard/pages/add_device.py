@@ -15,18 +15,28 @@ from dashboard.adding import fields, fitting, free_unit, span, table_of
 from dashboard.asking import note, stale, unproved
 from dashboard.backups import site_file
 from dashboard.gather import gather
+from dashboard.hub_words import said
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.lines import find, kind_of
 from dashboard.permissions import Permission, allow
 from device_profiles.types import ModbusLink, Profile
 from hub import control
-from hub.site import SiteLink
+from hub.site import MqttBrokerLink, SiteLink
 from hub.site_text import Changed, NoPlace, block, with_device, writable, write_site
 
 bp = Blueprint("add_device", __name__, url_prefix="/lines")
 PATIENCE_S = 60.0
 GOOD_S = 3600  # so long a test counts
+
+
+class Login(msgspec.Struct, frozen=True):
+    """What is typed into an MQTT device so that our own broker lets it in."""
+
+    host: str
+    port: int
+    username: str
+    password: str
 
 
 class Tried(msgspec.Struct, kw_only=True):
@@ -37,6 +47,11 @@ class Tried(msgspec.Struct, kw_only=True):
     faults: list[str] = []
     warnings: list[str] = []
     problem: str = ""
+    topic: str = ""
+    seconds: float = 0.0
+    online: bool | None = None
+    login: Login | None = None
+    strangers: list[str] = []
 
     @property
     def passed(self) -> bool:
@@ -83,10 +98,22 @@ def send(name: str, profile: str) -> str:
         return _page(link, known, given, wrong, None)
     draft = _draft(link, table)
     saving = request.form.get("deed") == "save"
-    tried = Tried(problem=draft.problem) if draft.problem else _try(draft, table, ask=not saving)
+    tried = Tried(problem=draft.problem or ("" if saving else _unproved_login(link, table)))
+    if not tried.problem:
+        tried = _try(draft, table, ask=not saving)
     if not saving or tried.problem:
         return _page(link, known, given, [], tried, table=table, draft=draft)
     return _save(link, known, given, table, draft)
+
+
+def _unproved_login(link: SiteLink, table: Mapping[str, object]) -> str:
+    """A test at our own broker makes a login: that wants a fresh password, and a row in the trail. Else empty."""
+    if not isinstance(link, MqttBrokerLink) or link.url:
+        return ""
+    if problem := unproved():
+        return problem
+    note("device-try", me().name, f"{link.id} {table['id']}")
+    return ""
 
 
 def _save(link: SiteLink, profile: Profile, given: Mapping[str, str], table: Mapping[str, object], draft: Draft) -> str:
@@ -106,12 +133,12 @@ def _save(link: SiteLink, profile: Profile, given: Mapping[str, str], table: Map
     except Changed:
         again.problem = gettext("The site file was changed by somebody else meanwhile. Test it again.")
     except OSError as error:
-        again.problem = gettext("The site file cannot be written: %(why)s", why=error.strerror or str(error))
+        again.problem = gettext("The site file cannot be written: %(why)s", why=said(error.strerror or str(error)))
     if again.problem:
         return _page(link, profile, given, [], again, table=table, draft=draft)
     loaded, words = _reload(draft)
     return render_template(
-        "add_done.html", link=link, table=table, kept=kept, loaded=loaded, said=words, situation=gather(office())
+        "add_done.html", link=link, table=table, kept=kept, loaded=loaded, answer=words, situation=gather(office())
     )
 
 
@@ -137,24 +164,25 @@ def _draft(link: SiteLink, table: Mapping[str, object]) -> Draft:
         old = path.read_bytes()
         new = with_device(old.decode(), link.id, table).encode()
     except NoPlace as error:
-        why = gettext("The site file is written in another way (%(what)s): paste the lines by hand.", what=str(error))
+        what = said(str(error))
+        why = gettext("The site file is written in another way (%(what)s): paste the lines by hand.", what=what)
         return Draft(path=None, problem=why)
     except (OSError, UnicodeError) as error:
-        return Draft(path=None, problem=gettext("The site file cannot be read: %(why)s", why=str(error)))
+        return Draft(path=None, problem=gettext("The site file cannot be read: %(why)s", why=said(str(error))))
     return Draft(path=path if writable(path) else None, old=old, new=new)
 
 
 def _try(draft: Draft, table: Mapping[str, object], *, ask: bool) -> Tried:
     wanted = {"text": draft.new.decode(), "device": table["id"], "ask": ask}
     try:
-        (said,) = control.ask(office().data, "try", wanted, timeout=PATIENCE_S)
-        return msgspec.convert(said, Tried)
+        (answer,) = control.ask(office().data, "try", wanted, timeout=PATIENCE_S)
+        return msgspec.convert(answer, Tried)
     except control.NotRunning:
         return Tried(problem=gettext("No hub runs: nobody can ask the device."))
     except control.Refused as error:
-        return Tried(problem=error.words)
+        return Tried(problem=said(error.words))
     except (OSError, ValueError) as error:
-        return Tried(problem=gettext("The hub gave no answer: %(why)s", why=str(error)))
+        return Tried(problem=gettext("The hub gave no answer: %(why)s", why=said(str(error))))
 
 
 def _page(
@@ -183,6 +211,8 @@ def _page(
         draft=draft,
         proof=proof,
         password=stale(),
+        by_mqtt=isinstance(link, MqttBrokerLink),
+        own_broker=isinstance(link, MqttBrokerLink) and not link.url,
         situation=gather(office()),
     )
 

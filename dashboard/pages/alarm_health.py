@@ -10,8 +10,9 @@ from flask_babel import lazy_gettext  # type: ignore[import-untyped]
 
 from dashboard.gather import gather
 from dashboard.office import office
-from dashboard.pages.limits import known, plain
+from dashboard.pages.limits import known
 from dashboard.permissions import Permission, allow, may
+from dashboard.rulebook import plain
 from hub.isa import DAY
 from hub.isa_report import report
 from hub.journal_file import FILE, connect

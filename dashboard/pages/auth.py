@@ -3,11 +3,13 @@
 from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
+from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
 from dashboard import factor, sessions, users
 from dashboard.asking import note as note
 from dashboard.asking import proved as proved
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.factor import passes
@@ -81,7 +83,8 @@ def let_in(user: User, address: str, now: int, goal: str | None, *, coded: bool 
     if not half:
         note("login", user.name)
         kept = session.get("_flashes")
-        session.clear()  # a new CSRF secret for the new session
+        session.clear()
+        generate_csrf()  # a new secret for the new session, now: two first pages at once would each bring another
         if kept:
             session["_flashes"] = kept
     response = redirect(url_for("auth.code", next=_goal(goal)) if half else _goal(goal))
@@ -124,7 +127,9 @@ def account() -> str:
     """One's own account: language, password, second factor, where one is signed in, sign out."""
     stays = sessions.stays(office().users, me().user_id, sessions.real_now(office().clock))
     mine = me().digest[: sessions.NUMBER]
-    return render_template("account.html", shortest=users.SHORTEST, stays=stays, mine=mine)
+    return render_template(
+        "account.html", shortest=users.SHORTEST, stays=stays, mine=mine, situation=glance(office())
+    )
 
 
 @bp.post("/account/sessions")

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
 from dashboard.office import office
+from dashboard.ordering import order_of, put
 from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
@@ -133,17 +134,5 @@ def _person(name: str) -> Person | None:
 
 def _put(brief: Brief, kind: str, target: str, once: str, *, occurrence: int | None = None, command: str = "") -> None:
     note(command or kind, brief.person.actor, f"{brief.happening.key} #{brief.happening.occurrence} by link")
-    now = office().clock.now()
-    office().desk.put(
-        Order(
-            id=0,
-            token=once,
-            kind=kind,
-            target=target,
-            command=command,
-            occurrence=occurrence,
-            actor=brief.person.actor,
-            issued=now,
-            expires=now + ACT_EXPIRES_MS,
-        )
-    )
+    actor = brief.person.actor
+    put(order_of(once, kind, target, ACT_EXPIRES_MS, command=command, occurrence=occurrence, actor=actor))

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from dashboard.asking import note
 from dashboard.gather import gather
+from dashboard.hub_words import said
 from dashboard.i18n import gettext
 from dashboard.kept_words import DAY_KINDS, WEEKDAYS
 from dashboard.office import me, office
@@ -90,9 +91,9 @@ def _save(what: str, change: Callable[[Calendar], Calendar]) -> str:
         note("calendar", me().name, what)
         save_calendar(office().data, calendar)
     except Refusal as error:
-        return gettext("Not changed: %(why)s", why=str(error))
+        return gettext("Not changed: %(why)s", why=said(str(error)))
     except OSError as error:
-        return gettext("Not changed: %(why)s", why=error.strerror or str(error))
+        return gettext("Not changed: %(why)s", why=said(error.strerror or str(error)))
     return ""
 
 

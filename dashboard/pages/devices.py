@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from dashboard import words
 from dashboard.asking import note, stale, unproved
+from dashboard.care import care_of
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.office import me, office
@@ -24,6 +25,7 @@ from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCo
 from hub.outcome import Health
 from hub.reading import Kind, Reading
 from hub.site import Device
+from hub.upkeep import MOST_DB
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 LONGEST_REASON = 500
@@ -78,6 +80,8 @@ def one(name: str) -> str:
         today=office().words.moment(situation.now)[:10],
         events={q: office().view.recent(device.id, q) for q in device.profile.reading if words.kind(q) is Kind.EVENT},
         groups=[group for group in command_groups(device) if used(device, group[0])],
+        care=care_of(device),
+        most_db=MOST_DB,
         orders=office().view.orders_about(device.id),
         happenings=office().view.happenings("o.source = ?", (device.id,), limit=8),
         faults=_faults(device.id),

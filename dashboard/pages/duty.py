@@ -17,8 +17,8 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext, language
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.pages.limits import plain
 from dashboard.permissions import Permission, allow
+from dashboard.rulebook import plain
 from hub.duty import FILE, Override, Person
 from hub.duty_desk import ORDER, Ask
 from hub.handover import sheet

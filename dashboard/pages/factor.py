@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response
 
 from dashboard import factor, sessions
 from dashboard.asking import note, stale, unproved
+from dashboard.gather import glance
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow, owes_factor
@@ -72,7 +73,9 @@ def passes(user_id: int, name: str, code: str) -> str:
 def _page(message: str) -> str:
     if me().factor:
         left = factor.codes_left(office().users, me().user_id)
-        return render_template("factor.html", left=left, message=message, proof=stale(), picture="")
+        return render_template(
+            "factor.html", left=left, message=message, proof=stale(), picture="", situation=glance(office())
+        )
     offered = factor.offer(me().user_id, sessions.real_now(office().clock))
     return render_template(
         "factor.html",
@@ -82,4 +85,5 @@ def _page(message: str) -> str:
         offer=office().vault.seal(offered),
         picture=factor.picture(offered.uri(me().name, office().site.name.zh)),
         must=owes_factor(office().site, me()),
+        situation=glance(office()),
     )

@@ -9,9 +9,10 @@ from flask import Blueprint, current_app, render_template
 from dashboard.gather import gather
 from dashboard.journal_view import Happening
 from dashboard.office import Office, office
-from dashboard.pages.limits import known, plain, value_of
+from dashboard.pages.limits import known, value_of
 from dashboard.permissions import Permission, allow
 from dashboard.place_words import closed_hours
+from dashboard.rulebook import plain
 from dashboard.situation import why_blind
 from dashboard.together import together
 from dashboard.traces import Trace, Traces, local_day, mark, traces
@@ -59,6 +60,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     closed_now: bool
     watched_hours: bool
     held_s: float | None
+    locked_with: list[Device]
 
 
 @bp.get("")
@@ -116,7 +118,14 @@ def _gate(
         closed_now=bool(hours) and Hours(hours, desk.site.tz, days).inside(now),
         watched_hours=_watched(desk, CLOSED_HOURS, device),
         held_s=_held(desk, device),
+        locked_with=_locked_with(desk, device),
     )
+
+
+def _locked_with(desk: Office, device: Device) -> list[Device]:
+    """The gates that are never opened by order while this one is open."""
+    devices, found = desk.site.devices(), [lock.gates for lock in desk.site.interlocks if device.id in lock.gates]
+    return [devices[name] for name in dict.fromkeys(each for gates in found for each in gates) if name != device.id]
 
 
 def _passage(desk: Office, gate: str, trace: Trace) -> Passage:

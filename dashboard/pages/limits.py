@@ -4,29 +4,28 @@ A change is an order to the hub, which may refuse it; it is looked at here first
 """
 
 import math
-from collections.abc import Mapping
 
 import msgspec
-from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from dashboard.gather import gather
 from dashboard.i18n import gettext
 from dashboard.limit_words import LIMITS, limit_text
-from dashboard.office import EXTENSION, me, office
+from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
-from dashboard.words import reason
-from hub.limits import SITE, Book, Origin, Wrong, parse_setting
+from dashboard.reasons import reason
+from dashboard.rulebook import plain
+from hub.limits import Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, OrderState
-from hub.rules import Rule, covers, plain_rules
+from hub.rules import Rule, covers
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 EXPIRES_MS = 60_000
 LONGEST_REASON = 500
 HISTORY = 50
-_PLAIN = "zhian-plain-rules"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +49,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     watches: bool
     set: list[Limit]
     shown: dict[str, float | str]
-
-
-def init(app: Flask) -> None:
-    """Read the rules of the office's site. Raises Refusal."""
-    app.extensions[_PLAIN] = plain_rules(app.extensions[EXTENSION].site, SITE)
 
 
 @bp.get("")
@@ -137,12 +131,6 @@ def change(rule: str, key: str) -> Response:
     note("limit", me().name, f"{_target(rule, zone)} {command} (before: {before}): {why}")
     put_from_form("limit-clear" if back else "limit", _target(rule, zone), EXPIRES_MS, command=command, text=why)
     return redirect(url_for("limits.one", rule=rule, zone=zone))
-
-
-def plain() -> Mapping[str, Rule]:
-    """The rules as their files had them when this office started: a reload starts another."""
-    found: Mapping[str, Rule] = current_app.extensions[_PLAIN]
-    return found
 
 
 def known(rule: str) -> bool:

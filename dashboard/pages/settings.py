@@ -10,13 +10,15 @@ from werkzeug.wrappers import Response
 from dashboard import kept_words
 from dashboard.asking import note
 from dashboard.gather import gather
+from dashboard.hub_words import said
 from dashboard.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.calendar import today
-from dashboard.pages.limits import known, plain
+from dashboard.pages.limits import known
 from dashboard.permissions import Permission, allow
-from dashboard.words import reason
+from dashboard.reasons import reason
+from dashboard.rulebook import plain
 from device_profiles.door import Refusal
 from hub.days import load_calendar
 from hub.outcome import Order, OrderState
@@ -106,5 +108,5 @@ def _missing() -> str:
     try:
         year = load_calendar(office().data).missing(today())
     except Refusal as error:
-        return gettext("The calendar's file has a mistake: %(what)s", what=str(error))
+        return gettext("The calendar's file has a mistake: %(what)s", what=said(str(error)))
     return "" if year is None else gettext("The holidays of %(year)s are missing.", year=year)

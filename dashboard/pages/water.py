@@ -12,8 +12,8 @@ from dashboard.gather import gather
 from dashboard.journal_view import Happening, JournalView
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.pages.limits import plain
 from dashboard.permissions import Permission, allow
+from dashboard.rulebook import plain
 from dashboard.shore import WATCHING, WEEK_MS, Edge, Rows, edge, edges
 from dashboard.situation import Situation
 from dashboard.together import together

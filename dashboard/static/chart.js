@@ -49,6 +49,7 @@
       fingers(chart);
       if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
+    for (const [since, until] of data.thinned ?? []) note(chart, "gap-note", `${words.thinned} ${stamp(since / 1000)} – ${stamp(until / 1000)}`);
     if (!data.whole) note(chart, "gap-note", words.part);
     keys(chart);
     tell(chart);
@@ -82,8 +83,9 @@
   const long = (ms) => {
     const minutes = Math.round(ms / 60e3);
     if (minutes < 60) return words.wordM.replace("{m}", minutes);
-    if (minutes < 2880) return words.wordH.replace("{h}", Math.floor(minutes / 60)).replace("{m}", minutes % 60);
-    return words.wordD.replace("{d}", Math.floor(minutes / 1440)).replace("{h}", Math.floor((minutes % 1440) / 60));
+    const [hours, days, rest] = [Math.floor(minutes / 60), Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60)];
+    if (minutes < 2880) return (minutes % 60 ? words.wordH : words.wordHours).replace("{h}", hours).replace("{m}", minutes % 60);
+    return (rest ? words.wordD : words.wordDays).replace("{d}", days).replace("{h}", rest);
   };
 
   // The same in words: what is shown, from when to when; for those who cannot see the picture, and for all others.
@@ -100,7 +102,7 @@
     } else {
       parts.push(`${words.total} ${figure(data, data.total)}`);
       if (data.in_gaps) parts.push(`${words.inGaps} ${figure(data, data.in_gaps)}`);
-      if (data.resets) parts.push(`${words.resets} ${data.resets}`);
+      for (const name of ["rolled", "resets", "others"]) if (data[name]) parts.push(`${words[name]} ${data[name]}`);
     }
     say(chart, parts.join(" · "));
     chart.csv.href = `${chart.url}&${query(chart)}&format=csv`;

@@ -1,11 +1,12 @@
-// Makes a server-rendered page live: listens to /stream, fetches the page again when something changed, and morphs
-// what differs into place. Without this script every page works as plain HTML with forms.
+// Makes a server-rendered page live: listens to /stream, and has htmx fetch the page again when something changed and
+// morph what differs into place (idiomorph). Without this script every page works as plain HTML with forms.
 "use strict";
 
 (() => {
   const body = document.body.dataset;
   const BEAT_MS = 5000;
   const LOST_MS = 2.4 * BEAT_MS; // the stream says something at least every BEAT_MS
+  const RUNNING_REFRESH_MS = 1000; // of what says how far it is
   const QUIET_REFRESH_MS = 15000;
   const REFRESH_GAP_MS = 150; // a burst of changes is one refresh, and a last one after it
 
@@ -21,9 +22,11 @@
   function age(ms) {
     const s = Math.max(0, Math.floor(ms / 1000));
     if (s < 60) return fill(body.wordS, { s });
-    if (s < 3600) return fill(body.wordM, { m: Math.floor(s / 60), s: s % 60 });
-    if (s < 86400) return fill(body.wordH, { h: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60) });
-    return fill(body.wordD, { d: Math.floor(s / 86400), h: Math.floor((s % 86400) / 3600) });
+    const m = Math.floor(s / 60) % 60;
+    const h = Math.floor(s / 3600) % 24;
+    if (s < 3600) return fill(s % 60 ? body.wordM : body.wordMinutes, { m, s: s % 60 });
+    if (s < 86400) return fill(m ? body.wordH : body.wordHours, { h, m });
+    return fill(h ? body.wordD : body.wordDays, { d: Math.floor(s / 86400), h });
   }
 
   function setText(element, text) {
@@ -38,100 +41,100 @@
     if (heard && performance.now() - heard > LOST_MS) lose();
   }
 
-  // --- morph: make `old` like `fresh` without touching what a person is doing ----------------------------------
-  const isDirty = (field) =>
-    field.matches("input:not([type=hidden]), textarea, select") &&
-    (field === document.activeElement || (field.tagName === "SELECT"
-      ? [...field.options].some((option) => option.selected !== option.defaultSelected)
-      : field.value !== field.defaultValue));
-  const holdsWork = (element) =>
-    element.nodeType === Node.ELEMENT_NODE && (isDirty(element) || [...element.querySelectorAll("input, textarea, select")].some(isDirty));
-  const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.id : "");
-  const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+  // --- morph: what a person is doing stays -----------------------------------------------------------------------
+  const FIELDS = "input:not([type=hidden]), textarea, select";
 
-  function morphAttributes(old, fresh) {
-    for (const { name } of [...old.attributes]) {
-      const personal = (name === "open" && old.tagName === "DETAILS") || (name === "disabled" && old.dataset.sending);
-      if (!personal && !fresh.hasAttribute(name)) old.removeAttribute(name);
-    }
-    for (const { name, value } of fresh.attributes) {
-      const personal = name === "open" && old.tagName === "DETAILS";
-      if (!personal && old.getAttribute(name) !== value) old.setAttribute(name, value);
-    }
+  function isDirty(field) {
+    if (field === document.activeElement) return true;
+    if (field.multiple && field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
+    if (field.options) return field.selectedIndex !== Math.max(0, [...field.options].findLastIndex((option) => option.defaultSelected));
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    return field.value !== field.defaultValue;
   }
 
-  function morph(old, fresh) {
-    if (old.nodeType !== Node.ELEMENT_NODE) {
-      if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
-      return;
-    }
-    if (old.hasAttribute("data-keep") || isDirty(old)) return;
-    morphAttributes(old, fresh);
-    morphChildren(old, fresh);
+  const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
+  const holdsWork = (node) => isElement(node) && [node, ...node.querySelectorAll(FIELDS)].some((one) => one.matches(FIELDS) && isDirty(one));
+  const isSending = (name, element) => name.includes("disabled") && element.hasAttribute("data-disabled-by-htmx");
+  const isUnfolded = (name, element) => name === "open" && element.localName === "details" && element.hasChildNodes(); // a new one is empty yet
+  const wasTold = (node) => node.parentNode?.id === "flashes";
+
+  Object.assign(Idiomorph.defaults.callbacks, {
+    beforeNodeMorphed: (old, fresh) => !old.isEqualNode(fresh) && !(isElement(old) && (old.hasAttribute("data-keep") || (old.matches(FIELDS) && isDirty(old)))),
+    beforeNodeRemoved: (old) => !holdsWork(old) && !wasTold(old),
+    beforeAttributeUpdated: (name, old) => !isUnfolded(name, old) && !isSending(name, old),
+  });
+
+  // --- what htmx fetches: the page itself, anew or with other filters, and the answers to forms --------------------
+  const live = document.getElementById("live");
+  const here = () => location.pathname + location.search;
+  let asked = -Infinity;
+  let pending = 0;
+
+  const parts = [...document.querySelectorAll("#strips, #flashes, [data-live]")]; // each has an id: a test sees to it
+  document.body.setAttribute("hx-select-oob", parts.map((part) => `#${part.id}:morph`).join());
+
+  function refresh() {
+    const wait = asked + REFRESH_GAP_MS - performance.now();
+    if (wait <= 0) ask("1");
+    else pending ||= setTimeout(ask, wait, "1");
   }
 
-  function morphChildren(old, fresh) {
-    const keyed = new Map([...old.children].filter(keyOf).map((child) => [keyOf(child), child]));
-    let place = old.firstChild;
-    for (const wanted of [...fresh.childNodes]) {
-      const same = keyOf(wanted) ? keyed.get(keyOf(wanted)) : place && alike(place, wanted) ? place : null;
-      if (same && same.nodeName === wanted.nodeName) {
-        if (same === place) place = place.nextSibling;
-        else old.insertBefore(same, place);
-        morph(same, wanted);
-      } else {
-        old.insertBefore(document.importNode(wanted, true), place);
-      }
-    }
-    while (place) {
-      const next = place.nextSibling;
-      if (!holdsWork(place)) place.remove();
-      place = next;
-    }
+  function ask(why) {
+    clearTimeout(pending);
+    pending = 0;
+    if (ended) return;
+    asked = performance.now();
+    htmx.ajax("GET", "", { source: live, headers: { "X-Refresh": why } }).catch(() => {}); // while one is under way, htmx lets the last wait
   }
 
-  // --- refresh --------------------------------------------------------------------------------------------------
-  let refreshing = false;
-  let again = false;
+  live.addEventListener("htmx:configRequest", ({ detail }) => {
+    detail.path = here(); // as it is when the request leaves, and without the place to scroll to
+  });
 
-  async function refresh(why = "1") {
-    if (refreshing) {
-      again ||= why !== "quiet";
-      return;
-    }
-    refreshing = true;
-    try {
-      const answer = await fetch(location.href, { headers: { "X-Refresh": why }, credentials: "same-origin", cache: "no-store" });
-      if (answer.status === 401) {
-        end();
-        return;
-      }
-      if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch {
-      lose();
-    } finally {
-      refreshing = false;
-    }
-    if (again) {
-      again = false;
-      setTimeout(() => refresh(), REFRESH_GAP_MS);
-    }
-  }
+  // What came from another address is not this page made anew: filters were changed meanwhile, or the server leads elsewhere.
+  document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const { elt, verb } = detail.requestConfig;
+    const came = new URL(detail.xhr.responseURL);
+    const isWanted = elt === live ? came.pathname + came.search === here() : came.pathname === location.pathname;
+    if (verb === "get" && isWanted) return;
+    detail.shouldSwap = false;
+    if (verb === "get" && detail.pathInfo.finalRequestPath !== came.pathname + came.search) location.assign(came);
+  });
 
-  const told = new Map(); // the newest figures: a page that was made for many may be a second older than they
+  const told = new Map(); // figures by name: a page that was made for many may be a second older than they
 
-  function take(page) {
-    document.title = page.title;
-    for (const old of document.querySelectorAll("#strips, [data-live]")) {
-      const fresh = page.getElementById(old.id); // each has one: a test sees to it
-      if (fresh) morph(old, fresh);
-    }
-    const made = Number(page.body.dataset.now) - 1000;
-    showValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
+  document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
+    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr.responseText)?.[1]) - 1000;
+    putValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
     tick();
     if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
-    document.dispatchEvent(new CustomEvent("zhian:refreshed"));
+  });
+
+  document.body.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (!detail.successful) return;
+    const { elt, verb } = detail.requestConfig;
+    if (elt === live && connected) show();
+    if (verb === "post") {
+      elt.reset();
+      for (const kept of elt.querySelectorAll("[data-keep]")) kept.removeAttribute("data-keep");
+      document.activeElement?.blur();
+    }
+    if (elt !== live) refresh(); // what changed while this was under way
+  });
+
+  function fail({ detail }) {
+    const { elt, verb } = detail.requestConfig;
+    if (detail.xhr.status === 401) end();
+    else if (elt === live) lose();
+    else if (verb === "get") location.assign(detail.pathInfo.finalRequestPath); // as it would without script
+    if (verb !== "post") return;
+    const button = elt.querySelector("button");
+    setText(button, body.wordUnsent);
+    for (const kept of [button, elt.elements.token]) kept.setAttribute("data-keep", ""); // sent again it is the same order, not a second one
+    refresh();
   }
+
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.body.addEventListener(name, fail);
 
   // --- the stream ------------------------------------------------------------------------------------------------
   let source = null;
@@ -140,7 +143,7 @@
   let heard = 0;
   let noted = -Infinity;
   let retry = 0;
-
+  let retrying = 0;
   let listening = "";
 
   function seriesHere() {
@@ -150,6 +153,8 @@
 
   function listen() {
     listening = seriesHere();
+    connected = false;
+    heard = performance.now(); // from now on silence counts
     source?.close();
     source = new EventSource(`/stream?series=${encodeURIComponent(listening)}`);
     source.addEventListener("beat", (event) => {
@@ -185,11 +190,13 @@
     }
     if (connected) return;
     connected = true;
-    const first = retry === 0;
+    refresh(); // what changed before the stream began; the page is live with what that brings
+  }
+
+  function show() {
     retry = 0;
     document.getElementById("lost").hidden = true;
     setText(document.getElementById("live-word"), body.wordLive);
-    if (!first) refresh();
   }
 
   function lose() {
@@ -197,15 +204,17 @@
     source?.close();
     source = null;
     heard = 0;
-    if (connected || retry === 0) {
-      const banner = document.getElementById("lost");
+    connected = false;
+    htmx.trigger(live, "htmx:abort"); // a refresh without an answer would hold up the next one
+    const banner = document.getElementById("lost");
+    if (banner.hidden) {
       banner.textContent = fill(body.wordLost, { at: clockFormat.format(time.hub) });
       banner.hidden = false;
       setText(document.getElementById("live-word"), "");
     }
-    connected = false;
     retry += 1;
-    setTimeout(reconnect, Math.min(10000, 500 * 2 ** Math.min(retry, 5)));
+    clearTimeout(retrying);
+    retrying = setTimeout(reconnect, Math.min(10000, 500 * 2 ** Math.min(retry, 5)));
   }
 
   async function reconnect() {
@@ -237,6 +246,11 @@
   }
 
   function showValues(values) {
+    putValues(values);
+    document.dispatchEvent(new CustomEvent("zhian:values", { detail: values }));
+  }
+
+  function putValues(values) {
     for (const [name, [, value]] of Object.entries(values)) {
       if (typeof value !== "number") continue;
       for (const element of document.querySelectorAll(`[data-series="${CSS.escape(name)}"]`)) {
@@ -247,37 +261,7 @@
       }
       for (const seen of document.querySelectorAll(`time[data-of="${CSS.escape(name.split("/")[0])}"]`)) seen.dataset.at = values[name][0];
     }
-    document.dispatchEvent(new CustomEvent("zhian:values", { detail: values }));
   }
-
-  // --- forms that need no new page ---------------------------------------------------------------------------------
-  document.addEventListener("submit", async (event) => {
-    const form = event.target;
-    if (!form.matches("form[data-send]")) return;
-    event.preventDefault();
-    const button = form.querySelector("button");
-    if (button.dataset.sending) return;
-    button.dataset.sending = "1";
-    button.disabled = true;
-    let sent = false;
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin", redirect: "manual",
-      });
-      sent = answer.type === "opaqueredirect";
-    } catch {
-      sent = false;
-    }
-    delete button.dataset.sending;
-    button.disabled = false;
-    if (sent) {
-      form.reset();
-      document.activeElement?.blur();
-      refresh();
-    } else {
-      setText(button, body.wordUnsent);
-    }
-  });
 
   // --- start ---------------------------------------------------------------------------------------------------------
   for (const fold of document.querySelectorAll("details[data-fold]")) {
@@ -288,7 +272,8 @@
     if (event.persisted) location.reload();
   });
   setInterval(tick, 500);
-  setInterval(() => connected && !document.hidden && refresh("quiet"), QUIET_REFRESH_MS); // ages of what has not changed
+  setInterval(() => connected && !document.hidden && !live.matches(".htmx-request") && ask("quiet"), QUIET_REFRESH_MS); // ages of what has not changed
+  setInterval(() => connected && document.querySelector("[data-running]") && refresh(), RUNNING_REFRESH_MS);
   listen();
   window.zhianNow = hubNow;
   if (window.isSecureContext) navigator.serviceWorker?.register("/worker.js").catch(() => {}); // works without it too

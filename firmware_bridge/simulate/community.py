@@ -45,14 +45,17 @@ async def play(
     *,
     credentials: Mapping[str, tuple[str, str]],
     broker: tuple[str, int],
+    keys: Mapping[str, bytes] = {},  # only read
 ) -> None:
-    """Play until cancelled. `credentials`: device -> user name and password. Raises Refusal for an unfit script.
+    """Play until cancelled. `credentials`: device -> user name and password; `keys`: what its orders are signed with.
+
+    Raises Refusal for an unfit script.
 
     Scenes of devices that this site does not have are passed over, so that one script serves many sites.
     """
     for device in check(script, site, "script"):
         LOG.warning("the site has no device %s: its scenes are not played", device)
-    cast = _Cast(script, clock, credentials, broker, site.id)
+    cast = _Cast(script, clock, credentials, broker, site.id, keys)
     async with AsyncExitStack() as stack:
         parts = [part for link in site.links for part in await cast.join(link, stack)]
         async with asyncio.TaskGroup() as group:
@@ -70,7 +73,9 @@ class _Cast:
         credentials: Mapping[str, tuple[str, str]],
         broker: tuple[str, int],
         site_id: str,
+        keys: Mapping[str, bytes],
     ) -> None:
+        self._keys = keys
         self._script, self._clock, self._site_id = script, clock, site_id
         self._credentials, self._broker = credentials, broker
         self._began = clock.monotonic()
@@ -114,7 +119,8 @@ class _Cast:
             await self._clock.sleep(REGISTERS_S)
 
     def _mqtt(self, device: Device) -> Part:
-        player = MqttDevice(device, self._site_id, self._life(device), self._clock, self._began)
+        key = self._keys.get(device.id, b"")
+        player = MqttDevice(device, self._site_id, self._life(device), self._clock, self._began, key=key)
         return partial(player.play, *self._broker, *self._credentials.get(device.id, ("", "")))
 
     def _life(self, device: Device) -> Life:

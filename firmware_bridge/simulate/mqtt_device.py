@@ -5,6 +5,7 @@ An independent client (aiomqtt, MQTT 5), so that the hub's own session is not te
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import logging
 from collections import deque
@@ -18,7 +19,7 @@ from device_profiles.types import MqttLink, MqttProfile, speech_of
 from firmware_bridge.raw import Publish
 from firmware_bridge.simulate.life import Life, Moment
 from firmware_bridge.simulate.script import Mute
-from firmware_bridge.wire import encode, orders
+from firmware_bridge.wire import encode, orders, seal
 from hub.clock import Clock
 from hub.reading import Value
 from hub.site import Device
@@ -29,7 +30,7 @@ MOST_PERIOD_S = 10.0
 RETRY_S = 1.0
 GOODBYE_S = 1.0
 MOST_MS = 10_000  # an order that is good for longer was not made for a gate
-REFUSED = "refused_order"
+REFUSED, OBEYED = "refused_order", "obeyed_order"
 SIGNS_A_SECOND = 4.0  # Chinese that is read aloud at an ordinary pace
 
 
@@ -37,11 +38,13 @@ class MqttDevice:
     """One device. It says all it knows a few times within `silent_after`, and at once when a state changes."""
 
     def __init__(
-        self, device: Device, site_id: str, life: Life, clock: Clock, began: float, memory: Path | None = None
-    ) -> None:
+        self, device: Device, site_id: str, life: Life, clock: Clock, began: float, memory: Path | None = None,
+        key: bytes = b"",
+    ) -> None:  # fmt: skip
         """`began`: when the play did, by `clock.monotonic()`. Raises TypeError when it is no MQTT device.
 
         `memory`: where it writes down, before it moves, the order that it obeys; without, it forgets with its end.
+        `key`: what its orders are signed with, where its profile wants that; without one it refuses them all.
         """
         if not isinstance(device.profile, MqttProfile) or not isinstance(device.options, MqttLink):
             raise TypeError(f"{device.id} is not an MQTT device")
@@ -53,9 +56,11 @@ class MqttDevice:
         )
         self._life, self._clock, self._began = life, clock, began
         self._period = min(self._options.silent_after / 4 or MOST_PERIOD_S, MOST_PERIOD_S)
-        self._device, self._memory = device.id, memory
-        self._obeyed: deque[tuple[int, str]] = deque(_recalled(memory), maxlen=50)  # issued, id
-        self._refused: deque[tuple[str, str]] = deque(maxlen=20)  # why, and which
+        self._device, self._memory, self._key = device.id, memory, key
+        kept = _recalled(memory)
+        self._obeyed: deque[tuple[int, str]] = deque(kept.obeyed, maxlen=50)  # issued, id
+        self._counter = kept.counter if kept.key == _print(key) else 0  # another key counts anew
+        self._said: deque[tuple[str, str, str]] = deque(maxlen=20)  # the event's quantity and value, and which order
         self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
         self._boot, self._count = f"{clock.now():x}", itertools.count()
@@ -80,11 +85,16 @@ class MqttDevice:
         issued, expires = said.get("issued"), said.get("expires")
         if said.get("device") != self._device or not isinstance(issued, int) or not isinstance(said.get("id"), str):
             return "foreign"
+        counter = seal.genuine(self._orders, payload, self._key) if self._profile.signed and self._key else None
+        if self._profile.signed and counter is None:
+            return "forged"
         if not isinstance(expires, int) or expires < self._clock.now() or expires - issued > MOST_MS:
             return "expired"
         newest = max((at for at, _ in self._obeyed), default=0)
         if (issued, said["id"]) in self._obeyed or issued < newest - MOST_MS:
             return "repeated"  # also by a clock that was set back: nothing is good for longer than that
+        if counter is not None and counter <= self._counter:
+            return "repeated"
         return "unknown" if orders.read(self._profile, Publish(self._orders, payload)) is None else ""
 
     def obey(self, payload: bytes, *, retained: bool) -> None:
@@ -94,24 +104,26 @@ class MqttDevice:
             return  # a receipt
         if why := self.refusal(payload, retained=retained):
             LOG.info("%s refuses an order: %s", self._name, why)
-            self._refused.append((why, str(said.get("id", ""))[:40]))
+            self._said.append((REFUSED, why, str(said.get("id", ""))[:40]))
             return
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
-            self._remember(int(str(said["issued"])), str(said["id"]))
+            self._remember(int(str(said["issued"])), str(said["id"]), int(str(said.get("counter", 0))))
             command, seconds = understood
             if (speech := speech_of(self._profile, command)) is not None:
                 words, repeat = str(said[speech.key]), said.get("repeat", 1)
                 self.spoken.append(words)
                 seconds = len(words) / SIGNS_A_SECOND * (repeat if isinstance(repeat, int) else 1)
             self._life.obey(command, seconds, self._now())
+            self._said.append((OBEYED, command, str(said["id"])[:40]))
 
-    def _remember(self, issued: int, order: str) -> None:
+    def _remember(self, issued: int, order: str, counter: int) -> None:
         """Before anything moves: a device that dies now has had its one try."""
         self._obeyed.append((issued, order))
+        self._counter = max(self._counter, counter if self._profile.signed else 0)
         if self._memory is not None:
             draft = self._memory.with_suffix(".new")
-            draft.write_bytes(msgspec.json.encode(list(self._obeyed)))
+            draft.write_bytes(msgspec.json.encode(_Kept(list(self._obeyed), self._counter, _print(self._key))))
             draft.replace(self._memory)
 
     def _now(self) -> float:
@@ -172,10 +184,10 @@ class MqttDevice:
                     await self._publish(client, moment.values)
                 for event in moment.events:
                     await self._publish(client, event.values, event.detail)
-                while self._refused:
-                    why, order = self._refused.popleft()
-                    if REFUSED in self._profile.reading:
-                        await self._publish(client, {REFUSED: why}, {"order": order})
+                while self._said:
+                    quantity, value, order = self._said.popleft()
+                    if quantity in self._profile.reading:
+                        await self._publish(client, {quantity: value}, {"order": order})
             await self._clock.sleep(LOOK_S)
 
     async def _publish(
@@ -202,8 +214,21 @@ def _read(payload: bytes) -> dict[str, object]:
         return {}
 
 
-def _recalled(memory: Path | None) -> list[tuple[int, str]]:
+class _Kept(msgspec.Struct, frozen=True):
+    """What a device writes down: the orders that it obeyed, the highest counter, and of which key."""
+
+    obeyed: list[tuple[int, str]] = []
+    counter: int = 0
+    key: str = ""
+
+
+def _print(key: bytes) -> str:
+    """Which key it is, and nothing of it."""
+    return hashlib.sha256(key).hexdigest()[:16] if key else ""
+
+
+def _recalled(memory: Path | None) -> _Kept:
     """What it had obeyed before it was cut off."""
     if memory is None or not memory.exists():
-        return []
-    return msgspec.json.decode(memory.read_bytes(), type=list[tuple[int, str]])
+        return _Kept()
+    return msgspec.json.decode(memory.read_bytes(), type=_Kept)

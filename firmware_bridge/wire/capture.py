@@ -17,6 +17,7 @@ from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.mask import IDENTITIES, Masks
 from firmware_bridge.wire.match import questions
 from firmware_bridge.wire.modbus import Request, crc16
+from firmware_bridge.wire.seal import EXAMPLE, EXAMPLE_TOPIC
 from hub.reading import Fault, FaultKind, Reading
 
 _RX = 1_760_000_000_000  # any moment: a sample says nothing of time
@@ -70,8 +71,9 @@ def order(profile: Profile, action: Action) -> Sample:
         raise Unfit("what was sent is no command of the profile")
     command, seconds = known
     again = orders.action(
-        profile, command, seconds=seconds, order_id="42", expires=_RX + 10_000, issued=_RX, device="gate-1"
-    )
+        profile, command, seconds=seconds, order_id="42", expires=_RX + 10_000, issued=_RX, device="gate-1",
+        topic=EXAMPLE_TOPIC, seal=EXAMPLE,
+    )  # fmt: skip
     if isinstance(again, Write):
         sends = _hex(Request(1, again.function, again.address, value=again.value).rtu())
     else:

@@ -19,6 +19,7 @@ from device_profiles.types import (
     speech_of,
 )
 from firmware_bridge.raw import Action, Publish, Write
+from firmware_bridge.wire.seal import Seal, sealed
 
 Understood: TypeAlias = tuple[str, float | None]
 
@@ -35,11 +36,13 @@ def action(
     device: str = "",
     now: int | None = None,
     topic: str = "",
+    seal: Seal | None = None,
 ) -> Action:
     """What to send for `command`. `issued`, `expires`: ms since 1970, told to the device with id and `device` (MQTT).
 
     `seconds` None is the profile's default; `text` is for a command that takes one. `topic`: the device's orders topic;
-    a broker keeps it no longer than it is good from `now` on. Raises ValueError, in clear words.
+    a broker keeps it no longer than it is good from `now` on. `seal`: for a device that wants its orders signed. Raises
+    ValueError, in clear words.
     """
     if command not in profile.command:
         known = ", ".join(profile.command) or "no command at all"
@@ -61,7 +64,16 @@ def action(
     if speech is not None:
         payload[speech.key] = text
     left = order.expires if now is None else min(order.expires, max(1.0, (expires - now) / 1000))
-    return Publish(topic or profile.link.orders, msgspec.json.encode(payload), expires_s=math.ceil(left))
+    topic = topic or profile.link.orders
+    return Publish(topic, _written(profile, topic, payload, seal), expires_s=math.ceil(left))
+
+
+def _written(profile: MqttProfile, topic: str, payload: dict[str, object], seal: Seal | None) -> bytes:
+    if not profile.signed:
+        return msgspec.json.encode(payload)
+    if seal is None:
+        raise ValueError(f"{profile.id} obeys signed orders only, and there is no key")
+    return sealed(topic, payload, seal)
 
 
 def misfit(speech: Speech | None, text: str) -> str:

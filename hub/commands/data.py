@@ -15,16 +15,28 @@ from device_profiles.door import Refusal, nearest
 from hub.backup import Source, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
+from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
 from hub.journal import FILE, connect, put_order
+from hub.order_words import in_words
 from hub.outcome import Order, OrderState
 from hub.query import alarm_lines, devices_of, open_journal, site_of
+from hub.reading import Label
+from hub.sealed_file import is_sealed
+from hub.secret import SecretError, read_secret
+from hub.site import History
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
 ANSWER_S = 3.0  # a running hub takes an order within a second
 ENDED = {OrderState.CONFIRMED, OrderState.DONE, OrderState.UNCONFIRMED, OrderState.REFUSED, OrderState.FAILED}
 ENDED |= {OrderState.EXPIRED, OrderState.UNKNOWN}
+
+
+PASSPHRASE = click.option(
+    "--passphrase-file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Encrypted, by the passphrase in this file (mode 0600).",
+)  # fmt: skip
 
 
 @click.command("alarms")
@@ -66,6 +78,7 @@ class OrderLine(msgspec.Struct, frozen=True):
     command: str
     state: str
     outcome: str
+    reason: Label | None = None
 
 
 @click.command("order")
@@ -84,11 +97,13 @@ def order_command(
     with open_journal(data) as db:
         _require_device(db, device, data)
     row = put_and_wait(data, order)
-    line = OrderLine(row["id"], device, command, row["state"], row["outcome"])
+    line = OrderLine(row["id"], device, command, row["state"], row["outcome"], in_words(row["outcome"]))
     if as_json:
         print_lines([line], as_json=True)
     else:
         click.echo(f"order {line.order}: {device} {command}: {line.state} {line.outcome}")
+        if line.reason is not None:
+            click.echo(f"  {line.reason.zh}\n  {line.reason.en}")
     if line.state == OrderState.REFUSED:
         sys.exit(2)
     sys.exit(0 if line.state == OrderState.CONFIRMED else 1)
@@ -125,27 +140,38 @@ def quarantine_command(data: Path, as_json: bool) -> None:
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace FILE when it is there.")
+@PASSPHRASE
 @DATA
-def backup_command(file: Path, force: bool, data: Path) -> None:
+def backup_command(file: Path, force: bool, passphrase_file: Path | None, data: Path) -> None:
     """Write everything of the data folder into FILE, and read it again, while the hub runs or not."""
+    passphrase = _passphrase(passphrase_file)
     with closing(open_journal(data)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
         site = site_of(db)
     path = Path(row["value"]) if row and Path(row["value"]).exists() else None
-    in_folder = site is None or site.history.store == "duckdb"
-    history = Source(
-        fresh=(lambda: ask_snapshot(data)) if in_folder else (lambda: None),
-        elsewhere="" if in_folder or site is None else f"it is in {site.history.url}, which has a backup of its own",
-    )
-    click.echo(backup(data, file, Clock().now(), site=path, force=force, history=history))
+    keep = site.history if site is not None else History()
+    history = Source(lambda: ask_snapshot(data) if kept_here(keep) else None, elsewhere(keep))
+    click.echo(backup(data, file, Clock().now(), site=path, force=force, history=history, passphrase=passphrase))
 
 
 @click.command("restore")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@PASSPHRASE
 @DATA
-def restore_command(file: Path, data: Path) -> None:
-    """Check FILE and unpack it into an empty data folder."""
-    click.echo(restore(file, data))
+def restore_command(file: Path, passphrase_file: Path | None, data: Path) -> None:
+    """Check FILE and unpack it into an empty data folder. Where it is encrypted, its passphrase is asked for."""
+    passphrase = _passphrase(passphrase_file)
+    if not passphrase and is_sealed(file) and sys.stdin.isatty():
+        passphrase = str(click.prompt("口令 passphrase", hide_input=True))
+    click.echo(restore(file, data, passphrase))
+
+
+def _passphrase(file: Path | None) -> str:
+    """As it stands in its file; empty: none is used. Raises Refusal."""
+    try:
+        return read_secret(file) if file is not None else ""
+    except SecretError as error:
+        raise Refusal("--passphrase-file", "", error.problem, value=file, right=error.right) from None
 
 
 def make_order(

@@ -24,6 +24,7 @@ from hub.durable import replace_file
 from hub.duty import FILE as DUTY_FILE
 from hub.duty import read_duty
 from hub.journal import FILE, Journal
+from hub.order_keys import is_signed, key_file, make_key, read_key
 from hub.outcome import Entry, Outcome
 from hub.settings import load_site
 from hub.site import MqttBrokerLink, Site
@@ -52,6 +53,8 @@ def demo_command(host: str, port: int | None, data: Path | None, speed: float) -
         site, script = load_site(site_path), load_script(EVENING)
         _register_dogs(site, script, folder)
         _install_duty(site, folder)
+        for device in filter(is_signed, site.devices().values()):
+            make_key(key_file(device, folder), renew=True)
         clock = Clock(speed, Clock().now())
         environment = clock.to_environment()
         devices = Child(
@@ -79,7 +82,14 @@ async def _simulate(site: Site, data: Path, script: Script) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     playing = asyncio.create_task(
-        play(site, script, Clock.from_environment(), credentials=secrets, broker=(host, int(port)))
+        play(
+            site,
+            script,
+            Clock.from_environment(),
+            credentials=secrets,
+            broker=(host, int(port)),
+            keys=_keys(site, data),
+        )
     )
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -87,6 +97,12 @@ async def _simulate(site: Site, data: Path, script: Script) -> None:
     if not playing.done():
         playing.cancel()
     await asyncio.gather(playing, return_exceptions=stop.is_set())
+
+
+def _keys(site: Site, data: Path) -> dict[str, bytes]:
+    """What the installer has typed into the controllers."""
+    files = {name: key_file(device, data) for name, device in site.devices().items() if is_signed(device)}
+    return {name: read_key(file) for name, file in files.items() if file.exists()}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`zhian device credentials`: what an electrician types into an MQTT device, and nothing that he need not know."""
+"""`zhian device credentials`, `zhian device key`: what an electrician types into an MQTT device, and nothing more."""
 
 import contextlib
 import socket
@@ -12,9 +12,11 @@ import msgspec
 
 from device_profiles.door import Refusal, nearest
 from device_profiles.types import MqttLink
+from firmware_bridge.wire.seal import SIGNED
 from hub import broker
 from hub.commands.options import DATA, JSON, SITE
 from hub.journal import FILE, connect
+from hub.order_keys import is_signed, key_file, make_key
 from hub.settings import load_site
 from hub.site import Device, MqttBrokerLink, Site
 
@@ -65,6 +67,40 @@ def device_credentials(device_id: str, site: Path, data: Path, renew: bool, as_j
     click.echo(msgspec.json.encode(told).decode() if as_json else _shown(told))
 
 
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A controller's key, as `zhian device key --json` prints it, once. `algorithm`: what its orders are signed by."""
+
+    device: str
+    key: str
+    algorithm: str = SIGNED
+    notes: tuple[str, ...] = ()
+
+
+@device_command.command("key")
+@click.argument("device_id", metavar="ID")
+@SITE
+@DATA
+@click.option(
+    "--new", "renew", is_flag=True, help="Make another key; the controller refuses all orders until it has it."
+)
+@JSON
+def device_key(device_id: str, site: Path, data: Path, renew: bool, as_json: bool) -> None:
+    """Make the key that orders to the MQTT device ID are signed with, and print it: once, to be typed into it."""
+    found = load_site(site)
+    device, _ = _find(found, device_id, site)
+    if not is_signed(device):
+        right = "only a profile that says `signed` has a key"
+        raise Refusal(site, "device", "wants no signed orders", value=device_id, right=right)
+    same_site(found, data)
+    digits = make_key(key_file(device, data), renew=renew)
+    told = Key(
+        device=device.id, key=digits, notes=("told once: it is not shown again", "a running hub signs with it now")
+    )
+    shown = f"{_padded('密钥 key')}{digits}\n{_padded('签名 signed by')}{told.algorithm}"
+    notes = "".join(f"\n! {note}" for note in told.notes)
+    click.echo(msgspec.json.encode(told).decode() if as_json else shown + notes)
+
+
 def _find(site: Site, device_id: str, path: Path) -> tuple[Device, MqttBrokerLink]:
     for link in site.links:
         for device in link.devices:
@@ -80,7 +116,7 @@ def _find(site: Site, device_id: str, path: Path) -> tuple[Device, MqttBrokerLin
 
 
 def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew: bool) -> Credentials:
-    _same_site(site, data)
+    same_site(site, data)
     notes: list[str] = []
     if not (data / FILE).exists():
         notes.append(f"no hub has run on {data} yet: a hub with another --data does not know this password")
@@ -130,7 +166,7 @@ def _told(
     )
 
 
-def _same_site(site: Site, data: Path) -> None:
+def same_site(site: Site, data: Path) -> None:
     """A wrong --data would hand this site's devices to another site's broker."""
     if not (data / FILE).exists():
         return

@@ -3,11 +3,11 @@
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,13 +15,17 @@ from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest
 from hub.batches import Row
 from hub.clock import Clock
-from hub.commands.options import DATA, JSON, Moment, instant, print_lines
+from hub.commands.options import DATA, JSON, Moment, Span, instant, print_lines
+from hub.history.steps import Known, steps, wider
 from hub.history.store import StoreError
 from hub.history.stream import AHEAD_MS, Selection, Stream, opened
+from hub.history.tally import Grid
 from hub.query import devices_of, open_journal, reading_line, site_of
 from hub.retention import KEEP_TRACES_MS, TRACES
 from hub.site import Site
+from hub.thinning import thinned
 
+T = TypeVar("T")
 TOLD_S, TOLD_TTY_S = 10.0, 0.5
 MANY = 1_000  # rows between two looks at the clock
 
@@ -58,15 +62,17 @@ def readings_command(device: str, quantities: tuple[str, ...], data: Path, as_js
 @UNTIL
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.csv (for Excel) or FILE.parquet.")
 @click.option("--force", is_flag=True, help="Replace FILE when it is there.")
+@click.option("--step", type=Span(), help="Figures of each 1m, 15m, 1h, 1d ... by the site's clock, not every reading.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Of headers and names.")
 @DATA
 def export_command(
     devices: tuple[str, ...], zones: tuple[str, ...], everything: bool, quantities: tuple[str, ...], out: Path,
-    force: bool, lang: str, data: Path, **span: Any,
+    force: bool, step: float | None, lang: str, data: Path, **span: Any,
 ) -> None:  # fmt: skip
-    """Write readings into a file: of DEVICES, of zones, of quantities, or all."""
+    """Write readings into a file, or their figures: of DEVICES, of zones, of quantities, or all."""
     from hub.history.outfile import writer_for  # DuckDB, which printing need not load
     from hub.history.sheet import Sheet
+    from hub.history.step_sheet import StepSheet
 
     if not (devices or zones or everything or quantities):
         raise Refusal("zhian export", "DEVICE", "nothing is chosen", right="name devices, --zone, --quantity or --all")
@@ -76,13 +82,22 @@ def export_command(
         if not everything:
             devices = (*devices, *_of_zones(zones, site, data))
         chosen = _selection(span, site, () if everything else devices, quantities)
-        with _reading(db, data, site, chosen) as stream:
+        grid = _grid(step, _zone_of(site))
+        with _reading(db, data, site, wider(chosen) if grid else chosen) as stream:
             _require_devices(chosen.devices, [*devices_of(db), *(site.devices() if site else ())], stream, data)
-            count = _Count(len(stream.devices()))
+            count = _Count(stream.devices())
             sheet = Sheet(site, _zone_of(site), "zh" if lang == "zh" else "en")
-            write(out, count.through(stream), sheet)
+            gone = [(each.since, each.until + 1) for each in thinned(db, chosen.since) if each.since < chosen.until]
+            if grid:
+                write(
+                    out, count.told(steps(stream, chosen, grid, _known(db, site), count.take)), StepSheet(sheet, gone)
+                )
+            else:
+                write(out, count.told(count.all_of(stream)), sheet)
     click.echo(f"{out}: {count}", err=True)
-    if count.traces:
+    for since, until in gone:
+        click.echo(f"of {sheet.local(since).time} to {sheet.local(until).time} readings were given up as the disk was nearly full: fewer are there than were read", err=True)  # fmt: skip  # noqa: E501
+    if count.traces and not grid:
         days = KEEP_TRACES_MS // 86_400_000
         click.echo(
             f"{count.traces} of them say who went where (passages, chips): personal data. The column 'delete by' says "
@@ -93,23 +108,35 @@ def export_command(
 class _Count:
     """What went through, told to the terminal while it goes: on one line, or as lines where nobody looks."""
 
-    def __init__(self, devices: int) -> None:
-        self.rows = self.traces = self._device = 0
-        self._devices, self._tty = devices, sys.stderr.isatty()
+    def __init__(self, devices: Sequence[str]) -> None:
+        self.rows = self.traces = self.lines = 0
+        self._devices, self._device, self._tty = list(devices), "", sys.stderr.isatty()
         self._told = time.monotonic()
 
     def __str__(self) -> str:
-        return f"{self.rows:,} readings of {self._devices} devices"
+        as_lines = f" in {self.lines:,} lines" if self.lines != self.rows else ""
+        return f"{self.rows:,} readings of {len(self._devices)} devices{as_lines}"
 
-    def through(self, stream: Stream) -> Iterator[Row]:
+    def all_of(self, stream: Stream) -> Iterator[Row]:
         """Every reading of the stream, device by device."""
-        for self._device, device in enumerate(stream.devices(), 1):
+        for device in self._devices:
             for row in stream.readings(device):
-                self.rows += 1
-                self.traces += row.quantity in TRACES
+                self.take(row)
                 yield row
-                if self.rows % MANY == 0:
-                    self._tell()
+
+    def take(self, row: Row) -> None:
+        """One more was read."""
+        self.rows += 1
+        self.traces += row.quantity in TRACES
+        self._device = row.device
+        if self.rows % MANY == 0:
+            self._tell()
+
+    def told(self, lines: Iterable[T]) -> Iterator[T]:
+        """The lines as they go into the file; the terminal is clean afterwards."""
+        for line in lines:
+            self.lines += 1
+            yield line
         if self._tty:
             click.echo("\r\x1b[K", nl=False, err=True)
 
@@ -118,8 +145,28 @@ class _Count:
         if now - self._told < (TOLD_TTY_S if self._tty else TOLD_S):
             return
         self._told = now
-        text = f"{self.rows:,} readings, device {self._device} of {self._devices}"
+        nth = self._devices.index(self._device) + 1
+        text = f"{self.rows:,} readings, device {nth} of {len(self._devices)}"
         click.echo(f"\r\x1b[K{text}" if self._tty else text, nl=not self._tty, err=True)
+
+
+def _known(db: sqlite3.Connection, site: Site | None) -> Known:
+    """The site's devices, and which of them became another one when."""
+    exchanges: dict[str, list[int]] = {}
+    for device, at in db.execute("SELECT device, at FROM upkeep WHERE kind = 'exchange' ORDER BY at"):
+        exchanges.setdefault(device, []).append(at)
+    return Known(site.devices() if site else {}, exchanges)
+
+
+def _grid(step: float | None, zone: tzinfo) -> Grid | None:
+    """The steps that were asked for. Raises Refusal for such as do not divide a day."""
+    if step is None:
+        return None
+    try:
+        return Grid(int(step) if step.is_integer() else 0, zone)
+    except ValueError:
+        right = "a length that divides a day: 1m, 5m, 15m, 1h, 6h, 1d"
+        raise Refusal("zhian export", "--step", "does not divide a day", value=f"{step:g} s", right=right) from None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import click
 
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, print_lines
+from hub.commands.sayso import moment
 from hub.history.door import Mended
 from hub.history.numbers import Range
 from hub.history.reach import ask_rebuild, hold, reach
@@ -91,7 +92,8 @@ def _said(found: Verdict) -> list[str]:
         + (f"; {found.behind:,} wait, the oldest for {found.behind_ms / 1000:,.0f} s" if found.behind else ""),
     ]
     lines += [
-        f"thinned: of {each.first:,} to {each.last:,} {each.readings:,} readings, as the journal was nearly full"
+        f"thinned: {moment(each.since)} to {moment(each.until)} {each.readings:,} readings (of {each.first:,} to "
+        f"{each.last:,}) were given up, as the journal was nearly full: of each series one in {each.step_s:,} s is left"
         for each in found.thinned
     ]
     for name in ("refused", "old", "damaged", "twice", "changed", "lost", "missing"):

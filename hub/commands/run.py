@@ -5,6 +5,7 @@ import fcntl
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -178,7 +179,10 @@ async def _field(site_path: Path, data: Path, clock: Clock) -> None:
         site, rules, site_path, data, field, lambda site, link: open_link(site, link, data, clock), clock
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.on_signal)
-    async with beating(field.well), Control(data, _handlers(reloader, field, Trying(field, site_path, clock.now))):
+    trying = Trying(
+        field, site_path, clock.now, data, lambda site, link: open_link(site, link, data, clock, guest=True)
+    )
+    async with beating(field.well), Control(data, _handlers(reloader, field, trying)):
         running = asyncio.create_task(field.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -284,7 +288,7 @@ def _session(site: Site, link: MqttBrokerLink, data: Path, clock: Clock, *, gues
     password = broker.credentials(data).get(broker.HUB, "")
     if link.url:
         password = Path(link.password_file).read_text(encoding="utf-8").strip() if link.password_file else ""
-    own = f"-guest-{os.getpid()}" if guest else ""
+    own = f"-guest-{os.getpid()}-{secrets.token_hex(3)}" if guest else ""
 
     def lane(devices: Iterable[Device], elsewhere: Iterable[Device], *, urgent: bool) -> MqttSession:
         return MqttSession(

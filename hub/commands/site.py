@@ -24,6 +24,7 @@ from hub.reading import Fault, FaultKind, Reading
 from hub.route import check_routes
 from hub.rules import all_rules, load_rules
 from hub.settings import load_site
+from hub.settings_gate import gate_warnings
 from hub.settings_voice import check_secrets
 from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
 
@@ -49,6 +50,7 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
     warnings += ending + _silenced(checked, site) + _untold(checked) + _piled(checked, site)
+    warnings += gate_warnings(checked, site, data)
     if data is not None:
         warnings += duty_warnings(data, checked)
     counts = {

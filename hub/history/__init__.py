@@ -7,7 +7,7 @@ from pathlib import Path
 
 from device_profiles.door import Refusal
 from hub.clock import Clock
-from hub.history.store import HistoryStore, Refused
+from hub.history.store import HistoryStore, Refused, on_server
 from hub.secret import SecretError, read_secret
 from hub.site import History, Site
 
@@ -33,6 +33,17 @@ def open_store(site: Site, data: Path, clock: Clock, refused: Refused) -> Histor
     from hub.history.influx import InfluxStore
 
     return InfluxStore(history.url, history.org, history.bucket, token, site=site.id, refused=refused)
+
+
+def kept_here(history: History) -> bool:
+    """True where some of the history lies in the data folder, and is in its backups."""
+    return history.store != "influxdb"
+
+
+def elsewhere(history: History) -> str:
+    """What of it lies on which server, as its store says; empty where nothing does."""
+    what = {"duckdb": "", "victoriametrics": "its numbers are"}.get(history.store, "it is")
+    return what and on_server(what, history.url)
 
 
 def read_token(history: History) -> str:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from hub.history.store import HistoryStore, Sample, StoreError
+from hub.reading import Value
 
 LOG = logging.getLogger("zhian.history")
 SOCKET = "history.sock"
@@ -47,6 +48,21 @@ class Page(msgspec.Struct, frozen=True):
     """A page of HistoryStore.samples."""
 
     samples: list[Sample]
+
+
+class AskBefore(msgspec.Struct, frozen=True, tag_field="ask", tag="before"):
+    """What a series said last before `before` (ms since 1970), as one Before."""
+
+    device: str
+    quantity: str
+    before: int
+
+
+class Before(msgspec.Struct, frozen=True):
+    """As HistoryStore.last_before answers; no `ts`: nothing is kept."""
+
+    ts: int | None
+    value: Value = ""
 
 
 class AskState(msgspec.Struct, frozen=True, tag_field="ask", tag="state"):
@@ -91,7 +107,7 @@ class Chores(msgspec.Struct, frozen=True):
     rebuild: Callable[[bool], Mended] | None = None
 
 
-Ask: TypeAlias = AskReadings | AskSamples | AskState | AskSnapshot | AskRebuild
+Ask: TypeAlias = AskReadings | AskSamples | AskBefore | AskState | AskSnapshot | AskRebuild
 _ask = msgspec.json.Decoder(Ask).decode
 
 
@@ -160,8 +176,12 @@ def _answers(store: HistoryStore, chores: Chores, ask: Ask) -> AsyncIterator[lis
     return _once(_work(store, chores, ask))
 
 
-def _work(store: HistoryStore, chores: Chores, ask: AskState | AskSnapshot | AskRebuild) -> Callable[[], object]:
+def _work(
+    store: HistoryStore, chores: Chores, ask: AskBefore | AskState | AskSnapshot | AskRebuild
+) -> Callable[[], object]:
     match ask:
+        case AskBefore(device, quantity, before):
+            return lambda: Before(*(store.last_before(device, quantity, before) or (None,)))
         case AskState():
             return lambda: state_of(store)
         case AskSnapshot() if chores.snapshot is not None:

@@ -33,10 +33,10 @@ from hub.history.duck_file import (
 )
 from hub.history.duck_forget import forget
 from hub.history.duck_levels import transaction
-from hub.history.duck_snapshot import SNAPSHOTS, Snapshot, load_snapshot, newest, write_snapshot
+from hub.history.duck_snapshot import SNAPSHOTS, load_snapshot, newest, write_snapshot
 from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Grain, StoreError
+from hub.history.store import PAGE, Grain, Snapshot, StoreError
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 log = logging.getLogger("zhian.history")
@@ -46,6 +46,8 @@ BACKLOG = 2 * PAGE  # so many readings in one append are a backlog
 
 class DuckStore(DuckQuestions):
     """A HistoryStore in one file. `set_aside` tells of the last file that had to be moved out of the way."""
+
+    elsewhere = ""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """Open the file or begin a new one. StoreError when it cannot be opened now, as when held by another."""

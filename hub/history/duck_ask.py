@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from hub.batches import Row
 from hub.history.cadence import covered
-from hub.history.duck_tables import GRAINS, VALID, mean
+from hub.history.duck_tables import GRAINS, MEASURED, VALID, mean
 from hub.history.duck_unpack import Series
 from hub.history.store import HOUR_MS, MINUTE_MS, PAGE, Bucket, Figure, Said, Sample, bucket_width, by_energy
 
@@ -68,7 +68,7 @@ class DuckQuestions:
         number = self._series.known.get((device, quantity))
         if number is None:
             return None
-        where = f"series = {number} AND ts < {before_ms} AND quality IS DISTINCT FROM 'retained'"
+        where = f"series = {number} AND ts < {before_ms} AND {MEASURED}"
         found = self._ask(f"SELECT ts, number, text FROM ({_all(where)}) ORDER BY ts DESC, seq DESC LIMIT 1")
         return next(((ts, value) if text is None else (ts, text) for ts, value, text in found), None)
 
@@ -105,7 +105,7 @@ class DuckQuestions:
         number = self._series.known.get((device, quantity))
         if number is None:
             return
-        valid = f"{column} IS NOT NULL AND quality IS DISTINCT FROM 'retained'"
+        valid = f"{column} IS NOT NULL AND {MEASURED}"
         for page in self._pages(f"series, ts, {column}", [number], since_ms, until_ms, valid):
             yield [(ts, value) for _, ts, value in page]
 

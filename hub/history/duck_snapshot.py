@@ -12,7 +12,7 @@ import msgspec
 from hub.history.duck_file import Unusable, connect, fetch, first_line, quoted
 from hub.history.duck_levels import transaction
 from hub.history.duck_tables import GRAINS, ORDER, from_named, register
-from hub.history.store import StoreError
+from hub.history.store import Snapshot, StoreError
 
 SNAPSHOTS = "history-snapshots"  # beside the history file; one folder each night
 _NAMED = """
@@ -23,14 +23,6 @@ FROM (SELECT *, true AS sorted FROM reading UNION ALL SELECT *, false FROM recen
 _FIGURES = (
     "SELECT device, quantity, figure.* EXCLUDE (series) FROM {} AS figure JOIN series ON series.id = figure.series"
 )
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """What a snapshot folder holds: all rows up to journal seq `cursor`, as it was at `at`."""
-
-    at: int
-    cursor: int
-    rows: int
 
 
 def write_snapshot(db: duckdb.DuckDBPyConnection, folder: Path, at: int) -> Snapshot:

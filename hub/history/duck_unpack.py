@@ -15,21 +15,15 @@ from hub.history.store import by_energy
 
 _MANY = 2_000  # readings; fewer are sooner read as JSON than SQL is planned
 
-# In steps: one long list is slow to take apart, and both threads work on what lies in a table.
-_BATCHES = """
-CREATE OR REPLACE TEMP TABLE batch AS SELECT unnest($first) AS first, unnest($last) AS last, unnest($text) AS text
-"""
+# In two steps: both threads work on what lies in a table.
 _LINES = """
 CREATE OR REPLACE TEMP TABLE line AS SELECT first + unnest(range(last - first + 1)) AS seq, unnest(part) AS text FROM (
   SELECT first, last, CASE WHEN len(part) = last - first + 1 THEN part ELSE [] END AS part
-  FROM (SELECT first, last, string_split(text, '],[') AS part FROM batch))
+  FROM (SELECT first, last, string_split(text, '],[') AS part
+    FROM (SELECT unnest($first) AS first, unnest($last) AS last, unnest($text) AS text)))
 """
 # Whatever is not well-formed has no device in the end. It is no WHERE: each condition would split the line once more.
-_INSERT = """
-INSERT INTO fresh
-SELECT series.id, ts, seq, rx - ts, number, text,
-  CASE WHEN quality <> '"good"' THEN trim(quality, '"') END, nullif(detail, 'null')
-FROM (
+_READ = """(
   SELECT * EXCLUDE (device), CASE WHEN ts IS NOT NULL AND rx IS NOT NULL AND (text IS NOT NULL OR isfinite(number))
     AND starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{')) THEN device END AS device
   FROM (
@@ -37,10 +31,16 @@ FROM (
       TRY_CAST(part[4] AS BIGINT) AS ts, TRY_CAST(part[5] AS BIGINT) AS rx, TRY_CAST(part[3] AS DOUBLE) AS number,
       CASE WHEN starts_with(part[3], '"') THEN trim(part[3], '"') END AS text, part[6] AS quality, part[7] AS detail
     FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after))
-) AS reading
+) AS reading"""
+_INSERT = f"""
+INSERT INTO fresh
+SELECT series.id, ts, seq, rx - ts, number, text,
+  CASE WHEN quality <> '"good"' THEN trim(quality, '"') END, nullif(detail, 'null')
+FROM {_READ}
 JOIN (SELECT id, '"' || device || '"' AS device, '"' || quantity || '"' AS quantity FROM series) AS series
   USING (device, quantity)
 """
+_PAIRS = f"SELECT DISTINCT device, quantity FROM {_READ}"
 _MISSING = "SELECT seq FROM line ANTI JOIN (SELECT seq FROM fresh WHERE seq > ?) USING (seq) WHERE seq > ? ORDER BY seq"
 
 
@@ -121,25 +121,32 @@ def _plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[Batch], 
         "last": [batch.last for batch in batches],
         "text": [_text(batch) for batch in batches],
     }
-    db.execute(_BATCHES, columns)
-    db.execute(_LINES)
-    odd = _insert(db, batches, after)
-    if odd and series.learn(db, {(row.device, row.quantity) for row in sound(odd, after)[0]}):
-        _take_back(db, batches, after)
-        odd = _insert(db, batches, after)
-    return odd
-
-
-def _insert(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> list[Batch]:
-    """Write the lines of known series; returns the batches of which not all could be written, and then nothing is."""
-    written = db.execute(_INSERT, {"after": after}).fetchall()[0][0]
-    if written == batches[-1].last - max(batches[0].first - 1, after):
+    db.execute(_LINES, columns)
+    wanted = batches[-1].last - max(batches[0].first - 1, after)
+    if _insert(db, after) == wanted:
         return []
+    if series.learn(db, _pairs(db, after)):
+        _take_back(db, batches, after)
+        if _insert(db, after) == wanted:
+            return []
     missing = db.execute(_MISSING, [after, after]).fetchall()
     ends = [batch.last for batch in batches]
     odd = [batches[at] for at in sorted({bisect.bisect_left(ends, seq) for (seq,) in missing})]
     _take_back(db, odd, after)
     return odd
+
+
+def _insert(db: duckdb.DuckDBPyConnection, after: int) -> int:
+    """Write the lines of known series; returns how many."""
+    return int(db.execute(_INSERT, {"after": after}).fetchall()[0][0])
+
+
+def _pairs(db: duckdb.DuckDBPyConnection, after: int) -> list[tuple[str, str]]:
+    """Device and quantity of all well-formed lines."""
+    found = db.execute(_PAIRS, {"after": after}).fetchall()
+    return [
+        (pair[0][1:-1], pair[1][1:-1]) for pair in found if all(word and word[0] == word[-1] == '"' for word in pair)
+    ]
 
 
 def _take_back(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> None:

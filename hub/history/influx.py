@@ -7,6 +7,7 @@ how a batch is brought in `delivery`, and whether the server forgot some of it i
 import heapq
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from hub.batches import Batch, Damaged, Row, sound
@@ -16,8 +17,22 @@ from hub.history.delivery import Delivery
 from hub.history.lines import NS, PROBE, Unspeakable, identifier, line, literal, mark_line
 from hub.history.marks import MARKS, Mark, Marks
 from hub.history.server import Kind, Series, Server, number_of
-from hub.history.store import Bucket, Figure, Grain, Refused, Said, Sample, StoreError, bucket_width, by_energy
+from hub.history.store import (
+    Bucket,
+    Figure,
+    Grain,
+    Refused,
+    Said,
+    Sample,
+    Snapshot,
+    StoreError,
+    bucket_width,
+    by_energy,
+    on_server,
+)
+from hub.reading import UNMEASURED
 
+_MEASURED = " AND ".join(f"quality <> '{word}'" for word in sorted(UNMEASURED))
 PAGE = 5_000  # rows a question: several questions are open at once while a device's quantities are merged
 
 
@@ -27,6 +42,7 @@ class InfluxStore:
     def __init__(self, url: str, org: str, bucket: str, token: str, *, site: str, refused: Refused) -> None:
         """Nothing is asked yet: the server may be down."""
         self._server, self._site, self._refused = Server(url, org, bucket, token), site, refused
+        self.elsewhere = on_server("it is", url)
         self._ask = self._server.ask
         self._delivery = Delivery(self._server.post, PROBE, refused)
         self._marks = Marks(self._server.started, self._mark, number_of)
@@ -82,7 +98,7 @@ class InfluxStore:
     def figures(self, device: str, quantity: str, since_ms: int, until_ms: int, step_ms: int) -> list[Figure]:
         """As HistoryStore says, from every reading: nothing coarser is kept here."""
         begin, end = -(-since_ms // step_ms) * step_ms, -(-until_ms // step_ms) * step_ms
-        where = f"{self._where(device, begin, end)} AND quality <> 'retained'"
+        where = f"{self._where(device, begin, end)} AND {_MEASURED}"
         gaps = f"SELECT elapsed(value, 1ms) AS gap FROM {identifier(quantity)} WHERE {where}"  # noqa: S608  # quoted
         found = self._ask(f"SELECT median(gap) FROM ({gaps})")  # noqa: S608  # made above
         cadence = next((float(values[1]) for series in found for values in series.values), float(step_ms))
@@ -91,7 +107,7 @@ class InfluxStore:
     def _buckets(
         self, device: str, quantity: str, since_ms: int, until_ms: int, width: int, more: str = ""
     ) -> list[Bucket]:
-        where = f"{self._where(device, since_ms, until_ms)} AND quality <> 'retained'{more}"
+        where = f"{self._where(device, since_ms, until_ms)} AND {_MEASURED}{more}"
         source, mean = f"{identifier(quantity)} WHERE {where}", "mean(value)"
         if by_energy(quantity):
             span = f"time >= {since_ms * NS} AND time < {until_ms * NS}"
@@ -115,7 +131,7 @@ class InfluxStore:
 
     def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """As HistoryStore says."""
-        where = f"{self._where(device, 0, before_ms)} AND quality <> 'retained'"
+        where = f"{self._where(device, 0, before_ms)} AND {_MEASURED}"
         found = self._ask(f"SELECT value, text FROM {identifier(quantity)} WHERE {where} ORDER BY time DESC LIMIT 1")  # noqa: S608
         for time_ns, number, text in (values for series in found for values in series.values):
             return (int(time_ns) // NS, float(number)) if text is None else (int(time_ns) // NS, str(text))
@@ -126,7 +142,7 @@ class InfluxStore:
     ) -> Iterator[list[tuple[int, Any]]]:  # Any: a number or a text, as the field
         after = since_ms * NS - 1
         while True:
-            where = f"{self._where(device, since_ms, until_ms)} AND time > {after} AND quality <> 'retained'"
+            where = f"{self._where(device, since_ms, until_ms)} AND time > {after} AND {_MEASURED}"
             found = self._ask(f"SELECT {field} FROM {identifier(quantity)} WHERE {where} ORDER BY time LIMIT {PAGE}")  # noqa: S608
             page = [values for series in found for values in series.values]
             if page:
@@ -176,6 +192,14 @@ class InfluxStore:
                 self._delete(quantity, where, before_ms)
             gone += count
         return gone
+
+    def compact(self) -> int:
+        """Nothing lies here."""
+        return 0
+
+    def snapshot(self, folder: Path) -> Snapshot | None:
+        """The server has a backup of its own."""
+        return None
 
     def close(self) -> None:
         """Close the connections."""

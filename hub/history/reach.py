@@ -17,18 +17,20 @@ from hub.history import open_store
 from hub.history.door import (
     SOCKET,
     Ask,
+    AskBefore,
     AskReadings,
     AskRebuild,
     AskSamples,
     AskSnapshot,
     AskState,
+    Before,
     Mended,
     Page,
     State,
     Taken,
     state_of,
 )
-from hub.history.store import HistoryStore, Sample, StoreError
+from hub.history.store import HistoryStore, Said, Sample, StoreError
 from hub.site import Site
 
 PATIENCE_S = 60.0  # how long the command line waits for the next line
@@ -47,6 +49,9 @@ class Kept(Protocol):
         """Every reading with since <= ts < until (ms since 1970), oldest first; without quantities: all."""
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
+        """As HistoryStore says."""
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """As HistoryStore says."""
 
 
@@ -107,6 +112,13 @@ class AtDoor:
         """As Kept says."""
         return (page.samples for page in _asked(self._path, AskSamples(device, quantity, since_ms, until_ms), Page))
 
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """As Kept says."""
+        found = next(_asked(self._path, AskBefore(device, quantity, before_ms), Before))
+        if found.ts is None:
+            return None
+        return found.ts, found.value  # type: ignore[return-value]  # one of the two tuples
+
 
 class Held:
     """A store that this process holds itself."""
@@ -128,6 +140,10 @@ class Held:
         """As Kept says."""
         return self._store.samples(device, quantity, since_ms, until_ms)
 
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """As Kept says."""
+        return self._store.last_before(device, quantity, before_ms)
+
 
 class Nothing:
     """A data folder in which no history was ever kept."""
@@ -143,6 +159,10 @@ class Nothing:
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
         """None."""
         return iter(())
+
+    def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
+        """Nothing."""
+        return None
 
 
 def _answers(path: Path) -> bool:

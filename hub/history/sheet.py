@@ -3,6 +3,7 @@
 Local times are such as a spreadsheet takes for times; the instant itself stands beside them in ms since 1970, UTC.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
@@ -36,6 +37,38 @@ COLUMNS: dict[str, Label] = {
 }
 
 
+class Layout(NamedTuple):
+    """How a table's cells lie in a file of columns (Parquet), each of which has one type, in SQL."""
+
+    names: list[str]
+    types: dict[str, str]  # VARCHAR where none is named
+    casts: dict[str, str]
+    split: Callable[[list[Cell | None]], Sequence[Cell | None]]
+
+
+_VALUE = list(COLUMNS).index("value")
+
+
+def _split(cells: list[Cell | None]) -> Sequence[Cell | None]:
+    """The value in one of two columns, `number` and `text`."""
+    value = cells[_VALUE]
+    both: tuple[Cell | None, Cell | None] = (None, value) if isinstance(value, str) else (value, None)
+    return (*cells[:_VALUE], *both, *cells[_VALUE + 1 :])
+
+
+TIMES = {"time": "time::TIMESTAMP AS time", "ts": "ts, epoch_ms(ts) AS time_utc"}
+READINGS = Layout(
+    names=[name for before in COLUMNS for name in (("number", "text") if before == "value" else (before,))],
+    types={"ts": "BIGINT", "rx": "BIGINT", "number": "DOUBLE"},
+    casts=TIMES | {
+        "rx": "rx, epoch_ms(rx) AS received_utc",
+        "detail": "nullif(detail, '') AS detail",
+        "delete_by": "nullif(delete_by, '')::TIMESTAMP AS delete_by",
+    },
+    split=_split,
+)  # fmt: skip
+
+
 class Local(NamedTuple):
     """An instant as the site's clock showed it, and that clock's distance from UTC."""
 
@@ -46,6 +79,8 @@ class Local(NamedTuple):
 class Sheet:
     """The cells of one site's readings in one language. A device that the site has no more goes by its id."""
 
+    layout = READINGS
+
     def __init__(self, site: Site | None, zone: tzinfo, language: Language) -> None:
         """`zone`: of the local times."""
         self._devices: dict[str, Device] = site.devices() if site else {}
@@ -55,13 +90,17 @@ class Sheet:
 
     def header(self) -> list[str]:
         """What the columns are called."""
-        return [getattr(label, self._language) for label in COLUMNS.values()]
+        return [self.said(label) for label in COLUMNS.values()]
 
-    def cells(self, row: Row) -> list[Cell]:
+    def said(self, label: Label) -> str:
+        """A label in the sheet's language."""
+        return str(getattr(label, self._language))
+
+    def cells(self, row: Row) -> list[Cell | None]:
         """One reading, a cell a column."""
         local = self.local(row.ts)
-        what, unit, words = _said(row.quantity, row.value, self._language)
-        area, name = self._place(row.device)
+        what, unit, words = self.quantity(row.quantity, row.value)
+        area, name = self.place(row.device)
         delete_by = self.local(row.ts + KEEP_TRACES_MS).time if row.quantity in TRACES else ""
         return [
             local.time, local.zone, row.ts, area, row.device, name, row.quantity, what, row.value, unit, words,
@@ -78,22 +117,22 @@ class Sheet:
         there = datetime.fromtimestamp(minute * 60, UTC).astimezone(self._zone)
         return there.strftime("%Y-%m-%d %H:%M"), _offset(there)
 
-    def _place(self, device: str) -> tuple[str, str]:
+    def place(self, device: str) -> tuple[str, str]:
+        """Its area and its name; empty for one that the site has no more."""
         found = self._devices.get(device)
         if found is None:
             return "", ""
         area = self._areas.get(found.zone) if found.zone else None
-        return getattr(area, self._language) if area else "", getattr(found.name, self._language)
+        return self.said(area) if area else "", self.said(found.name)
 
-
-def _said(quantity: str, value: float | str, language: Language) -> tuple[str, str, str]:
-    """A quantity's name, its unit, and a state's name where the value is one."""
-    word = vocabulary.find(quantity)
-    if word is None:
-        return quantity, "", ""
-    label = str(getattr(word.quantity.label, language)) + (f" {word.channel}" if word.channel else "")
-    named = word.quantity.states.get(value) if isinstance(value, str) else None
-    return label, word.quantity.unit, str(getattr(named, language)) if named else ""
+    def quantity(self, quantity: str, value: float | str) -> tuple[str, str, str]:
+        """A quantity's name, its unit, and a state's name where the value is one."""
+        word = vocabulary.find(quantity)
+        if word is None:
+            return quantity, "", ""
+        label = self.said(word.quantity.label) + (f" {word.channel}" if word.channel else "")
+        named = word.quantity.states.get(value) if isinstance(value, str) else None
+        return label, word.quantity.unit, self.said(named) if named else ""
 
 
 def _offset(there: datetime) -> str:

@@ -212,7 +212,7 @@ _WELL = Label(zh="历史库正常", en="the history store takes every reading")
 
 def _trouble(words: str) -> Label:
     return Label(
-        zh=f"历史库暂不可用，读数留在日志中，恢复后补写：{words}",
+        zh=f"历史库暂不可用，读数留在日志库中，恢复后补写：{words}",
         en=f"the history store is not available; readings wait in the journal: {words}",
     )
 

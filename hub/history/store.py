@@ -5,6 +5,7 @@ All instants are ms since 1970 (UTC); spans are half open, [since, until). The h
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -46,6 +47,14 @@ class Grain(StrEnum):
     HOUR = "hour"
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a snapshot folder holds: all rows up to journal seq `cursor`, as it was at `at`."""
+
+    at: int
+    cursor: int
+    rows: int
+
+
 class StoreError(Exception):
     """The store cannot do it now, in words; nothing was lost. Worth trying again later."""
 
@@ -61,7 +70,12 @@ Refused: TypeAlias = Callable[[Row, str], None]
 
 
 class HistoryStore(Protocol):
-    """Readings for years. Every method may be called from any thread, and raises StoreError when it cannot."""
+    """Readings for years. Every method may be called from any thread, and raises StoreError when it cannot.
+
+    `elsewhere`: what of it lies on which server, whose backup is its own; empty when all is in the data folder.
+    """
+
+    elsewhere: str
 
     def cursor(self) -> int | None:
         """The last journal seq that is durable here (0: none yet); None = this store does not hold it."""
@@ -92,10 +106,10 @@ class HistoryStore(Protocol):
         """Figures of each whole `step_ms` (minutes or hours, counted from 1970) that begins in the span."""
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Sample]]:
-        """Every number of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+        """Every number of one series that was measured (hub.reading.UNMEASURED), oldest first, a page at a time."""
 
     def states(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[Sequence[Said]]:
-        """Every text of one series but replayed old ones (`retained`), oldest first, a page at a time."""
+        """Every text of one series but replayed old ones, oldest first, a page at a time."""
 
     def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """What the series said last before an instant, replayed old readings left out; None when nothing is kept."""
@@ -121,6 +135,12 @@ class HistoryStore(Protocol):
         With a grain of minute or hour: the figures kept at that grain. A store that keeps none has none to delete.
         """
 
+    def compact(self) -> int:
+        """Sort for good what lies in the data folder; how many rows. 0 where nothing does."""
+
+    def snapshot(self, folder: Path) -> Snapshot | None:
+        """Write what lies in the data folder as files of `folder`, consistent; None where nothing does."""
+
     def close(self) -> None:
         """Let go of file or connection."""
 
@@ -131,6 +151,11 @@ class FedStore(HistoryStore, Protocol):
 
     def forgot(self) -> bool:
         """True when it may have forgotten some of what it took lately (told once): the journal feeds it again."""
+
+
+def on_server(what: str, url: str) -> str:
+    """As `elsewhere` says it."""
+    return f"{what} in {url}, which has a backup of its own"
 
 
 def by_energy(quantity: str) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from hub.batches import Row
 from hub.history.reach import Kept, Nothing, reach
-from hub.history.store import StoreError
+from hub.history.store import Said, Sample, StoreError
 from hub.history.tail import Tail
 from hub.retention import KEEP_TRACES_MS, TRACES
 from hub.site import Site
@@ -62,6 +62,10 @@ class Stream:
         older = self._kept.readings(device, chosen.since, chosen.until, chosen.quantities)
         rows = heapq.merge(older, self._tail.readings(device), key=lambda row: (row.ts, row.seq))
         return (row for row in once(rows) if row.quantity not in TRACES or row.ts >= self._legal_from)
+
+    def before(self, device: str, quantity: str, ts: int) -> Sample | Said | None:
+        """What the history has of a series last before an instant. Raises StoreError."""
+        return self._kept.last_before(device, quantity, ts)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from hub.history.numbers import Range, Ticked, ranges
 from hub.history.reach import FILE, Kept
 from hub.history.tail import Hole, Tail
 from hub.retention import KEEP_TRACES_MS
+from hub.thinning import Thinned, thinned
 
 NOTED = "history"  # the shipper's note in the journal's table `cursor`
 AHEAD_MS = 86_400_000  # past now, for a machine whose clock was ahead
@@ -27,16 +28,6 @@ class Aside(msgspec.Struct, frozen=True):
 
     file: str
     bytes: int
-
-
-class Thinned(msgspec.Struct, frozen=True):
-    """So many readings of these numbers were taken out of a journal that was nearly full, before they were shipped."""
-
-    first: int
-    last: int
-    since: int
-    until: int
-    readings: int
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +73,8 @@ def verify(journal: sqlite3.Connection, data: Path, kept: Kept, now: int, *, dee
         between = [hole for hole in tail.holes if hole.numbers.first <= past]
         holes = _Holes(_before(tail, past, noted_at, deep=deep) + between, (0, now + AHEAD_MS) if deep else None)
         holes.search(kept, [*tail.devices(), *state.devices], found)
-        refused, thinned = list(ranges(sorted(_refused(journal)))), _thinned(journal)
-        known = [*refused, *(Range(each.first, each.last) for each in thinned)]
+        refused, gone = list(ranges(sorted(_refused(journal)))), thinned(journal)
+        known = [*refused, *(Range(each.first, each.last) for each in gone)]
         lost, old = holes.rest(known, now)
         return Verdict(
             first=first, last=last, noted=noted, held=state.cursor, behind=max(0, last - past),
@@ -91,7 +82,7 @@ def verify(journal: sqlite3.Connection, data: Path, kept: Kept, now: int, *, dee
             missing=list(without(found.missing.ticked(), refused)), changed=list(found.changed.ticked()),
             twice=list(ranges(sorted(found.twice))), lost=lost, old=old,
             damaged=[Range(each.first, each.last) for each in tail.damaged],
-            refused=refused, thinned=thinned, aside=_aside(data),
+            refused=refused, thinned=gone, aside=_aside(data),
         )  # fmt: skip
 
 
@@ -188,13 +179,6 @@ def _refused(journal: sqlite3.Connection) -> Iterator[int]:
             yield msgspec.json.decode(payload, type=Row).seq
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # a payload that was cut
-
-
-def _thinned(journal: sqlite3.Connection) -> list[Thinned]:
-    if not journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'thinned'").fetchone():
-        return []  # a journal of before
-    rows = journal.execute('SELECT first, last, since, "until", readings FROM thinned WHERE readings > 0 ORDER BY id')
-    return [Thinned(*row) for row in rows]
 
 
 def _aside(data: Path) -> list[Aside]:

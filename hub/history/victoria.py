@@ -6,6 +6,7 @@ readings of one series and millisecond stay beside. A row sent again is there tw
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from device_profiles import vocabulary
 from hub.batches import Batch, Damaged, Row, sound
@@ -23,10 +24,13 @@ from hub.history.store import (
     Refused,
     Said,
     Sample,
+    Snapshot,
     StoreError,
     bucket_width,
+    on_server,
 )
 from hub.history.victoria_read import Reader, buckets, cadence
+from hub.reading import UNMEASURED
 from hub.reading import Kind as Word
 
 FUTURE_MS = 3_600_000  # a time stamp further ahead than this might be dropped without a word
@@ -43,6 +47,7 @@ class VictoriaStore:
             refused,
             beside,
         )
+        self.elsewhere = on_server("its numbers are", url)
         self._reader = Reader(self._server, site)
         self._delivery = Delivery(self._server.post, PROBE, refused)
         self._marks = Marks(self._server.started, self._reader.mark, number_of)
@@ -105,7 +110,7 @@ class VictoriaStore:
         numbers = self._numbers(device, quantity, since_ms, until_ms)
         if self._ahead.any:  # what came before its turn is beyond the cursor
             rows = (row for row in self.readings(device, since_ms, until_ms) if not self._ahead.holds(row))
-            plain = (row for row in rows if row.quantity == quantity and row.quality != "retained")
+            plain = (row for row in rows if row.quantity == quantity and row.quality not in UNMEASURED)
             numbers = ((row.ts, row.value) for row in plain if not isinstance(row.value, str))
         return buckets(numbers, quantity, since_ms, width)
 
@@ -165,6 +170,14 @@ class VictoriaStore:
     def forget(self, quantities: Collection[str], before_ms: int, grain: Grain = Grain.RAW) -> int:
         """Beside, where everything about persons is. Numbers go when the server's own -retentionPeriod is over."""
         return self._beside.forget(quantities, before_ms, grain)
+
+    def compact(self) -> int:
+        """Of the store beside."""
+        return self._beside.compact()
+
+    def snapshot(self, folder: Path) -> Snapshot | None:
+        """Of the store beside: texts, and whatever else the server does not keep."""
+        return self._beside.snapshot(folder)
 
     def close(self) -> None:
         """Close both."""

@@ -16,7 +16,9 @@ from hub.history.marks import MARKS, Mark
 from hub.history.server import Server, words_of
 from hub.history.store import Bucket, Sample, by_energy
 from hub.history.verdict import unavailable
+from hub.reading import UNMEASURED
 
+_MEASURED = f'quality!~"{"|".join(sorted(UNMEASURED))}"'
 PAGE_MS = 7 * 24 * 3_600_000  # a series of ten seconds has 60,000 samples in it
 EARLY_S = 315_532_800
 FAR_MS = 4_102_444_800_000  # the year 2100: our clock may be ahead of the server's
@@ -61,7 +63,7 @@ class Reader:
 
     def samples(self, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Sample]]:
         """Every number but replayed old ones, once, oldest first, a week at a time."""
-        match = self._match(f"{quantity}_value", f'device={_quoted(device)},quality!="retained"')
+        match = self._match(f"{quantity}_value", f"device={_quoted(device)},{_MEASURED}")
         for begin in range(since_ms, until_ms, PAGE_MS):
             found = self._export(match, begin, min(until_ms, begin + PAGE_MS))
             page = {(ts, value) for line in found for ts, value in zip(line.timestamps, line.values, strict=True)}
@@ -78,7 +80,7 @@ class Reader:
 
     def last(self, device: str, quantity: str, before_ms: int) -> Sample | None:
         """The newest number before an instant, replayed old ones left out."""
-        match = self._match(f"{quantity}_value", f'device={_quoted(device)},quality!="retained"')
+        match = self._match(f"{quantity}_value", f"device={_quoted(device)},{_MEASURED}")
         at = self._figure(f"max(tlast_over_time({match}{_back(before_ms)}))", before_ms - 1)
         if at is None:
             return None

@@ -31,7 +31,7 @@ class Level(Plain):
         self._series = series
         self._deadband = rule.deadband
         self._night = night if isinstance(rule.above, str) else None
-        self._above: Pair = _upper(rule, noise_class)
+        self._above: Pair = upper(rule, noise_class)
         self._below = -math.inf if rule.below is None else rule.below - rule.plus
         self._far = (
             math.inf if rule.hihi is None else rule.hihi,
@@ -168,7 +168,8 @@ class Measured(Level):
         return self._measure.bounds(now)
 
 
-def _upper(rule: Rule, noise_class: NoiseClass) -> Pair:
+def upper(rule: Rule, noise_class: NoiseClass) -> Pair:
+    """The upper limit by day and by night, in the quantity's unit; infinite where there is none."""
     if isinstance(rule.above, str):
         day, night = (LIMITS_DB if rule.above == "noise" else BOUNDARY_DB)[noise_class]
         return day + rule.plus, night + rule.plus

@@ -6,6 +6,7 @@ Nothing is asked here.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from device_profiles.counting import end_of
 from hub.days import Days
 from hub.drill import DrillHours, Drills
 from hub.health import DeviceWatch
@@ -35,6 +36,7 @@ class Maker:
     def __init__(self, site: Site, lists: dict[str, set[str]], now: int, days: Days, drills: Drills) -> None:
         """`lists` are live, and so is the calendar in `days`, which hours by the kind of the day lean on."""
         self._site, self._lists, self._now, self._days, self._drills = site, lists, now, days, drills
+        self._devices = site.devices()
         self._night = Hours(site.night, site.tz)
         self._hours: dict[str, Hours] = {}
 
@@ -93,7 +95,9 @@ class Maker:
             return Deviation(series, place.series[rule.against])
         if rule.kind == "rate":
             return Rise(rule, series)
-        return Count(rule, series, self._now) if rule.aggregate == "count" else Gathered(rule, series)
+        if rule.aggregate == "count":
+            return Count(rule, series, self._now)
+        return Gathered(rule, series, end_of(self._devices[place.watch.id].profile, rule.quantity))
 
     def _event(self, rule: Rule, hours: Hours | None) -> Event:
         only = self._lists[rule.only_in] if rule.only_in else None

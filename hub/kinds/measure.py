@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
+from hub.counter import step
 from hub.health import DOWN, OFFLINE, SILENT
 from hub.kinds.window import Sums, Window
 from hub.reading import Reading
@@ -161,11 +162,12 @@ class Rise(Windowed):
 class Gathered(Windowed):
     """One of the aggregates of a window."""
 
-    __slots__ = ("_aggregate",)
+    __slots__ = ("_aggregate", "_end")
 
-    def __init__(self, rule: Rule, series: Series) -> None:
-        """`rule.aggregate` says which."""
+    def __init__(self, rule: Rule, series: Series, end: float | None = None) -> None:
+        """`rule.aggregate` says which; `end`: where a counter is at nought again, where that is known."""
         super().__init__(rule, series)
+        self._end = end
         self._aggregate: Aggregate = rule.aggregate or "mean"
         sums: dict[str, SumOf] = {"energy-mean": _energy, "mean": _product, "changes": self._change}
         if self._aggregate not in ("min", "max", "spread"):
@@ -199,10 +201,8 @@ class Gathered(Windowed):
         return float(self._last is not None and value != self._last)
 
     def _step(self, value: float, weight: int) -> float:
-        """What a counter counted since its last reading; one that is lower than it was has begun anew."""
-        if not isinstance(self._last, float | int):
-            return 0.0
-        return value - self._last if value >= self._last else value
+        """What a counter counted since its last reading."""
+        return step(self._last, value, self._end).by if isinstance(self._last, float | int) else 0.0
 
 
 class Count(Windowed):

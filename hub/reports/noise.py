@@ -20,9 +20,12 @@ from hub.figures.sudden import maxima
 from hub.history.store import PAGE, Sample
 from hub.journal_file import connect
 from hub.noise import ZoneLimits, zone_limits
+from hub.outcome import Upkeep
 from hub.reading import Label
+from hub.rows import to_struct
 from hub.schedule import parse_span
 from hub.site import Device, Site, Zone
+from hub.upkeep import newest
 
 LEVEL, MAXIMUM = "laeq", "lafmax"
 LONGEST_MS = 900_000  # a meter that names no time of silence: no reading stands for longer
@@ -52,14 +55,20 @@ class NamedGap(msgspec.Struct, frozen=True):
 
 
 class Meter(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument and its month. `calibrated` is empty where nobody wrote it down."""
+    """One instrument and its month. `calibrated`: the newest finding before its end; None: nobody wrote one down.
+
+    `overdue`: that did not count any more for all of what has passed of the month. `aside_ms`: for so long a
+    calibrator sat on it, which is in no figure.
+    """
 
     device: str
     name: Label
     profile: str
     title: Label
-    caveats: list[str]
-    calibrated: str
+    caveats: list[Label]
+    calibrated: Upkeep | None
+    overdue: bool
+    aside_ms: int
     month: MeterMonth
     gaps: list[NamedGap]
 
@@ -172,13 +181,17 @@ def _meter(
     found = maxima(_pages(samples, device, MAXIMUM, hours, judge.now), hours, judge.limits.sudden_db)
     month = meter_month(hours, measured, found.of_cells, found.sudden, judge)
     gaps = [_named(db, device, gap, titles) for gap in measured.gaps]
+    done = [to_struct(Upkeep, row) for row in db.execute(_UPKEEP, (device.id,))]
+    last = newest(row for row in done if row.at < hours[-1].end).get(device.id)
     return Meter(
         device=device.id,
         name=device.name,
         profile=device.profile.id,
         title=device.profile.title,
         caveats=list(device.profile.caveats),
-        calibrated="",
+        calibrated=last,
+        overdue=last is not None and (last.valid_until or 0) < min(hours[-1].end, judge.now),
+        aside_ms=sum(_aside_ms(row, hours, judge.now) for row in done),
         month=month,
         gaps=gaps,
     )
@@ -216,13 +229,31 @@ def _share(told: Told, number: int, of: int) -> Told:
     return lambda share: told((number + share) / of)
 
 
+_UPKEEP = "SELECT * FROM upkeep WHERE device = ? AND kind = 'calibration' ORDER BY at"
+_BY_CALIBRATOR = Label(zh="声校准（校准器在传声器上）", en="calibration: a calibrator sat on it")
+
+
+def _aside_ms(row: Upkeep, hours: Sequence[Cell], now: int) -> int:
+    """How much of the hours a calibrator sat on the meter."""
+    ended = min(row.until, now) if row.ended is None else row.ended
+    return max(0, min(ended, hours[-1].end) - max(row.at, hours[0].start))
+
+
 _STOOD = """
 SELECT rule FROM occurrence WHERE source IN (?, ?) AND rule NOT LIKE 'noise-%' AND raised < ?
 AND coalesce(cleared, ended, ?) > ? ORDER BY source = ? DESC, raised LIMIT 1
 """
 
 
+_SAT = """
+SELECT 1 FROM upkeep WHERE device = ?1 AND kind = 'calibration' AND at < ?2 AND coalesce(ended, until) > ?3
+AND min(coalesce(ended, until), ?2) - max(at, ?3) > ?4 / 2  -- most of the gap
+"""
+
+
 def _named(db: sqlite3.Connection, device: Device, gap: Gap, titles: Titles) -> NamedGap:
+    if db.execute(_SAT, (device.id, gap.end, gap.start, gap.end - gap.start)).fetchone():
+        return NamedGap(gap.start, gap.end, _BY_CALIBRATOR)
     parameters = (device.id, device.link, gap.end, gap.end, gap.start, device.id)
     row = db.execute(_STOOD, parameters).fetchone()
     return NamedGap(gap.start, gap.end, titles(row[0]) if row else None)

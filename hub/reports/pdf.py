@@ -63,7 +63,7 @@ class _Report:
         w, month = self._w, meter.month
         story: list[Flowable] = [CondPageBreak(80 * mm), self._paragraph(w.say(meter.name), self._heading)]
         story.append(self._facts(w.instrument(meter)))
-        story += [self._paragraph(f"{w('caveat')}: {caveat}", self._small) for caveat in meter.caveats]
+        story += [self._paragraph(f"{w('caveat')}{w('colon')}{w.say(caveat)}", self._small) for caveat in meter.caveats]
         if not month.coverage:
             return [*story, self._paragraph(w("nothing"), self._text)]
         story += [Spacer(0, 4), self._verdicts(month), Spacer(0, 8)]

@@ -11,6 +11,7 @@ from hub.days import DayKind
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.noise import Meter, NoiseReport
+from hub.upkeep import MOST_DB
 
 Language: TypeAlias = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -37,7 +38,24 @@ _TEXTS = {
     "meter": ("仪器", "Instrument"),
     "profile": ("型号", "Profile"),
     "calibrated": ("校准", "Calibration"),
-    "unknown": ("无记录", "not recorded"),
+    "unrecorded": ("无校准记录：数据未经校准确认", "none is on record: no calibration confirms these figures"),
+    "finding": (
+        "{at}，声校准器 {level:.1f} dB，调整前示值 {reading:.2f} dB，偏差 {deviation:+.2f} dB，"
+        "有效至 {until}；{note}；{actor}",
+        "{at}: {reading:.2f} dB at {level:.1f} dB before it was set, deviation {deviation:+.2f} dB, "
+        "counts until {until}; {note}; {actor}",
+    ),
+    "overdue": ("校准已过期", "THE CALIBRATION IS OVERDUE"),
+    "far": (
+        "偏差大于 {db} dB，按 GB 3096-2008 第 5.1 条此前的测量无效",
+        "THE DEVIATION IS MORE THAN {db} dB: by GB 3096-2008, 5.1, what was measured before does not count",
+    ),
+    "stop": ("。", "."),
+    "aside": ("校准时段", "While calibrating"),
+    "aside_told": (
+        "{length}（校准器在传声器上的读数不计入任何数据）",
+        "{length}; what the meter read of the calibrator is in no figure",
+    ),
     "figure": ("指标", "Figure"),
     "value": ("值 dB(A)", "dB(A)"),
     "limit": ("限值", "Limit"),
@@ -94,7 +112,8 @@ _TEXTS = {
     ),
     "page": ("第 {n} 页", "page {n}"),
     "more": ("另有 {n} 项未列出", "{n} more are not listed"),
-    "caveat": ("仪器限制", "Of the instrument"),
+    "caveat": ("仪器注意事项", "Of the instrument"),
+    "colon": ("：", ": "),
 }
 
 _NOTES = (
@@ -202,9 +221,23 @@ class Words:
         return [
             (self("meter"), f"{self.say(meter.name)} ({meter.device})"),
             (self("profile"), f"{self.say(meter.title)} ({meter.profile})"),
-            (self("calibrated"), meter.calibrated or self("unknown")),
+            (self("calibrated"), self._calibrated(meter)),
+            *([(self("aside"), self("aside_told", length=self.length(meter.aside_ms)))] if meter.aside_ms else []),
             (self("coverage"), f"{meter.month.coverage:.1%}"),
         ]
+
+    def _calibrated(self, meter: Meter) -> str:
+        """When, with which finding, until when that counts, and what is wrong with it."""
+        found = meter.calibrated
+        if found is None or found.deviation is None or found.valid_until is None:
+            return self("unrecorded")
+        said = self(
+            "finding", at=self.moment(found.at), level=found.level, reading=found.reading, deviation=found.deviation,
+            until=self.moment(found.valid_until), note=found.note, actor=found.actor,
+        )  # fmt: skip
+        flaws = [self("overdue")] if meter.overdue else []
+        flaws += [self("far", db=MOST_DB)] if abs(found.deviation) > MOST_DB else []
+        return (self("stop") + " ").join([said, *flaws])
 
 
 def number(level: float | None) -> str:

@@ -90,7 +90,7 @@ class _Report:
         self._row(sheet, row + 1, ["Ldn", meter.month.ldn])
         row += 2
         for caveat in meter.caveats:
-            self._row(sheet, row, [self._w("caveat"), caveat])
+            self._row(sheet, row, [self._w("caveat"), self._w.say(caveat)])
             row += 1
         return row
 

@@ -9,17 +9,17 @@ from hub.reading import Label
 from hub.voices import Announcement
 
 _KIND = {
-    "raised": Label(zh="报警", en="alarm"),
+    "raised": Label(zh="告警", en="alarm"),
     "cleared": Label(zh="解除", en="cleared"),
     "digest": Label(zh="汇总", en="digest"),
     "test": Label(zh="测试", en="test"),
 }
-_URGENT = Label(zh="紧急报警", en="Emergency")
-_SINCE = Label(zh="自 {0}", en="since {0}")
+_URGENT = Label(zh="紧急告警", en="Emergency")
+_SINCE = Label(zh="自 {0} 起", en="since {0}")
 _LIMIT = Label(zh="（限值 {0}）", en=" (limit {0})")
-_DONE = Label(zh="系统已：{0}", en="Done: {0}")
+_DONE = Label(zh="系统已执行：{0}", en="Done: {0}")
 _TO_DO = Label(zh="处置：{0}", en="To do: {0}")
-_MORE = Label(zh="……另有 {0} 条，见报警页", en="… and {0} more on the page")
+_MORE = Label(zh="……另有 {0} 条，见告警页", en="… and {0} more on the page")
 _WHERE = Label(zh="位置：{0}", en="Where: {0}")
 _VALUE = Label(zh="数值：{0}", en="Value: {0}")
 ELLIPSIS = "…"

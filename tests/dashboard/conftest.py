@@ -35,6 +35,7 @@ from hub.reading import Reading
 from hub.rules import Rule, load_rules
 from hub.settings import load_site
 from hub.site import Site
+from tests.dashboard.compiled import Compiled
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_760_000_000_000  # 2025-10-09 16:53:20 in Shanghai
@@ -105,6 +106,7 @@ class Field:
         self.site = site
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = OFF")  # a test's journal need not outlive a power cut
         self.db.executescript((ROOT / "hub" / "schema.sql").read_text())
 
     def put(self, table: str, **row: object) -> int:
@@ -272,6 +274,14 @@ class Running:
     def _on_started(self, port: int) -> None:
         self.port = port
         self._started.set()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """For every application that is made here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Flask.jinja_options, "bytecode_cache", Compiled())
+        yield
 
 
 @pytest.fixture(scope="session")

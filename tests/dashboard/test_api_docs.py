@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard.api.contract import KEY, OPERATIONS, PREFIX
 from dashboard.asgi import MOST_A_SESSION, MOST_SERIES, MOST_STREAMS
 from dashboard.front import LIMITS
+from dashboard.live import What
 from dashboard.roles import SCOPES
 from hub.clock import Clock
 from hub.settings import load_site
@@ -43,6 +44,8 @@ def test_scopes_events_and_numbers_are_those_of_the_code() -> None:
     shown = {re.sub(r"/\d+|/\{\w+\}", "/{}", found) for found in re.findall(r"/api/v1/[\w./{}-]+", PAGE)}
     assert shown <= known
     assert KEY in PAGE
+    (told,) = re.findall(r"^\| `change` \|[^|]+\| read again: (.*)", PAGE, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", told) == [*What]
     limit = dict(LIMITS)[("/api/",)]
     assert f"{limit.per_s:.0f} times a second ({limit.burst:.0f} at once)" in PAGE
     assert (MOST_SERIES, MOST_A_SESSION, MOST_STREAMS) == (200, 8, 1000)

@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dashboard import bars
 from dashboard.bars import MOST_BARS, STEPS_MS, bar_width
 from dashboard.heard import Heard
 from dashboard.stretches import MOST_STRETCHES, SEVERAL, Stretch, changes, stretches
 from dashboard.window import LONGEST_MS, Window, asked_for
+from device_profiles.types import ModbusProfile, RegisterField
 from hub.history.store import StoreError
 from hub.retention import KEEP_TRACES_MS
 
@@ -115,6 +117,25 @@ def test_counters_are_increases(office: "Office", field: "Field", history: "List
     assert found.gaps == [(begin + 90_000, begin + HOUR - 9)]
     later = bars.read(office, meter, "energy", Window(begin + 75_000, NOW))
     assert later.total == 1 + 1 + 5  # what rose before is in the first bar, and not in the sum
+
+
+def test_a_counter_goes_over_the_end_that_its_profile_states(
+    office: "Office", field: "Field", history: "ListHistory"
+) -> None:
+    """By the register's width it is no reset; what falls to elsewhere is another meter, and not counted."""
+    meter, begin = field.site.devices()["noise-east"], NOW - HOUR
+    register = RegisterField(address=0, type="u16", unit="kWh")
+    assert isinstance(meter.profile, ModbusProfile)
+    meter = replace(meter, profile=replace(meter.profile, reading={**meter.profile.reading, "energy": register}))
+    values = enumerate([65_530.0, 65_534.0, 2.0, 3.0, 9_000.0, 4_000.0, 4_001.0])
+    history.kept = [("noise-east", "energy", begin + n * TICK, value) for n, value in values]
+    found = bars.read(office, meter, "energy", Window(begin, NOW))
+    assert isinstance(found, bars.Increases)
+    assert (found.rolled, found.resets, found.others) == (1, 0, 1)
+    assert found.total == 4 + 4 + 1 + 8_997 + 1
+    blind = replace(meter, profile=replace(meter.profile, reading={"energy": replace(register, type="i32")}))
+    assert isinstance(unknown := bars.read(office, blind, "energy", Window(begin, NOW)), bars.Increases)
+    assert (unknown.rolled, unknown.resets) == (0, 1)
 
 
 @pytest.mark.parametrize("quantity", ["gate", "passage"])

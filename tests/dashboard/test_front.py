@@ -1,6 +1,7 @@
 """Who really asks, and whether too often: proxies that nobody named are not believed, and counters do not grow."""
 
 import http.client
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,12 +53,17 @@ def test_without_named_proxies_nothing_is_believed(forwarded: list[str]) -> None
     assert asked["client"] == ("127.0.0.1", 4711)
 
 
-@given(st.lists(st.binary(max_size=30), max_size=4))
+@given(
+    st.lists(st.binary(max_size=30) | st.sampled_from([b"1.2.3.4", b"::1, 10.0.0.7", b"\xff, 10.0.0.9"]), max_size=4)
+)
 def test_a_header_of_any_bytes_is_no_error(forwarded: list[bytes]) -> None:
     """The address is then the proxy's, or one that stands there."""
     asked = scope("127.0.0.1")
     asked["headers"] = [(b"x-forwarded-for", value) for value in forwarded]
     Front(PROXIES).place(asked)
+    there = {hop.strip() for value in forwarded for hop in value.decode("latin-1").split(",")}
+    assert asked["client"][0] in {"127.0.0.1", *there}
+    assert ipaddress.ip_address(asked["client"][0])
 
 
 def test_a_burst_and_then_so_many_a_second() -> None:

@@ -131,7 +131,7 @@ def test_an_alarm_says_what_the_system_did(admin: "Browser", field: "Field") -> 
     field.order("command", "yard-relay", command="pulse_2", token=token, state="confirmed", ended=now)
     page = admin.client.get("/").text
     assert "Lake siren: confirmed by the device at 16:53:20" in page
-    assert "told other systems (broker) at 16:53:20" in page
+    assert "told other systems (MQTT messages) at 16:53:20" in page
     assert "could not tell phone: connection refused" in page
     assert "Send somebody at once" in page
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ def visit(
 ) -> "Iterator[Callable[..., Page]]":
     """Opens a page as a role, in a language; nothing may be complained of."""
     field.all_well()
+    expect.set_options(timeout=15_000)
     complaints: list[str] = []
     contexts = []
 
@@ -90,9 +91,10 @@ def test_a_passage_that_is_said_again_is_news(visit: "Callable[..., Page]", fiel
     """Two people one after the other: the second "granted" shows at once, too."""
     field.read("gate-north", "passage", "granted", NOW - 9_000, direction="in")
     page = visit("/gates")
-    page.wait_for_selector("#gate-gate-north .passages b:has-text('1') >> nth=0")
+    granted = page.locator("#gate-gate-north .passages b").first
+    expect(granted).to_have_text("1")
     field.read("gate-north", "passage", "granted", NOW - 1_000, direction="in")
-    page.wait_for_selector("#gate-gate-north .passages b:has-text('2')", timeout=10_000)
+    expect(granted).to_have_text("2")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
@@ -197,7 +199,7 @@ _SMALL = """[...document.querySelectorAll('main *')].filter(e => e.checkVisibili
   && [...e.childNodes].some(n => n.nodeType === 3 && n.nodeValue.trim())
   && parseFloat(getComputedStyle(e).fontSize) < 16).map(e => e.outerHTML)"""
 _LOW = """[...document.querySelectorAll('button, .button, .nav a, input:not([type=hidden]):not([type=radio]), select')]
-  .concat([...document.querySelectorAll('summary, label.choice')])
+  .concat([...document.querySelectorAll('summary, label.tick')])
   .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"""
 _NAMELESS = """[...document.querySelectorAll('input:not([type=hidden]), select, textarea, a, button')]
   .filter(e => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length)))

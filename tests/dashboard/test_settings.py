@@ -70,7 +70,7 @@ def test_the_history_says_how_far_behind_it_is(admin: "Browser", field: "Field")
     """Readings that no history has taken are told by their age."""
     field.all_well()
     field.read("noise-east", "laeq", 50.0, NOW - 7_200_000)
-    assert "2 h 0 min" in admin.client.get("/settings").text
+    assert "2 h" in admin.client.get("/settings").text
 
 
 def test_days_are_set_and_taken_back(admin: "Browser", field: "Field", office: "Office") -> None:

@@ -129,7 +129,7 @@ def test_the_figures_of_the_week(admin: "Browser", field: "Field") -> None:
     assert '<dt>Alarms</dt><dd><b class="number">3</b>' in text
     assert '<dt>False alarms</dt><dd><b class="number">1</b> · <span class="quiet">1 not judged yet' in text
     assert "median 41 s, worst 3 min 10 s" in text
-    assert "median 5 min 0 s, worst 33 min 20 s" in text
+    assert "median 5 min, worst 33 min 20 s" in text
     assert '<dt>Drills</dt><dd><b class="number">2</b>' in text
     assert "False alarm: an animal (a duck)" in text
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from dashboard import words
+from dashboard import reasons, words
+from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
 from hub.order import OrderWord
+from hub.order_words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
@@ -59,9 +61,9 @@ def test_the_languages_differ(app: "Flask", browser: "Browser") -> None:
 def test_every_word_of_the_hub_has_a_text() -> None:
     """What the hub may write into flips, orders and faults is known here."""
     assert {str(deed) for deed in Deed} <= set(words.EVENTS)
-    assert {str(word) for word in [*Closed, *Rejected]} <= set(words.NOTES)
-    assert {str(word) for word in OrderWord} <= set(words.REASONS)
-    assert {str(kind) for kind in FaultKind} <= set(words.FAULTS)
+    assert {str(word) for word in [*Closed, *Rejected]} <= set(reasons.NOTES)
+    assert {str(word) for word in OrderWord} <= set(reasons.REASONS) | set(REASONS)
+    assert {str(kind) for kind in FaultKind} <= set(reasons.FAULTS)
 
 
 def test_an_outcome_says_what_is_not_known(app: "Flask", site: "Site") -> None:
@@ -73,9 +75,9 @@ def test_an_outcome_says_what_is_not_known(app: "Flask", site: "Site") -> None:
         for state in OrderState:
             done = Order(**{**{f: getattr(order, f) for f in order.__struct_fields__}, "state": state, "outcome": "x"})
             said[state] = words.outcome(done, names)
-        assert words.reason("not-sent:no-answer: 3 tries") == "it did not leave: no answer: 3 tries"
-        assert words.reason("rejected:still-active") == "not possible: its condition still holds"
-        assert words.reason("in its own words") == "in its own words"
+        assert reasons.reason("not-sent:no-answer: 3 tries") == "it did not leave: no answer: 3 tries"
+        assert reasons.reason("rejected:still-active") == "not possible: its condition still holds"
+        assert reasons.reason("in its own words") == "in its own words"
     assert len(set(said.values())) == len(OrderState)
     assert "go and look" in said[OrderState.UNCONFIRMED]
     assert "go and look" in said[OrderState.UNKNOWN]
@@ -102,9 +104,23 @@ def test_values(app: "Flask") -> None:
         assert words.value_text("laeq", None) == "–"
         assert words.value_text("no_such", 1.0) == "1.0"
         spans = [words.duration(ms) for ms in (-5, 59_999, 60_000, 3_600_000, 90_000_000)]
-    assert spans == ["0 s", "59 s", "1 min 0 s", "1 h 0 min", "1 d 1 h"]
+    assert spans == ["0 s", "59 s", "1 min", "1 h", "1 d 1 h"]
     with app.test_request_context("/?lang=zh"):
         assert words.value_text("gate", "stuck") == "卡住"
+        spans = [words.duration(ms) for ms in (59_999, 60_000, 660_000, 672_000, 3_600_000, 5_400_000, 90_000_000)]
+        limits = [limit_text(key, value, "laeq") for key, value in (("window", 600.0), ("hold", 7200.0), ("hold", 5.0))]
+        limits.append(limit_text("above", 55.0, "laeq"))
+    assert spans == ["59 秒", "1 分钟", "11 分钟", "11 分 12 秒", "1 小时", "1 小时 30 分钟", "1 天 1 小时"]
+    assert limits == ["10 分钟", "2 小时", "5 秒", "55 dB"]
+
+
+def test_a_day_that_is_not_today_is_named(app: "Flask", site: "Site") -> None:
+    """Today the time alone; of another day month and day, in each language's own way."""
+    names, at, day = words.Words(site, {}), 1_760_000_000_000, 86_400_000
+    for lang, said in (("zh", "10月9日 16:53"), ("en", "10-09 16:53")):
+        with app.test_request_context(f"/?lang={lang}"):
+            assert names.day_time(at, at) == "16:53:20"
+            assert names.day_time(at, at + day) == said
 
 
 def test_the_plan_stays_on_the_paper(site: "Site") -> None:
@@ -122,3 +138,12 @@ def test_what_is_live_has_a_name() -> None:
     for path in (ROOM / "templates").glob("*.html"):
         for tag in re.findall(r"<\w+[^>]*data-live=[^>]*>", path.read_text()):
             assert re.search(r' id="', tag), (path.name, tag[:80])
+
+
+def test_what_htmx_touches_asks_for_nothing_else() -> None:
+    """No link in a form that it sends, for it would follow that as well; no part made anew takes the focus away."""
+    texts = [path.read_text() for path in (ROOM / "templates").glob("*.html")]
+    forms = [form for text in texts for form in re.findall(r"<form[^>]* hx-boost[^>]*>.*?</form>", text, re.DOTALL)]
+    assert len(forms) > 10
+    assert [form for form in forms if "<a " in form] == []
+    assert [text[:80] for text in texts if "data-live" in text and "autofocus" in text] == []

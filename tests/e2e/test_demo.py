@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -36,29 +37,36 @@ class Demo(Installation):
         self.data, self.output = folder / "data", folder / "demo.log"
         with self.output.open("wb") as output:
             arguments = ["demo", "--port", "0", "--data", str(self.data), "--speed", str(SPEED)]
-            self.began = time.monotonic()
             self.running = subprocess.Popen([sys.executable, "-m", "hub", *arguments], stdout=output, stderr=output)
-        wait_for(lambda: "first login" in self.output.read_text(encoding="utf-8"))
+
+    def __enter__(self) -> Self:
+        """Its page is there, and what it said of the first login is known."""
+        try:
+            wait_for(lambda: "first login" in self.output.read_text(encoding="utf-8"))
+        except AssertionError:
+            self.stop()
+            raise
         found = re.search(r"first login \(told this once\): (\S+) (\S+)", self.output.read_text(encoding="utf-8"))
         assert found
+        self.began = time.monotonic()
         self.login = (found[1], found[2])
+        return self
 
     def elapsed(self) -> float:
-        """Seconds of the demo's clock since it was started."""
+        """Seconds of the demo's clock since its page is there."""
         return (time.monotonic() - self.began) * SPEED
 
     def stop(self) -> None:
         """Ctrl-C."""
         self.running.send_signal(signal.SIGINT)
-        self.running.wait(20)
+        self.running.wait(60)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A running demo."""
-    running = Demo(tmp_path_factory.mktemp("demo"))
-    yield running
-    running.stop()
+    with Demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import COURT, QUIET, Installation, wait_for
 
-SITE = """
-[site]
-id = "court"
-name = { zh = "小院", en = "Court" }
-timezone = "Asia/Shanghai"
-
+SITE = (
+    COURT
+    + """
 [[zone]]
 id = "lake"
 name = { zh = "景观湖", en = "Lake" }
@@ -62,6 +59,7 @@ kind = "webhook"
 url = "http://127.0.0.1:1/x"
 secret_file = "hook.secret"
 """
+)
 ROBOT, HOOK, PASSWORD = "canary-robot-7c1f", "canary-hook-93d2", "canary-password-5e0a"
 COMMANDS = [
     ["check", "$site"],
@@ -130,16 +128,14 @@ class Visitor:
 def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     """Running, with its secrets in files."""
     folder = tmp_path_factory.mktemp("court")
-    made = Court(folder, SITE, "round = 3600.0\n")
+    made = Court(folder, SITE, QUIET)
     secrets = {"robot.url": f"http://127.0.0.1:1/cgi-bin/webhook/send?key={ROBOT}", "hook.secret": HOOK}
     for name, text in secrets.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(text)
-    try:
+    with made:
         made.begin()
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,114 +2,41 @@
 
 import asyncio
 import contextlib
-import json
 import random
 import subprocess
 import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
-from hub import broker
 from hub.duty import FILE as DUTY
-from hub.query import open_journal
-from hub.settings import load_site
-from hub.site import MqttBrokerLink
-from tests.e2e.conftest import free_port
+from tests.e2e.conftest import COURT, free_port, rows, running_broker, say
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.soak]
 
 KILLS = 8
 STEPS = 6
-SITE = """
-[site]
-id = "court"
-name = {{ zh = "测试小区", en = "Test court" }}
-timezone = "Asia/Shanghai"
+SITE = (
+    COURT
+    + """
 [[voice]]
 id = "hook"
 kind = "webhook"
 severities = ["P4"]
-url = "http://127.0.0.1:{hook}/call"
+url = "http://127.0.0.1:$hook/call"
 [[link]]
 id = "mqtt"
 kind = "mqtt"
-listen = "127.0.0.1:{port}"
+listen = "127.0.0.1:$port"
   [[link.device]]
   id = "button"
   profile = "sos/json-mqtt"
 """
+)
 PERSON = '[[person]]\nid = "p{n}"\nname = "p{n}"\naddress = {{ hook = "a{n}" }}\n'
 STEP = '  [[escalation.step]]\n  after = 1.5\n  to = ["p1", "p{n}"]\n'
-
-
-class Peer(BaseHTTPRequestHandler):
-    """Hears the calls."""
-
-    heard: Counter[tuple[str, str]]
-
-    def do_POST(self) -> None:
-        """One call: its id and its address."""
-        body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.heard[body["id"], body["to"]] += 1
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-@contextlib.contextmanager
-def peer() -> Iterator[tuple[int, Counter[tuple[str, str]]]]:
-    """Its port, and what it heard."""
-    kind = type("Mine", (Peer,), {"heard": Counter()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port, kind.heard  # type: ignore[attr-defined]  # given above
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def press(data: Path, port: int) -> None:
-    """Somebody presses the button; the broker keeps it for a hub that is not there."""
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="button")
-    client.username_pw_set("button", broker.credentials(data)["button"])
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    client.publish("court/button/up", b'{"sos": "pressed"}', qos=1).wait_for_publish(10)
-    client.disconnect()
-    client.loop_stop()
-
-
-def rows(data: Path, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
-    """What stands in the journal."""
-    with contextlib.closing(open_journal(data)) as db:
-        return [tuple(row) for row in db.execute(sql)]
-
-
-def keeper(site_file: Path, data: Path, log: IO[bytes]) -> Callable[[], None]:
-    """The site's mosquitto; returns what ends it."""
-    site = load_site(site_file)
-    link = next(link for link in site.links if isinstance(link, MqttBrokerLink))
-    process = subprocess.Popen([broker.executable(), "-c", str(broker.prepare(site, link, data))], stderr=log)
-
-    def end() -> None:
-        process.terminate()
-        process.wait(10)
-
-    return end
 
 
 class Hub:
@@ -134,7 +61,9 @@ class Hub:
         self._process = self._start()
 
 
-async def test_every_call_is_made_wherever_the_kill_hits(tmp_path: Path) -> None:
+async def test_every_call_is_made_wherever_the_kill_hits(
+    tmp_path: Path, calls: tuple[int, list[dict[str, Any]]]
+) -> None:
     """Five steps to two people, one to all, while the process dies again and again: all are heard, and no others."""
     data, site_file, port = tmp_path / "data", tmp_path / "site.toml", free_port()
     data.mkdir()
@@ -142,14 +71,14 @@ async def test_every_call_is_made_wherever_the_kill_hits(tmp_path: Path) -> None
     policy += "".join(STEP.format(n=n) for n in range(2, STEPS + 1))
     policy += '  [[escalation.step]]\n  after = 1.5\n  to = ["all"]\n'
     (data / DUTY).write_text("".join(PERSON.format(n=n) for n in range(1, STEPS + 1)) + policy, encoding="utf-8")
-    with peer() as (hook, heard), contextlib.ExitStack() as stack:
-        site_file.write_text(SITE.format(hook=hook, port=port), encoding="utf-8")
+    site_file.write_text(SITE.replace("$hook", str(calls[0])).replace("$port", str(port)), encoding="utf-8")
+    with contextlib.ExitStack() as stack:
         log = stack.enter_context((tmp_path / "log").open("ab"))
-        stack.callback(keeper(site_file, data, log))
+        stack.enter_context(running_broker(site_file, data, log))
         hub = Hub(site_file, data, log)
         stack.callback(hub.kill)
         await asyncio.sleep(2.0)
-        await asyncio.to_thread(press, data, port)
+        await asyncio.to_thread(say, data, port, "court/button/up", '{"sos": "pressed"}')
         for _ in range(KILLS):
             await asyncio.sleep(random.uniform(0.8, 2.5))
             await asyncio.to_thread(hub.again)
@@ -158,8 +87,9 @@ async def test_every_call_is_made_wherever_the_kill_hits(tmp_path: Path) -> None
                 await asyncio.sleep(0.2)
             while rows(data, "SELECT 1 FROM outbox WHERE status IN ('pending', 'sending')"):
                 await asyncio.sleep(0.2)
-    calls = "FROM outbox JOIN flip ON seq = flip WHERE person <> ''"
-    made = rows(data, f"SELECT seq, person, status {calls} AND key = 'sos/button'")
+    heard = Counter((call["id"], call["to"]) for call in calls[1])
+    joined = "FROM outbox JOIN flip ON seq = flip WHERE person <> ''"
+    made = rows(data, f"SELECT seq, person, status {joined} AND key = 'sos/button'")
     turns = Counter(flip for flip, *_ in made)
     assert [turns[flip] for flip in sorted(turns)] == [2] * (STEPS - 1) + [STEPS]
     assert rows(data, "SELECT run FROM escalation WHERE key = 'sos/button'") == [(1,)]
@@ -167,7 +97,7 @@ async def test_every_call_is_made_wherever_the_kill_hits(tmp_path: Path) -> None
     told = {(flip, person) for flip, person, status in made if status == "accepted"}
     for flip, person, _ in made:  # a call that still waits gives way to the next one to the same person
         assert any(person == other and flip <= at for at, other in told), f"{person} was not called"
-    said = f"SELECT 'court-' || seq || '-raised-' || person, 'a' || substr(person, 2) {calls} AND status = 'accepted'"
+    said = f"SELECT 'court-' || seq || '-raised-' || person, 'a' || substr(person, 2) {joined} AND status = 'accepted'"
     all_made, wanted = rows(data, said), rows(data, said.partition(" AND status")[0])
     assert set(all_made) <= set(heard) <= set(wanted), "everybody who is to be called, and nobody else"
     assert sum(heard.values()) <= len(all_made) + KILLS * 2, "said again only what a kill interrupted"

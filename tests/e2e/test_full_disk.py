@@ -4,58 +4,25 @@ The data folder is a small tmpfs of its own, so that only it fills; skips where 
 """
 
 import contextlib
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
-from hub import broker
 from hub.processes import FILE as BOARD
 from hub.reserve import FILE as RESERVE
 from hub.reserve import MB
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import LAKE, QUIET, Installation, scene, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
-SITE = """
-[site]
-id = "lake"
-name = { zh = "湖", en = "Lake" }
-timezone = "Asia/Shanghai"
-
+SITE = (
+    LAKE
+    + """
 [journal]
 budget_mb = 2
 reserve_mb = 8
-
-[[zone]]
-id = "lake"
-name = { zh = "湖", en = "Lake" }
-closed = "00:00-24:00"
-siren = { device = "board", command = "pulse_2", seconds = 8.0 }
-
-[[link]]
-id = "wire"
-kind = "serial"
-port = "$data/../wire"
-  [[link.device]]
-  id = "radar"
-  profile = "water/hlk-ld2410"
-  zone = "lake"
-
-[[link]]
-id = "line"
-kind = "modbus-rtu"
-port = "$data/../line"
-  [[link.device]]
-  id = "board"
-  profile = "relay/waveshare-8ch"
-  every = 0.5
 
 [[link]]
 id = "mqtt"
@@ -69,28 +36,13 @@ listen = "127.0.0.1:$port_a"
   id = "meter"
   profile = "noise/json-mqtt"
   zone = "lake"
-
-[rule.water-presence]
-on_delay = 0.0
 """
-SCRIPT = """
-round = 3600.0
-[[scene]]
-at = 2.0
-for = 3000.0
-device = "radar"
-set = { presence = "present", distance = 1.2 }
-note = { zh = "", en = "" }
-"""
+)
+SCRIPT = QUIET + scene("radar", 'presence = "present", distance = 1.2', 2.0)
 
 
 class Full(Installation):
     """An installation on a disk of 96 MB that somebody fills."""
-
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
-        """Rows of the journal."""
-        with closing(sqlite3.connect(f"file:{self.data}/journal.sqlite?mode=ro", uri=True)) as db:
-            return db.execute(sql).fetchall()
 
     def fill(self) -> None:
         """Until not one byte is left."""
@@ -104,17 +56,6 @@ class Full(Installation):
         """Fill it, and say whether the last part of the reserve had to be touched."""
         self.fill()
         return (self.data / RESERVE).stat().st_size < 8 * MB
-
-    def say(self, device: str, *payloads: str) -> None:
-        """A device speaks through the broker, and the broker takes it."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device)
-        client.username_pw_set(device, broker.credentials(self.data)[device])
-        client.connect("127.0.0.1", int(self.site.read_text().partition('listen = "127.0.0.1:')[2].partition('"')[0]))
-        client.loop_start()
-        for payload in payloads:
-            client.publish(f"lake/{device}/up", payload, qos=1).wait_for_publish(10)
-        client.disconnect()
-        client.loop_stop()
 
     def meter(self) -> list[float]:
         """What is kept of the noise meter."""
@@ -137,9 +78,9 @@ def full(tmp_path: Path) -> Iterator[Full]:
     except (subprocess.CalledProcessError, FileNotFoundError):
         pytest.skip("needs the right to mount a tmpfs")
     try:
-        installation.start(devices=False)
-        yield installation
-        installation.stop()
+        with installation:
+            installation.start(devices=False)
+            yield installation
     finally:
         subprocess.run(["umount", "--lazy", str(installation.data)], check=True)
 

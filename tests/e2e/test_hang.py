@@ -8,16 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import COURT, QUIET, Installation, wait_for
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
-SITE = """
-[site]
-id = "court"
-name = { zh = "小区", en = "Court" }
-timezone = "Asia/Shanghai"
-
+SITE = (
+    COURT
+    + """
 [[link]]
 id = "wire"
 kind = "serial"
@@ -26,15 +23,15 @@ port = "$data/wire"
   id = "radar"
   profile = "water/hlk-ld2410"
 """
+)
 
 
 @pytest.fixture
 def court(tmp_path: Path) -> Iterator[Installation]:
     """Running, with one radar."""
-    installation = Installation(tmp_path, SITE, "round = 3600.0\n")
-    installation.start()
-    yield installation
-    installation.stop()
+    with Installation(tmp_path, SITE, QUIET) as installation:
+        installation.start()
+        yield installation
 
 
 def newest(court: Installation) -> int:

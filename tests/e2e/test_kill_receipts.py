@@ -16,7 +16,7 @@ from hub import broker
 from tests.e2e.conftest import wait_for
 from tests.e2e.test_kill import Court
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 KILLS = 5
 RATE = 150  # messages a second: fewer than the receipts that may be sent
@@ -66,13 +66,13 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def killed_while_asking(court: Court) -> Meter:
-    """The device, after the hub was killed so often under it."""
+async def killed_while_asking(court: Court, kills: int = KILLS, *, caught: bool = False) -> Meter:
+    """The device, after the hub was killed so often under it, or after the first kill that caught a wrong receipt."""
     stop, meter = threading.Event(), Meter(court)
     hub = court.hub()
     speaking = asyncio.create_task(asyncio.to_thread(meter.speak, stop))
     try:
-        for _ in range(KILLS):
+        for _ in range(kills):
             known = len(meter.receipts)
             async with asyncio.timeout(30):
                 while len(meter.receipts) < known + 50:
@@ -80,6 +80,8 @@ async def killed_while_asking(court: Court) -> Meter:
             await asyncio.sleep(random.uniform(0.0, 0.1))
             hub.kill()
             await asyncio.to_thread(hub.wait)
+            if caught and promised_for_nothing(court, meter):
+                break
             hub = court.hub()
     finally:
         stop.set()
@@ -109,5 +111,5 @@ async def test_control_receipts_before_the_commit_promise_nothing(tmp_path: Path
     """The same kills find receipts without readings when they are given before the commit: the test can fail."""
     court = Court(tmp_path, "promise")
     with court.broker():
-        meter = await killed_while_asking(court)
+        meter = await killed_while_asking(court, 20, caught=True)
     assert promised_for_nothing(court, meter) > 0

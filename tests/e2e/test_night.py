@@ -1,10 +1,9 @@
 """A guard's night at the lake: P1 at ten past two, telephone, briefing, seen, resolved; handed over at half past seven.
 
-Hub, broker, cables, pages and Chromium are real. The radar and the relay board are simulated, and the telephone's
-provider is an HTTP server of this file. The site's clock is set ahead to the night.
+Hub, broker, cables, pages and Chromium are real. The radar, the relay board and the telephone's
+provider are simulated. The site's clock is set ahead to the night.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,8 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Viewport
 from hub import broker
 from hub.clock import ENVIRONMENT, Clock
 from hub.duty import FILE as DUTY
-from hub.query import open_journal
-from tests.e2e.conftest import Installation, free_port, wait_for
+from tests.e2e.conftest import QUIET, Installation, free_port, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -72,7 +69,6 @@ port = "$data/tty/line"
     [link.device.names]
     relay_2 = { zh = "湖边声光", en = "Lake siren" }
 """
-NOBODY = "round = 3600.0\n"
 ROSTER = """
 [[person]]
 id = "p1"
@@ -105,22 +101,6 @@ def clock_at(hour: int, minute: int, second: int = 0) -> str:
     wanted = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
     ahead = (wanted + timedelta(days=wanted <= now) - now).total_seconds() * 1000
     return f"1.000001@{round(real - ahead * 1_000_000)}"
-
-
-class Provider(BaseHTTPRequestHandler):
-    """What would ring: it keeps each call."""
-
-    heard: list[dict[str, Any]]  # Any: the JSON of a call
-
-    def do_POST(self) -> None:
-        """One call."""
-        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
 
 class Radar:
@@ -156,7 +136,7 @@ class Garden(Installation):
         """Files only."""
         self.port, self.broker_port = free_port(), free_port()
         filled = (SITE + YARD).replace("$phone", str(phone)).replace("$page", str(self.port))
-        super().__init__(folder, filled.replace("$port_a", str(self.broker_port)), NOBODY)
+        super().__init__(folder, filled.replace("$port_a", str(self.broker_port)), QUIET)
         (self.data / DUTY).write_text(ROSTER, encoding="utf-8")
         self.yard = folder / "yard.toml"
         head = SITE.partition("page =")[0] + SITE[SITE.index("[[zone]]") : SITE.index("[[voice]]")]
@@ -175,27 +155,12 @@ class Garden(Installation):
 
 
 @pytest.fixture
-def calls() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """The provider's port, and the calls that it was given."""
-    kind = type("Mine", (Provider,), {"heard": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port, kind.heard  # type: ignore[attr-defined]  # given above
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
 def garden(
     tmp_path: Path, calls: tuple[int, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Garden]:
     """Open since shortly before ten past two."""
     monkeypatch.setenv(ENVIRONMENT, clock_at(2, 9, 55))
-    running = Garden(tmp_path, calls[0])
-    with contextlib.ExitStack() as stack:
-        stack.callback(running.stop)
+    with Garden(tmp_path, calls[0]) as running:
         running.open()
         yield running
 
@@ -256,13 +221,13 @@ def answer(garden: Garden, handset: BrowserContext, link: str, card: Locator) ->
     shows(brief.locator("article"), "立即派人到现场")
     shows(brief.locator("article"), re.compile(r"02:1\d:\d\d"))
     assert handset.cookies() == []
-    assert rows(garden, "SELECT state FROM alarm WHERE key = 'water-presence/radar'") == [("unacked",)]
+    assert garden.ask("SELECT state FROM alarm WHERE key = 'water-presence/radar'") == [("unacked",)]
     picture(brief, "3-briefing")
     press(brief, "我已看到")
     shows(brief.locator("article"), re.compile(r"02:1\d:\d\d · guard"))
     shows(card, re.compile(r"guard 于 02:1\d(:\d\d)? 已看到"))
     press(brief, "我来处理")
-    wait_for(lambda: rows(garden, "SELECT 1 FROM incident WHERE state = 'working'"))
+    wait_for(lambda: garden.ask("SELECT 1 FROM incident WHERE state = 'working'"))
     brief.reload()
     shows(brief.locator("article"), re.compile(r"您自 .* 02:1\d:\d\d 起处理此事"))
     picture(brief, "4-accepted")
@@ -284,17 +249,11 @@ def in_the_morning(garden: Garden) -> None:
     assert re.search(r"操作 .*\n.*02:1\d\b.*pulse_2", sheet), sheet
     for step in ("pass", "archive"):
         garden.zhian("incidents", "step", "1", step)
-    log = rows(garden, "SELECT event, actor FROM incident_log ORDER BY seq")
+    log = garden.ask("SELECT event, actor FROM incident_log ORDER BY seq")
     assert [event for event, _ in log] == [
         "opened", "classify", "dispatch", "accept", "alarm-cleared", "feedback", "pass", "archive",
     ]  # fmt: skip
     assert log[3][1] == "guard"
-
-
-def rows(garden: Garden, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
-    """What stands in the journal."""
-    with contextlib.closing(open_journal(garden.data)) as db:
-        return [tuple(row) for row in db.execute(sql)]
 
 
 def local(instant: object) -> str:
@@ -322,7 +281,7 @@ def test_a_guards_night(
     card = now.locator("article.need.p1")
     shows(card, "水边有人")
     shows(card, re.compile(r"湖边声光：02:1\d:\d\d 设备已确认执行"))
-    moved = rows(garden, "SELECT target, command, state FROM orders WHERE kind = 'command'")
+    moved = garden.ask("SELECT target, command, state FROM orders WHERE kind = 'command'")
     assert moved == [("board", "pulse_2", "confirmed")]
     wait_for(lambda: [call for call in heard if call["to"]])
     picture(now, "2-p1")
@@ -339,6 +298,7 @@ def test_a_guards_night(
     shows(now.locator("main"), "全部在监护中，无需处理。")
     brief.reload()
     assert brief.locator("article button").count() == 0
+    wait_for(lambda: garden.ask("SELECT 1 FROM incident_log WHERE event = 'alarm-cleared'"))  # the desk's, a look later
     garden.zhian("incidents", "step", "1", "feedback", "--text", "一人夜钓，已劝离")
     now.goto(f"{garden.address}/alarms/1")
     picture(now, "6-alarm")

@@ -1,10 +1,8 @@
 """A running site whose file is edited: what is new is live, the rest does not notice, a wrong file changes nothing."""
 
-import contextlib
 import itertools
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,17 +11,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hub.clock import Clock
-from tests.e2e.conftest import Installation, free_port, wait_for
+from tests.e2e.conftest import COURT, QUIET, Installation, free_port, scene, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-HEAD = """
-[site]
-id = "court"
-name = { zh = "测试小区", en = "Test court" }
-timezone = "Asia/Shanghai"
-noise_class = 1
-[[zone]]
+HEAD = (
+    COURT
+    + """[[zone]]
 id = "yard"
 name = { zh = "院子", en = "Yard" }
 closed = "00:00-24:00"
@@ -32,6 +26,7 @@ on_delay = 1.0
 [rule.water-presence]
 on_delay = 0.5
 """
+)
 LINE = """
 [[link]]
 id = "line"
@@ -79,15 +74,6 @@ WIRE_OLD, WIRE_NEW = (WIRE.replace("$which", which) for which in ("old", "new"))
 GATE_OLD, GATE_NEW = (GATE.replace("$which", which) for which in ("old", "new"))
 BEFORE = HEAD + LINE + WIRE_OLD + MQTT + GATE_OLD
 AFTER = HEAD + LINE + METER_NEW + WIRE_OLD + WIRE_NEW + MQTT + GATE_OLD + GATE_NEW
-SCRIPT = """
-round = 600.0
-[[scene]]
-at = 0.5
-for = 590.0
-device = "$loud"
-set = { laeq = 81.0 }
-note = { zh = "", en = "" }
-"""
 OLD, NEW = ("meter-old", "radar-old", "gate-old"), ("meter-new", "radar-new", "gate-new")
 
 
@@ -105,7 +91,7 @@ class Court(Installation):
         text = text.replace('listen = "127.0.0.1:$port_b"', listen).replace("$data", str(self.data))
         self.site.write_text(text, encoding="utf-8")
 
-    def plug(self, text: str, script: str = "round = 600.0") -> None:
+    def plug(self, text: str, script: str = QUIET) -> None:
         """Simulated devices on the other ends of these cables, whatever the hub's own file says."""
         mine = self.site.read_text(encoding="utf-8")
         self.script.write_text(script, encoding="utf-8")
@@ -115,11 +101,6 @@ class Court(Installation):
         wait_for(lambda: all(port.exists() for port in ports))
         time.sleep(0.3)  # it has read the file before it opened the ports
         self.site.write_text(mine, encoding="utf-8")
-
-    def ask(self, sql: str) -> list[tuple[object, ...]]:
-        """What stands in the journal."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.data}/journal.sqlite?mode=ro", uri=True)) as db:
-            return [tuple(row) for row in db.execute(sql)]
 
     def heard(self, *devices: str) -> bool:
         """True when all of them are well and have spoken."""
@@ -145,12 +126,11 @@ class Court(Installation):
 @pytest.fixture
 def court(tmp_path: Path) -> Iterator[Court]:
     """With one device on each of three cables, all of which are read."""
-    court = Court(tmp_path, BEFORE, "round = 600.0")
-    court.start(devices=False)
-    court.plug(HEAD + LINE + METER_NEW + WIRE_OLD + MQTT + GATE_OLD, SCRIPT.replace("$loud", "meter-old"))
-    wait_for(lambda: court.heard(*OLD))
-    yield court
-    court.stop()
+    with Court(tmp_path, BEFORE, QUIET) as court:
+        court.start(devices=False)
+        court.plug(HEAD + LINE + METER_NEW + WIRE_OLD + MQTT + GATE_OLD, QUIET + scene("meter-old", "laeq = 81.0", 0.5))
+        wait_for(lambda: court.heard(*OLD))
+        yield court
 
 
 def longest(times: list[float]) -> float:

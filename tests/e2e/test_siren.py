@@ -4,11 +4,8 @@ Only the field process runs, with a radar on a serial line and a relay board on 
 """
 
 import contextlib
-import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,45 +13,19 @@ from typing import Any
 
 import pytest
 
-from hub.query import journal_readings
-from tests.e2e.conftest import wait_for
+from device_profiles.door import Refusal
+from hub.query import journal_readings, open_journal
+from tests.e2e.conftest import LAKE, QUIET, Installation, scene, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
-SITE = """
-[site]
-id = "lake"
-name = { zh = "湖", en = "Lake" }
-timezone = "Asia/Shanghai"
-
-[[zone]]
-id = "lake"
-name = { zh = "湖", en = "Lake" }
-closed = "00:00-24:00"
-siren = { device = "board", command = "pulse_2", seconds = 8.0 }
-
-[[link]]
-id = "wire"
-kind = "serial"
-port = "$data/wire"
-  [[link.device]]
-  id = "radar"
-  profile = "water/hlk-ld2410"
-  zone = "lake"
-
-[[link]]
-id = "line"
-kind = "modbus-rtu"
-port = "$data/line"
-  [[link.device]]
-  id = "board"
-  profile = "relay/waveshare-8ch"
-  every = 0.5
-
+SITE = (
+    LAKE
+    + """
 [[link]]
 id = "mqtt"
 kind = "mqtt"
-url = "mqtt://127.0.0.1:$dead"
+url = "mqtt://127.0.0.1:$port_a"
 
 [[voice]]
 id = "broker"
@@ -72,79 +43,49 @@ url = "http://127.0.0.1:$hangs/"
 
 [history]
 store = "influxdb"
-url = "http://127.0.0.1:$dead"
+url = "http://127.0.0.1:$port_a"
 bucket = "x"
-
-[rule.water-presence]
-on_delay = 0.0
 """
-SCRIPT = """
-round = 600.0
-[[scene]]
-at = 4.0
-for = 590.0
-device = "radar"
-set = { presence = "present", distance = 1.2 }
-note = { zh = "", en = "" }
-"""
+)
+SCRIPT = QUIET + scene("radar", 'presence = "present", distance = 1.2', 4.0)
 
 
-class Yard:
-    """The field process and its devices."""
+class Yard(Installation):
+    """The field process and its devices, and nothing else; a server takes connections and never says a word."""
 
     def __init__(self, folder: Path) -> None:
-        """The two cables' ends, and a server that takes connections and never says a word."""
-        self.data = folder / "data"
-        self.data.mkdir()
+        """Starts at once."""
         self._silent = socket.create_server(("127.0.0.1", 0), backlog=50)
-        with socket.create_server(("127.0.0.1", 0)) as gone:
-            dead = str(gone.getsockname()[1])
-        site = SITE.replace("$data", str(self.data)).replace("$dead", dead)
-        self.site, self.script = folder / "site.toml", folder / "script.toml"
-        self.site.write_text(site.replace("$hangs", str(self._silent.getsockname()[1])), encoding="utf-8")
-        self.script.write_text(SCRIPT, encoding="utf-8")
+        super().__init__(folder, SITE.replace("$hangs", str(self._silent.getsockname()[1])), SCRIPT)
         robot = folder / "robot.url"
         robot.touch(0o600)
-        robot.write_text(f"http://127.0.0.1:{dead}/send?key=x", encoding="utf-8")
-        self._output = (folder / "run.log").open("ab")
-        self._processes = [self._start("field"), self._start("simulate", "--script", str(self.script))]
+        robot.write_text("http://127.0.0.1:1/send?key=x", encoding="utf-8")
+        self._start("field")
+        self.start_devices()
 
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:  # Any: the columns of any question
-        """Rows of the journal; none while there is no such table."""
-        try:
-            with closing(sqlite3.connect(f"file:{self.data}/journal.sqlite?mode=ro", uri=True)) as db:
-                return db.execute(sql).fetchall()
-        except sqlite3.OperationalError:
-            return []
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:  # Any: as rows
+        """None while there is no such table."""
+        with contextlib.suppress(Refusal, sqlite3.OperationalError):
+            return super().ask(sql)
+        return []
 
     def first_seen(self) -> int:
         """When the hub received the first reading that somebody is there."""
-        with closing(sqlite3.connect(f"file:{self.data}/journal.sqlite?mode=ro", uri=True)) as db:
-            db.row_factory = sqlite3.Row
+        with closing(open_journal(self.data)) as db:
             found = journal_readings(db, "radar", 0)
             return min(line.rx for line in found if (line.quantity, line.value) == ("presence", "present"))
 
     def stop(self) -> None:
-        """End both."""
-        for process in reversed(self._processes):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            process.wait(20)
+        """And the server."""
+        super().stop()
         self._silent.close()
-        self._output.close()
-
-    def _start(self, command: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        whole = [sys.executable, "-m", "hub", command, str(self.site), "--data", str(self.data), *arguments]
-        return subprocess.Popen(whole, stdout=self._output, stderr=self._output)
 
 
 @pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
     """Started."""
-    running = Yard(tmp_path)
-    yield running
-    running.stop()
+    with Yard(tmp_path) as running:
+        yield running
 
 
 def test_the_siren_sounds_with_everything_else_down(yard: Yard) -> None:

@@ -29,13 +29,12 @@ def slope(values: list[int]) -> float:
 @pytest.mark.parametrize("name", ["field", "office"])
 def test_memory_does_not_grow(tmp_path: Path, name: str) -> None:
     """Twenty minutes of the demo at three times the speed: the resident memory of the process stays where it is."""
-    demo = Demo(tmp_path)
-    time.sleep(WARM_S)
-    process, seen = demo.process(name), list[int]()
-    for _ in range(LOOKS):
-        seen.append(rss_kb(process))
-        time.sleep(LOOK_S)
-    demo.stop()
+    with Demo(tmp_path) as demo:
+        time.sleep(WARM_S)
+        process, seen = demo.process(name), list[int]()
+        for _ in range(LOOKS):
+            seen.append(rss_kb(process))
+            time.sleep(LOOK_S)
 
     assert demo.process(name) in (0, process)
     assert slope(seen) * 60 / LOOK_S < MOST_KB_A_MINUTE, seen

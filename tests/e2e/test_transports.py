@@ -6,17 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Installation, wait_for
+from tests.e2e.conftest import COURT, QUIET, Installation, scene, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-SITE = """
-[site]
-id = "court"
-name = { zh = "测试小区", en = "Test court" }
-timezone = "Asia/Shanghai"
-noise_class = 1
-
+SITE = (
+    COURT
+    + """
 [[zone]]
 id = "yard"
 name = { zh = "院子", en = "Yard" }
@@ -70,43 +66,25 @@ on_delay = 1.0
 [rule.water-presence]
 on_delay = 0.5
 """
+)
 
-SCRIPT = """
-round = 600.0
-[[scene]]
-at = 6.0
-for = 590.0
-device = "meter-line"
-set = { laeq = 81.0 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "meter-net"
-set = { laeq = 83.0 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "radar-wire"
-set = { presence = "present", distance = 1.2 }
-note = { zh = "", en = "" }
-[[scene]]
-at = 6.0
-for = 590.0
-device = "gate-mqtt"
-set = { gate = "open" }
-note = { zh = "", en = "" }
-"""
+SCRIPT = QUIET + "".join(
+    scene(device, change, 6.0)
+    for device, change in {
+        "meter-line": "laeq = 81.0",
+        "meter-net": "laeq = 83.0",
+        "radar-wire": 'presence = "present", distance = 1.2',
+        "gate-mqtt": 'gate = "open"',
+    }.items()
+)
 
 
 @pytest.fixture(scope="module")
 def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A site with one device on each transport, all of which worry six seconds after they were plugged in."""
-    installation = Installation(tmp_path_factory.mktemp("court"), SITE, SCRIPT)
-    installation.start()
-    yield installation
-    installation.stop()
+    with Installation(tmp_path_factory.mktemp("court"), SITE, SCRIPT) as installation:
+        installation.start()
+        yield installation
 
 
 @pytest.mark.parametrize(
@@ -138,13 +116,10 @@ def test_alarm_reaches_the_page(
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """After Ctrl-C no process of the installation is left."""
-    installation = Installation(tmp_path, SITE, SCRIPT)
-    installation.start()
     names = ("field", "office", "mosquitto", "simulate")
-    try:
+    with Installation(tmp_path, SITE, SCRIPT) as installation:
+        installation.start()
         wait_for(lambda: all(installation.process(name) for name in names))
         running = [installation.process(name) for name in names]
-    finally:
-        installation.stop()
 
     assert [number for number in running if Path(f"/proc/{number}").exists()] == []

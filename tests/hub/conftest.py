@@ -26,6 +26,7 @@ from hub.outcome import (
     OrderState,
     Outcome,
     Service,
+    Upkeep,
 )
 from hub.reading import Fault, FaultKind, Label, LinkChange, LinkState, News, Quality, Reading, Value
 from hub.reminder import REMINDER
@@ -104,6 +105,7 @@ class Kept:
         self.inner: dict[str, Inner] = {}
         self.drills: dict[tuple[str, int], Drill] = {}
         self.services: dict[str, Service] = {}
+        self.upkeep: dict[tuple[str, int], Upkeep] = {}
         self.readings: list[Reading] = []
         self.faults: list[Fault] = []
         self.flips: list[Flip] = []
@@ -123,6 +125,7 @@ class Kept:
         self.inner |= {row.key: row for row in outcome.inner}
         self.drills |= {(row.zone, row.at): row for row in outcome.drills}
         self.services |= {row.target: row for row in outcome.services}
+        self.upkeep |= {(row.device, row.at): row for row in outcome.upkeep}
         self.entries |= {(row.list, row.id): row for row in outcome.entries}
 
     def memory(self) -> Memory:
@@ -137,6 +140,7 @@ class Kept:
             inner=list(self.inner.values()),
             drills=list(self.drills.values()),
             services=[row for row in self.services.values() if row.ended is None],
+            upkeep=[row for row in self.upkeep.values() if row.ended is None],
             reminded=max((flip.at for flip in self.flips if flip.event == REMINDER), default=0),
         )
 

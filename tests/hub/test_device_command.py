@@ -25,6 +25,9 @@ $where
   [[link.device]]
   id = "gate-north"
   profile = "gate/json-mqtt"
+  [[link.device]]
+  id = "gate-south"
+  profile = "gate/json-mqtt-signed"
 [[link]]
 id = "port"
 kind = "serial"
@@ -152,3 +155,57 @@ def test_reload_without_a_hub(run: Run, tmp_path: Path) -> None:
     assert code == 2
     assert "no hub runs there" in err
     assert str(tmp_path) in err
+
+
+def test_a_key_is_printed_once(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """64 digits that stand in a file of mode 0600; asked again it is refused, and no digit of it is said."""
+    path = site("")
+    arguments = ("device", "key", "gate-south", path, "--data", tmp_path)
+    code, out, _ = run(*arguments, "--json")
+    told = json.loads(out)
+    file = tmp_path / "order-keys" / "gate-south.key"
+    assert (code, told["algorithm"], file.read_text().strip()) == (0, "hmac-sha256", told["key"])
+    assert file.stat().st_mode & 0o777 == 0o600
+    code, out, err = run(*arguments)
+    assert (code, out, "--new" in err, told["key"] in err) == (2, "", True, False)
+    code, out, _ = run(*arguments, "--new")
+    assert (code, file.read_text().strip() in out, told["key"] in out) == (0, True, False)
+
+
+def test_no_key_for_what_verifies_none(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """A key in a drawer would make believe that orders are signed."""
+    code, _, err = run("device", "key", "gate-north", site(""), "--data", tmp_path)
+    assert (code, "wants no signed orders" in err) == (2, True)
+
+
+def test_check_warns_of_gates_that_obey_anybody(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """And, where it is told the data folder, of a key that is not there or open to others."""
+    path = site("")
+    arguments = ("check", path, "--data", tmp_path, "--json")
+    warned = json.loads(run(*arguments)[1])["warnings"]
+    assert [word for word in warned if "not signed" in word and "link[0].device[0]" in word]
+    assert [word for word in warned if "zhian device key gate-south" in word]
+    run("device", "key", "gate-south", path, "--data", tmp_path)
+    assert not [word for word in json.loads(run(*arguments)[1])["warnings"] if "gate-south" in word]
+
+
+def test_check_refuses_a_named_key_that_others_may_read(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """File, key and value, and what would be right; a device that signs nothing needs none."""
+    path = site("")
+    text = path.read_text(encoding="utf-8")
+    named = 'profile = "gate/json-mqtt-signed"\n  order_key_file = "south.key"'
+    path.write_text(text.replace('profile = "gate/json-mqtt-signed"', named), encoding="utf-8")
+    (tmp_path / "south.key").write_text("00" * 32)
+    (tmp_path / "south.key").chmod(0o644)
+    code, _, err = run("check", path)
+    assert (code, "link[0].device[1].order_key_file" in err, "chmod 600" in err, "0000" in err) == (
+        2,
+        True,
+        True,
+        False,
+    )
+    (tmp_path / "south.key").chmod(0o600)
+    assert run("check", path)[0] == 0
+    path.write_text(text.replace('profile = "gate/json-mqtt"', named.replace("-signed", "")), encoding="utf-8")
+    code, _, err = run("check", path)
+    assert (code, "wants no signed orders" in err) == (2, True)

@@ -27,12 +27,9 @@ def begin(yard: Yard, siren: str = "withheld", **more: object) -> str:
     return f"{order.state} {order.outcome}"
 
 
-def test_of(yard: Yard) -> Drill:
+def drill_of(yard: Yard) -> Drill:
     """The newest one."""
     return max(yard.kept.drills.values(), key=lambda each: each.at)
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]  # a question, no test
 
 
 def raised(yard: Yard) -> list[Flip]:
@@ -49,7 +46,7 @@ def test_at_any_hour_whoever_walks_in_alarms(yard: Yard, siren: str, *, sounds: 
     yard.wait(4, PRESENT)
     (flip,) = raised(yard)
     assert (flip.severity, flip.siren) == ("P1", sounds)
-    drill = test_of(yard)
+    drill = drill_of(yard)
     assert (drill.state, drill.caught, drill.ended) == (DrillState.PASSED, ((LAKE, 1, flip.at),), None)
     assert drill.until == flip.at + 60_000
 
@@ -60,7 +57,7 @@ def test_by_day_it_ends_quietly(yard: Yard) -> None:
     begin(yard)
     yard.wait(200, PRESENT)
     assert [flip.event for flip in yard.kept.flips if flip.key == LAKE] == ["raised", "cleared"]
-    assert test_of(yard).ended == test_of(yard).until
+    assert drill_of(yard).ended == drill_of(yard).until
 
 
 def test_whoever_stands_there_when_it_is_over_is_real(night: Yard) -> None:
@@ -89,7 +86,7 @@ def test_after_it_the_next_one_is_real(night: Yard) -> None:
     begin(night)
     night.wait(4, PRESENT)
     night.wait(120, ABSENT)
-    assert (night.state(LAKE), test_of(night).ended is None) == ("returned", False)
+    assert (night.state(LAKE), drill_of(night).ended is None) == ("returned", False)
     night.wait(4, PRESENT)
     assert [(flip.event, flip.siren) for flip in raised(night)] == [("raised", False), ("reactivated", True)]
 
@@ -101,7 +98,7 @@ def test_other_alarms_of_the_zone_are_never_marked(yard: Yard) -> None:
     yard.say("sos-1", "sos", "pressed")
     (flip,) = [flip for flip in yard.kept.flips if flip.key == "sos/sos-1"]
     assert flip.siren
-    assert test_of(yard).caught == ()
+    assert drill_of(yard).caught == ()
 
 
 def test_a_test_that_sees_nobody_has_failed(yard: Yard) -> None:
@@ -109,12 +106,12 @@ def test_a_test_that_sees_nobody_has_failed(yard: Yard) -> None:
     yard.wait(5, ABSENT)
     begin(yard)
     yard.wait(121, ABSENT)
-    assert (test_of(yard).state, yard.state(FAILED)) == (DrillState.FAILED, "unacked")
+    assert (drill_of(yard).state, yard.state(FAILED)) == (DrillState.FAILED, "unacked")
     assert yard.kept.alarms[FAILED].value == LAKE
     begin(yard)
     yard.order("drill-end", "lake")
     yard.wait(2, ABSENT)
-    assert (test_of(yard).state, test_of(yard).ended_by, yard.state(FAILED)) == ("ended", "keeper", "unacked")
+    assert (drill_of(yard).state, drill_of(yard).ended_by, yard.state(FAILED)) == ("ended", "keeper", "unacked")
     begin(yard)
     yard.wait(4, PRESENT)
     assert yard.state(FAILED) == "returned"
@@ -133,9 +130,9 @@ def test_each_sensor_of_the_zone_has_to_see_him(yard: Yard) -> None:
     yard.wait(5, *both)
     begin(yard)
     yard.wait(4, PRESENT, both[1])
-    assert (test_of(yard).state, len(test_of(yard).caught)) == (DrillState.RUNNING, 1)
+    assert (drill_of(yard).state, len(drill_of(yard).caught)) == (DrillState.RUNNING, 1)
     yard.wait(120, *both)
-    assert test_of(yard).state == DrillState.FAILED
+    assert drill_of(yard).state == DrillState.FAILED
     assert yard.kept.alarms[FAILED].value == "water-presence/radar-2"
 
 
@@ -173,7 +170,7 @@ def test_a_restart_goes_on_with_it(yard: Yard) -> None:
     assert [flip.siren for flip in raised(yard)] == [False]
     yard.restart(down=300)
     yard.wait(2)
-    assert test_of(yard).ended == test_of(yard).until
+    assert drill_of(yard).ended == drill_of(yard).until
 
 
 def test_a_clock_that_is_set_back_ends_it(night: Yard) -> None:

@@ -107,3 +107,18 @@ def test_a_device_goes_out_of_service_and_comes_back(run: Run, hub: Running) -> 
     assert run("service", "back", device, *data)[:2] == (0, f"in-service {device} done done\n")
     assert run("service", "list", *data)[1] == ""
     assert ", back 2" in run("service", "list", "--history", *data)[1]
+
+
+def test_a_meter_is_calibrated(run: Run, hub: Running) -> None:  # noqa: F811
+    """Put on, found out, taken off; listed with its deviation, and a refusal is exit 2."""
+    site, data = load_site(hub.path), ("--data", str(hub.data))
+    meter = next(device.id for device in site.devices().values() if "laeq" in device.profile.reading)
+    assert run("meter", "calibrate", meter, "--calibrator", "B&K 4231", "--for", "20m", *data)[0] == 0
+    assert "calibrator on it" in run("meter", "list", *data)[1]
+    call = ("meter", "calibrated", meter, "--level", "94", "--reading", "94.8", "--valid", "100d", *data)
+    assert run(*call)[:2] == (0, f"calibrated {meter} level=94 reading=94.8 days=100 done done\n")
+    assert "94.8 dB at 94 dB: +0.8 dB (more than 0.5 dB), until 2" in run("meter", "list", *data)[1]
+    assert '"level":94.0,"reading":94.8' in run("meter", "list", "--json", *data)[1]
+    assert run("meter", "stop", meter, *data)[0] == 2
+    assert run("meter", "exchanged", meter, "--reason", "struck by lightning", *data)[0] == 0
+    assert run("meter", "list", *data)[1].rstrip().endswith(": struck by lightning")

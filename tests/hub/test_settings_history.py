@@ -1,8 +1,10 @@
 """`[history]`: a wrong one is refused with file, key, value and what would be right, before anybody is asked."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -46,7 +48,9 @@ def site(tmp_path: Path) -> Callable[[str], Path]:
 )
 def test_what_is_right_is_taken(site: Callable[[str], Path], history: str) -> None:
     """Every store with the keys that it takes; nothing is opened."""
-    load_site(site(history))
+    named = tomllib.loads(history)
+    taken = msgspec.to_builtins(load_site(site(history)).history)
+    assert {key: taken[key] for key in named} == named
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,15 @@ async def test_another_list_of_devices_is_sorted_into_the_lanes(mosquitto: Mosqu
         await client.publish("garden/post/up", "who?", qos=1)
         assert await told(link, 1) == [("", b"who?")]
         link.carry([POST, METER])
-        await asyncio.sleep(0.5)
-        await client.publish("garden/post/up", "help", qos=1)
-        assert await told(link, 1) == [("post", b"help")]
+        async with asyncio.timeout(20):
+            heard: list[tuple[str, bytes]] = []
+            while heard != [("post", b"help")]:  # the broker is told in its own time
+                await client.publish("garden/post/up", "help", qos=1)
+                heard = await told(link, 1)
+        await client.publish("garden/post/up", "once", qos=1)
+        while ("post", b"once") not in heard:
+            heard += await told(link, 1)
+        assert ("", b"once") not in heard
 
 
 async def test_a_held_lane_acknowledges_nothing_while_calls_come(mosquitto: Mosquitto) -> None:

@@ -52,6 +52,20 @@ BROKEN = {
     "no such link": ('kind = "mqtt"', 'kind = "mqqt"', "link.kind", "mqqt", 'did you mean "mqtt"?'),
     "unknown quantity": ("[reading.gate]", "[reading.gaet]", "reading.gaet", "gaet", 'did you mean "gate"?'),
     "wrong unit": ('type = "choice"', 'type = "choice"\nunit = "dB"', "reading.gate.unit", "dB", 'write ""'),
+    "an end of what does not count": (
+        'type = "choice"',
+        'type = "choice"\nrolls_over = 10.0',
+        "reading.gate.rolls_over",
+        10.0,
+        "leave it out",
+    ),
+    "an end past the register": (
+        "[reading.gate]",
+        '[reading.energy]\nunit = "kWh"\nrange = [0.0, 9.99]\nrolls_over = 11.0\n[reading.gate]',
+        "reading.energy.rolls_over",
+        11.0,
+        "at most 10",
+    ),
     "unknown state": ("closed = [", "clsoed = [", "reading.gate.choices", "clsoed", 'did you mean "closed"?'),
     "a state without choices": (
         'choices = { open = ["OPEN"], closed = ["SHUT"] }',

@@ -12,6 +12,7 @@ from firmware_bridge.raw import Message, Publish, Registers, Trouble, Write
 from firmware_bridge.wire import encode, modbus, orders
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.plan import plan
+from firmware_bridge.wire.seal import EXAMPLE, EXAMPLE_TOPIC
 from hub.reading import Fault, Reading, Value
 
 Said: TypeAlias = list[Reading | Fault]
@@ -133,7 +134,7 @@ def test_serial_every_flipped_bit_is_refused(stream: Stream, profile: SerialProf
 def test_a_frame_without_a_checksum_says_so() -> None:
     """A product whose frames may hold undetected errors tells people in its caveats."""
     bare = [p for p in profiles().values() if isinstance(p, SerialProfile) and not _has_checksum(p)]
-    assert [p.id for p in bare if not any("no checksum" in caveat for caveat in p.caveats)] == []
+    assert [p.id for p in bare if not any("no checksum" in caveat.en for caveat in p.caveats)] == []
 
 
 @_cases(lambda sample: sample.want, ModbusProfile)
@@ -172,6 +173,7 @@ def test_json_encode_is_the_inverse(profile: MqttProfile, sample: Sample) -> Non
 def test_a_command_sends_what_the_profile_says(profile: Profile, sample: Sample) -> None:
     """An order leaves as the very bytes of its sample, and a simulated device understands it again."""
     told = {"order_id": ORDER_ID, "device": "gate-1", "issued": EXPIRES - 10_000, "expires": EXPIRES}
+    told |= {"topic": EXAMPLE_TOPIC, "seal": EXAMPLE}
     action = orders.action(profile, sample.command, seconds=sample.seconds, text=sample.text, **told)  # type: ignore[arg-type]  # of both types
     assert orders.read(profile, action) == (sample.command, sample.seconds)
     if isinstance(action, Write):

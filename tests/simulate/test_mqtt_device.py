@@ -73,7 +73,15 @@ def values(heard: list[object], quantity: str) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "profile", ["gate/json-mqtt", "noise/json-mqtt", "sos/json-mqtt", "speech/json-mqtt", "water/json-mqtt"]
+    "profile",
+    [
+        "gate/json-mqtt",
+        "gate/json-mqtt-signed",
+        "noise/json-mqtt",
+        "sos/json-mqtt",
+        "speech/json-mqtt",
+        "water/json-mqtt",
+    ],
 )
 async def test_each_mqtt_device_is_readable(mosquitto: Mosquitto, device: Callable[..., Device], profile: str) -> None:
     """Birth, then readings that decode without a fault, through the real session."""

@@ -337,8 +337,7 @@ def test_any_bytes(pair: tuple[Request, ModbusPDU, ModbusPDU], data: bytes) -> N
     """Whatever comes, the readers answer with a value, a Trouble or None, never with an exception."""
     for request in (pair[0], Request.identify(1, 4, 7)):
         for unit in (b"", bytes([request.unit, request.function])):
-            read_rtu(request, unit + data)
-            read_ascii(request, unit + data)
-            read_tcp(request, 1, unit + data)
-            unfinished_rtu(request, data)
-            unfinished_ascii(request, data)
+            read = [read_rtu(request, unit + data), read_ascii(request, unit + data), read_tcp(request, 1, unit + data)]
+            assert all(isinstance(each, Registers | Trouble | None) for each in read)
+            assert isinstance(unfinished_rtu(request, data), Trouble)
+            assert isinstance(unfinished_ascii(request, data), Trouble)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
@@ -31,6 +31,7 @@ def context(chromium: "Chromium") -> "Iterator[BrowserContext]":
     """A person's browser, in English."""
     made = chromium.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
     made.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
     yield made
     made.close()
 

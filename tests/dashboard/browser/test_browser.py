@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
@@ -59,16 +60,24 @@ def test_a_comment_that_is_being_typed_stays(page: "Page", field: "Field", runni
 
 def test_values_and_charts_are_live(page: "Page", field: "Field", history: "ListHistory", running: "Running") -> None:
     """A new reading changes the figure without a new page; the chart draws history and takes the reading on."""
-    history.kept = [("noise-east", "laeq", NOW - 600_000 + n * 5000, 48.0 + n % 3) for n in range(119)]
-    field.read("noise-east", "laeq", 50.0, NOW - 2000)
+    history.kept = [("noise-east", "laeq", NOW - 630_000 + n * 5000, 44.0 + n % 3) for n in range(119)]
+    field.read("noise-east", "laeq", 50.0, NOW - 20_000)
     page.goto(f"{running.url}/devices/noise-east")
     page.wait_for_selector(".u-wrap canvas")
     page.wait_for_selector("#live-word:has-text('live')")
+    over = page.locator("#chart-laeq .u-over").bounding_box()
+    assert over
+    legend = page.locator("#chart-laeq .u-legend")
+    page.mouse.move(over["x"] + over["width"] * 0.95, over["y"] + 40)
+    expect(legend).to_contain_text(re.compile(r"mean4[456]\.\d dB"))
+    page.mouse.move(over["x"] + over["width"] - 1, over["y"] + 40)
+    expect(legend).to_contain_text("50.0 dB")
     field.read("noise-east", "laeq", 63.4, NOW - 1000)
-    page.wait_for_selector("[data-series='noise-east/laeq']:has-text('63.4')")
+    expect(page.locator("[data-series='noise-east/laeq']")).to_contain_text("63.4")
+    expect(legend).to_contain_text("63.4 dB")
     page.click("[data-span='30d']")
-    page.wait_for_selector("[data-span='30d'][aria-pressed=true]")
-    page.wait_for_selector(".gap-note")
+    expect(page.locator("[data-span='30d']")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#chart-laeq .gap-note")).to_be_visible()
 
 
 def test_an_order_is_two_steps_and_shows_its_outcome(page: "Page", field: "Field", running: "Running") -> None:

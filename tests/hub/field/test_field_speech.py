@@ -113,7 +113,7 @@ async def test_an_alarm_is_read_aloud_and_confirmed(site: Site, tmp_path: Path, 
         spoken = list(column.spoken)
         rows = ask(journal, orders)
     assert [text.partition("。")[0] for text in spoken] == [
-        "紧急报警：景观湖，求助按钮按下",
+        "紧急告警：景观湖，求助按钮按下",
         "解除：景观湖，求助按钮按下",
     ]
     assert [row[0] for row in rows] == spoken

@@ -89,7 +89,8 @@ async def test_a_failing_voice_is_told_by_another_and_clears(talking: "Hub", mes
         assert [(body["rule"], body["kind"], body["source"]) for body in messenger.told] == [
             ("voice-failing", "raised", "voice:group"), ("voice-failing", "cleared", "voice:group"),
         ]  # fmt: skip
-        assert messenger.told[0]["source_name"] == {"zh": "通知渠道 group", "en": "voice group"}
+        wecom = {"zh": "通知渠道：企业微信群机器人", "en": "channel: WeCom group robot"}
+        assert messenger.told[0]["source_name"] == wecom
         assert [row[0] for row in state] == ["failed"]
         assert state[0][1].startswith("not-said:127.0.0.1")
         assert "93000 as the test says" in state[0][1]

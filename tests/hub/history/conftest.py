@@ -9,6 +9,7 @@ import re
 import socket
 import sqlite3
 import struct
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ import msgspec
 import pytest
 
 from hub import batches
+from hub.__main__ import main
 from hub.batches import Row
 from hub.bench.servers import Daemon, influxdb, victoriametrics
 from hub.clock import Clock
@@ -27,6 +29,7 @@ from hub.history.duck import DuckStore
 from hub.reading import Reading, Value
 
 NOW = 1_760_000_000_000
+Run = Callable[..., tuple[int, str, str]]
 SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
 
 
@@ -108,6 +111,23 @@ def row() -> Callable[..., Row]:
         return Row(seq=seq, value=value, rx=int(str(told["ts"])) + 5, **told)  # type: ignore[arg-type]  # as the test says
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs `zhian` on the test's data folder: exit code, standard output, standard error."""
+
+    def ran(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zhian", *arguments, "--data", str(tmp_path)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return ran
 
 
 class Sent:

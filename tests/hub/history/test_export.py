@@ -4,7 +4,6 @@ import asyncio
 import csv
 import json
 import sqlite3
-import sys
 import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from hub.__main__ import main
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, outfile
@@ -29,29 +27,11 @@ from hub.retention import KEEP_TRACES_MS
 from hub.settings import load_site
 
 if TYPE_CHECKING:
-    from tests.hub.history.conftest import JournalFile
+    from tests.hub.history.conftest import JournalFile, Run
 
 ROOT = Path(__file__).parents[3]
 DAY = 86_400_000
 ROWS = 2_000
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs `zhian` on the test's data folder: exit code, standard output, standard error."""
-
-    def ran(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["zhian", *arguments, "--data", str(tmp_path)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return ran
 
 
 @pytest.fixture
@@ -79,7 +59,7 @@ def cells(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
-def test_readings_of_any_span(run: Run, now: int) -> None:
+def test_readings_of_any_span(run: "Run", now: int) -> None:
     """Days back to now in one stream, as lines or JSON; quantities by choice; an until is not included."""
     _, out, _ = run("readings", "noise-1", "--since", "3d", "--json")
     assert [json.loads(line)["ts"] for line in out.splitlines()] == [now - 10_000, now - 9_000, now - 8_000]
@@ -90,7 +70,7 @@ def test_readings_of_any_span(run: Run, now: int) -> None:
     assert [json.loads(line)["value"] for line in out.splitlines()] == ["open"]
 
 
-def test_a_table_that_excel_opens_in_chinese(run: Run, now: int, tmp_path: Path) -> None:
+def test_a_table_that_excel_opens_in_chinese(run: "Run", now: int, tmp_path: Path) -> None:
     """Byte order mark, Chinese heads and names, local time beside UTC, units, states in words."""
     code, _, err = run("export", "noise-north", "gate-north", "--since", "40d", "--out", str(tmp_path / "x.csv"))
     assert (code, (tmp_path / "x.csv").read_bytes()[:3]) == (0, b"\xef\xbb\xbf")
@@ -107,7 +87,7 @@ def test_a_table_that_excel_opens_in_chinese(run: Run, now: int, tmp_path: Path)
     assert "3 readings of 2 devices" in err
 
 
-def test_in_english_by_zone_and_quantity(run: Run, now: int, tmp_path: Path) -> None:
+def test_in_english_by_zone_and_quantity(run: "Run", now: int, tmp_path: Path) -> None:
     """Heads and names in the other language; only what was chosen."""
     out = str(tmp_path / "x.csv")
     code, _, _ = run(
@@ -118,7 +98,7 @@ def test_in_english_by_zone_and_quantity(run: Run, now: int, tmp_path: Path) -> 
     assert (row["device"], row["quantity name"], row["area"]) == ("noise-north", "Sound level LAeq", "North gate")
 
 
-def test_everything_is_everything(run: Run, now: int, tmp_path: Path) -> None:
+def test_everything_is_everything(run: "Run", now: int, tmp_path: Path) -> None:
     """`--all` has devices that the site has no more, from history and journal; a name that is a formula is a text."""
     run("export", "--all", "--since", "2d", "--out", str(tmp_path / "x.csv"))
     found = [row["设备编号"] for row in cells(tmp_path / "x.csv")]
@@ -126,7 +106,7 @@ def test_everything_is_everything(run: Run, now: int, tmp_path: Path) -> None:
     assert cells(tmp_path / "x.csv")[0]["值"] == "-5.0"  # a number stays a number
 
 
-def test_parquet(run: Run, now: int, tmp_path: Path) -> None:
+def test_parquet(run: "Run", now: int, tmp_path: Path) -> None:
     """Typed columns, the values in two of them, instants in UTC; texts are not bent for spreadsheets."""
     code, _, _ = run("export", "--all", "--since", "2d", "--out", str(tmp_path / "x.parquet"))
     assert code == 0
@@ -153,7 +133,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("call", "words"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
-def test_mistakes_are_named(run: Run, now: int, tmp_path: Path, call: list[str], words: str) -> None:
+def test_mistakes_are_named(run: "Run", now: int, tmp_path: Path, call: list[str], words: str) -> None:
     """Exit 2 with what would be right; no file is written, none is replaced."""
     (tmp_path / "there.csv").write_text("mine")
     code, _, err = run("export", *(part.format(tmp_path) for part in call))
@@ -162,7 +142,7 @@ def test_mistakes_are_named(run: Run, now: int, tmp_path: Path, call: list[str],
     assert list(tmp_path.glob("x*")) == []
 
 
-def test_force_replaces(run: Run, now: int, tmp_path: Path) -> None:
+def test_force_replaces(run: "Run", now: int, tmp_path: Path) -> None:
     """Only when it is asked for."""
     (tmp_path / "there.csv").write_text("mine")
     code, _, _ = run("export", "--all", "--since", "2d", "--force", "--out", str(tmp_path / "there.csv"))
@@ -224,7 +204,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert listed_many > 5 * listed
 
 
-async def test_through_the_office(run: Run, now: int, tmp_path: Path) -> None:
+async def test_through_the_office(run: "Run", now: int, tmp_path: Path) -> None:
     """While the office process holds the file, it answers at its door: the same file."""
     call = ("export", "--all", "--since", "2d", "--force", "--out", str(tmp_path / "x.csv"))
     await asyncio.to_thread(run, *call)
@@ -240,7 +220,7 @@ async def test_through_the_office(run: Run, now: int, tmp_path: Path) -> None:
     assert len(alone) == 7
 
 
-def test_from_influxdb(run: Run, journal: "JournalFile", tmp_path: Path, influxd: str) -> None:
+def test_from_influxdb(run: "Run", journal: "JournalFile", tmp_path: Path, influxd: str) -> None:
     """Where InfluxDB is the store and no office runs, the site file says where it is."""
     now, bucket = Clock().now(), f"zhian-{uuid.uuid4().hex}"
     text = (ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8")
@@ -259,7 +239,7 @@ def test_from_influxdb(run: Run, journal: "JournalFile", tmp_path: Path, influxd
     assert [json.loads(line)["value"] for line in out.splitlines()] == [44.0, 50.0, 50.0]
 
 
-def test_a_journal_of_a_site_that_is_gone(run: Run, now: int, tmp_path: Path) -> None:
+def test_a_journal_of_a_site_that_is_gone(run: "Run", now: int, tmp_path: Path) -> None:
     """Without a site file devices go by their ids, and the readings are told all the same."""
     (tmp_path / "site.toml").unlink()
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:

@@ -151,13 +151,18 @@ def test_long_readings_come_page_by_page_in_order(store: HistoryStore, row: Make
     assert list(store.readings("noise-1", T, T + 100_000)) == rows
 
 
-def test_samples_are_every_number_but_replayed_ones(store: HistoryStore, row: MakeRow) -> None:
-    """More numbers than a page, in order, with their instants; texts and what a broker replayed are left out."""
+@pytest.mark.parametrize("quality", ["retained", "calibration"])
+def test_samples_are_every_number_that_was_measured(store: HistoryStore, row: MakeRow, quality: str) -> None:
+    """More numbers than a page, in order; texts, what a broker replayed and what a calibrator said are left out."""
     rows = [row(n, 50.0 + n % 7, ts=T + n // 3) for n in range(1, 21_000)]
-    odd = [row(21_000, "stuck", ts=T + 1), row(21_001, 99.0, ts=T + 2, quality="retained")]
+    odd = [row(21_000, "stuck", ts=T + 1), row(21_001, 99.0, ts=T + 2, quality=quality)]
     store.append([*rows, *odd], 21_001)
     found = [sample for page in store.samples("noise-1", "laeq", T, T + 100_000) for sample in page]
     assert found == [(kept.ts, kept.value) for kept in rows]
+    buckets = store.series("noise-1", "laeq", T, T + 60_000, 10)
+    assert (max(bucket.high for bucket in buckets), sum(bucket.count for bucket in buckets)) == (56.0, len(rows))
+    assert max(each.high for each in store.figures("noise-1", "laeq", T // 60_000 * 60_000, T + 60_000, 60_000)) == 56.0
+    assert any(each.quality == quality for each in store.readings("noise-1", T, T + 60_000))  # it is kept all the same
 
 
 def _batch(rows: list[Row]) -> Batch:

@@ -1,13 +1,11 @@
-"""Faults of the history: killed at each named step, disk full, file damaged, clock set back, two processes at once."""
+"""Faults of the history: killed at each named step, file damaged, clock set back, two processes at once."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,43 +129,6 @@ def test_the_control_doubles_when_killed_between_rows_and_cursor(
     store = DuckStore(tmp_path / "history.duckdb", clock)
     assert len(seqs(store)) > COUNT
     assert sorted(set(seqs(store))) == list(range(1, COUNT + 1))
-    store.close()
-
-
-@contextmanager
-def full(size: int) -> Iterator[None]:
-    """No file can grow past `size` bytes: what a full disk is to a store, while small files can still be written."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
-
-
-def test_a_full_disk_of_the_store_alone_loses_nothing(
-    tmp_path: Path, journal: "JournalFile", clock: "SetClock", row: MakeRow
-) -> None:
-    """It is said, rows wait in the journal, what is there can be read; with room again each row goes over once."""
-    store = DuckStore(tmp_path / "history.duckdb", clock)
-    store.append([row(n, "x" * 200, quantity="gate", device="old") for n in range(2000)], 0)
-    shipper = Shipper(journal.path, store, clock)
-    journal.read(1000)
-
-    def fill() -> None:
-        for _ in range(50):
-            shipper.step()
-            store.append([row(n, "y" * 500, quantity="gate", device="old") for n in range(2000)], store.cursor())
-
-    with full(100_000), pytest.raises(StoreError, match=r"history\.duckdb"):
-        fill()
-    journal.read(500, start=T + 1_000_000)
-    while shipper.step():
-        pass
-    assert seqs(store) == list(range(1, 1501))
-    assert store.set_aside is None
     store.close()
 
 

@@ -229,6 +229,21 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return ran
 
 
+def test_the_command_tells_what_was_thinned(seeded: Seeded, run: Run) -> None:
+    """From when to when, how many, and how many are left; exit 0: it is the stated policy, and no damage."""
+    thinned = (
+        "INSERT INTO thinned (id, at, step_s, first, last, since, until, readings) VALUES (1, 0, 60, 20, 21, ?, ?, 2)"
+    )
+    seeded.journal.ask(thinned, NOW, NOW + 3_600_000)
+    seeded.journal.ask("DELETE FROM batch WHERE last IN (20, 21)")
+    seeded.ship([row for row in seeded.rows() if row.seq not in (20, 21)])
+    code, out = run("verify")
+    (line,) = (line for line in out.splitlines() if line.startswith("thinned"))
+    assert code == 0
+    assert "2 readings (of 20 to 21) were given up, as the journal was nearly full: of each series one in 60 s" in line
+    assert line.startswith("thinned: 2025-10-")
+
+
 async def test_the_command_says_what_to_do(seeded: Seeded, run: Run) -> None:
     """Exit 1 with the numbers and the remedy; the remedy works beside a running office, and then exit 0."""
     assert run("verify")[0] == 0

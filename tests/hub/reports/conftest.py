@@ -112,6 +112,13 @@ class Community:
                 row,
             )
 
+    def upkeep(self, **row: object) -> None:
+        """Something that was done to meter-1."""
+        with closing(sqlite3.connect(self.data / "journal.sqlite", isolation_level=None)) as db:
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            db.execute(f"INSERT INTO upkeep (device, {names}) VALUES ('meter-1', {marks})", [*row.values()])
+
     def report(self, zone: str = "square", month: str = "2026-10") -> NoiseReport:
         """The report of a zone."""
         place = self.site.zones_by_id()[zone]

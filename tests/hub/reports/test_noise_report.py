@@ -87,6 +87,38 @@ def test_the_last_night_ends_in_the_next_month(community: "Community") -> None:
     assert month.days[-1].day == date(2026, 10, 31)
 
 
+def test_the_calibration_stands_beside_the_figures(october: "Community", tmp_path: Path) -> None:
+    """The newest before the month's end, with what is wrong with it; the gap that it made has its name."""
+    since, until = october.local("2026-10-04T08:00"), october.local("2026-10-04T15:00")
+    done = {"kind": "calibration", "actor": "li", "note": "B&K 4231, no. 3012345", "until": until}
+    october.upkeep(at=october.local("2025-01-01T09:00"), level=94.0, reading=94.0, valid_until=since, ended=1, **done)
+    assert october.report().meters[0].overdue
+    october.upkeep(at=since, level=94.0, reading=93.2, valid_until=until + 10**10, ended=until, **done)
+    october.upkeep(
+        at=october.local("2026-11-02T09:00"), level=94.0, reading=94.1, valid_until=2 * until, ended=1, **done
+    )
+    meter = (report := october.report()).meters[0]
+
+    assert meter.calibrated is not None
+    assert (meter.calibrated.deviation, meter.overdue, meter.aside_ms) == (-0.8, False, 7 * 3_600_000)
+    assert meter.gaps[0].why is not None
+    assert "calibrator" in meter.gaps[0].why.en
+    for language, told in (("zh", "偏差大于 0.5 dB"), ("en", "MORE THAN 0.5 dB")):
+        words = Words(language, october.site.tz)  # type: ignore[arg-type]  # one of the two
+        said = dict(words.instrument(meter))
+        assert told in said[words("calibrated")]
+        assert "3012345" in said[words("calibrated")]
+        assert said[words("aside")].startswith("7:00:00")
+    write_pdf(report, Words("en", october.site.tz), tmp_path / "x.pdf")
+    assert "-0.80 dB" in text_of(tmp_path / "x.pdf")
+
+
+def test_no_calibration_on_record_is_said(october: "Community") -> None:
+    """Not left out, and not "unknown": nothing confirms these figures."""
+    words = Words("en", october.site.tz)
+    assert "none is on record" in dict(words.instrument(october.report().meters[0]))["Calibration"]
+
+
 def test_a_zone_without_meter_or_data_says_so(community: "Community", tmp_path: Path) -> None:
     """An empty report is no quiet month: nothing counts, nothing is within; both files can be made."""
     for zone in ("quiet", "hall"):

@@ -211,6 +211,6 @@ def said() -> Announcement:
         occurrence=3, at=NOW, value=71.54, unit="dB", limit=55.0, raised=NOW, time="2025-10-09 16:53:20",
         site_name=Label(zh="中山花园", en="Zhongshan Garden"), source_name=Label(zh="湖边雷达", en="Lake radar"),
         zone_name=Label(zh="景观湖", en="Lake"), value_text=Label(zh="71.5 dB", en="71.5 dB"),
-        done=(Label(zh="警笛指令已发出", en="siren ordered"),),
+        done=(Label(zh="声光报警器指令已发出", en="siren ordered"),),
         response=Label(zh="立即派人到现场。", en="Send somebody at once."), page="https://garden.example/alarms/7",
     )  # fmt: skip

@@ -25,7 +25,7 @@ async def test_what_it_hands_over_is_unconfirmed(server: "Server", said: Announc
     answer = await voice.say(said)
 
     assert not answer.confirmed
-    assert server.heard[0].json["title"].startswith("【P1 报警】水边有人")
+    assert server.heard[0].json["title"].startswith("【P1 告警】水边有人")
     assert "处置：立即派人到现场。" in server.heard[0].json["message"]
 
 

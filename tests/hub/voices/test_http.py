@@ -56,7 +56,7 @@ async def test_nobody_there_is_trouble(server: "Server") -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/报警", "http://[::1/x", "127.0.0.1/x", "http://127.0.0.1:x/", "file:///x"]
+    "url", ["http://127.0.0.1:1/告警", "http://[::1/x", "127.0.0.1/x", "http://127.0.0.1:x/", "file:///x"]
 )
 async def test_an_address_that_is_none_is_refused(url: str) -> None:
     """What HTTP cannot carry will never be carried."""

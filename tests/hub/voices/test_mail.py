@@ -145,7 +145,7 @@ async def test_a_message_arrives_whole(post: tuple[Post, str], voice: MailVoice,
     first, second = (email.message_from_bytes(text, policy=email.policy.default) for text in server.messages)
     assert answer.detail == "taken for 2 of 2"
     assert any(line.startswith("AUTH") for line in server.heard)
-    assert first["Subject"] == "【P1 报警】水边有人 · 景观湖 · 湖边雷达"
+    assert first["Subject"] == "【P1 告警】水边有人 · 景观湖 · 湖边雷达"
     assert first["Message-ID"] == second["Message-ID"] == "<garden-7-raised@zhian.garden>"
     assert first["To"] == "guard@garden.example, office@garden.example"
     assert "处置：立即派人到现场。" in first.get_content()

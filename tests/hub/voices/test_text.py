@@ -15,8 +15,8 @@ def test_everything_stands_in_the_text(said: Announcement) -> None:
     text = compose(said, ["zh", "en"], 10_000)
 
     assert text.splitlines() == [
-        "【P1 报警】水边有人", "位置：景观湖 · 湖边雷达", "自 2025-10-09 16:53:20", "数值：71.5 dB（限值 55）",
-        "系统已：警笛指令已发出", "处置：立即派人到现场。",
+        "【P1 告警】水边有人", "位置：景观湖 · 湖边雷达", "自 2025-10-09 16:53:20 起", "数值：71.5 dB（限值 55）",
+        "系统已执行：声光报警器指令已发出", "处置：立即派人到现场。",
         "【P1 alarm】Somebody at the water", "Where: Lake · Lake radar", "since 2025-10-09 16:53:20",
         "Value: 71.5 dB (limit 55)", "Done: siren ordered", "To do: Send somebody at once.",
         "#garden-7-raised https://garden.example/alarms/7",
@@ -47,7 +47,7 @@ def test_english_goes_before_chinese_and_the_remedy_before_the_place(said: Annou
     assert "To do" not in shorter
     assert "处置" in shorter
     assert "处置" not in shortest
-    assert "【P1 报警】水边有人\n位置：景观湖 · 湖边雷达" in shortest
+    assert "【P1 告警】水边有人\n位置：景观湖 · 湖边雷达" in shortest
 
 
 def test_a_digest_tells_how_many_are_left_out(said: Announcement) -> None:
@@ -101,21 +101,21 @@ def test_blanks_of_a_template_are_plain_and_short(said: Announcement) -> None:
 
 def test_what_is_read_aloud_is_for_ears(said: Announcement) -> None:
     """How urgent, where, what, what to do; no number of the alarm, no address, no person, no sign that is read out."""
-    note, done = Label(zh="呼叫 李四", en="call for Li Si"), (Label(zh="警笛", en="siren"),)
+    note, done = Label(zh="呼叫 李四", en="call for Li Si"), (Label(zh="声光报警器", en="siren"),)
     told = replace(said, note=note, done=done, to="13800138000", first_out=Label(zh="首发：门", en="first-out: gate"))
-    assert spoken(told, ["zh"], 120) == "紧急报警：景观湖，水边有人。立即派人到现场。"
+    assert spoken(told, ["zh"], 120) == "紧急告警：景观湖，水边有人。立即派人到现场。"
     assert spoken(told, ["en"], 120) == "Emergency: Lake, Somebody at the water. Send somebody at once."
     assert spoken(replace(told, kind="cleared"), ["zh"], 120) == "解除：景观湖，水边有人。"
-    assert spoken(replace(told, severity="P3"), ["zh"], 120).startswith("报警：景观湖，")
+    assert spoken(replace(told, severity="P3"), ["zh"], 120).startswith("告警：景观湖，")
     gone = replace(told, zone_name=Label(zh="", en=""), source_name=Label(zh="radar-1", en="radar-1"))
-    assert spoken(gone, ["zh"], 120) == "紧急报警：水边有人。立即派人到现场。"
+    assert spoken(gone, ["zh"], 120) == "紧急告警：水边有人。立即派人到现场。"
 
 
 def test_both_languages_are_read_where_they_fit(said: Announcement) -> None:
     """Else the first one; what to do goes before the first sentence is cut."""
     assert spoken(said, ["zh", "en"], 200) == spoken(said, ["zh"], 200) + " " + spoken(said, ["en"], 200)
     assert spoken(said, ["zh", "en"], 60) == spoken(said, ["zh"], 60)
-    assert spoken(said, ["zh"], 16) == "紧急报警：景观湖，水边有人。"
+    assert spoken(said, ["zh"], 16) == "紧急告警：景观湖，水边有人。"
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.integers(8, 200))
