@@ -104,7 +104,7 @@
   const told = new Map(); // figures by name: a page that was made for many may be a second older than they
 
   document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
-    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr.responseText)?.[1]) - 1000;
+    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr?.responseText)?.[1]) - 1000;
     putValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
     tick();
     if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still

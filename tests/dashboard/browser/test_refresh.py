@@ -284,3 +284,21 @@ def test_htmx_runs_nothing_that_a_page_brings(page: "Page", complaints: list[str
     assert page.evaluate("window.ran") is None
     assert complaints == ["htmx:evalDisallowedError"]
     complaints.clear()
+
+
+def test_a_figure_that_was_told_is_not_taken_back(page: "Page", field: "Field", running: "Running") -> None:
+    """A page that is older than the newest figure, since it was made for many, brings all that is new but the figure."""
+    field.read("noise-east", "laeq", 47.1)
+    opened(page, running.url)
+    figure = page.locator('[data-series="noise-east/laeq"]').first
+    assert figure.inner_text() == "47.1"
+    older = page.evaluate("fetch('/').then((answer) => answer.text())").replace('id="today">', 'id="today">older ')
+    field.read("noise-east", "laeq", 52.3, NOW + 1)
+    page.wait_for_selector('[data-series="noise-east/laeq"]:has-text("52.3")')
+
+    page.route("**/", lambda route: route.fulfill(body=older, content_type="text/html; charset=utf-8"))
+    with page.expect_response(lambda answer: is_refresh(answer.request)):
+        field.flip(field.alarm("gate-held", "gate-east"), "comment", actor="lin", note="x")
+    page.wait_for_selector("#today:has-text('older')")
+    assert figure.inner_text() == "52.3"
+    page.unroute("**/")
