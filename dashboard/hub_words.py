@@ -16,7 +16,9 @@ from dashboard.i18n import FOLDER, language, lazy_gettext
 
 LONGEST = 500  # characters; what is longer is no sentence of ours
 DEEPEST = 5
+FEW = 8  # characters
 _BLANK = re.compile(r"\{(\d+)(?::(\w+))?\}")
+_OPEN = re.compile(r"\{0\}(?!:)")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _PLACE = re.compile(r"(?P<where>\S+: (?:file|[a-z_]+[\[.][\w.\[\]\"-]+|[a-z_]+(?= = ))(?: = .{1,200}?)?): ")
 _NAME = re.compile(r"[\w./:-]+")
@@ -88,15 +90,17 @@ def _in_parts(text: str, open_ended: tuple[Frame, ...], depth: int) -> str:
 
 @cache
 def _known(path: Path) -> tuple[dict[str, str], tuple[Frame, ...], tuple[Frame, ...]]:
-    """Sentences without blanks; frames that begin with a word, and with a blank: most words of its own first."""
+    """Sentences without blanks; frames that begin with a word or a name before a colon, and others: longest first."""
     with path.open("rb") as file:
         texts = {str(entry.id): str(entry.string) for entry in read_po(file, locale="zh") if entry.id}
     plain = {english: chinese for english, chinese in texts.items() if not _BLANK.search(english)}
     framed = sorted(texts.keys() - plain.keys(), key=lambda english: (-len(_BLANK.sub("", english)), english))
     frames = [(english, Frame(_pattern(english), texts[english])) for english in framed]
-    begun = tuple(frame for english, frame in frames if not _BLANK.match(english))
-    return plain, begun, tuple(frame for english, frame in frames if _BLANK.match(english))
+    begun = tuple(frame for english, frame in frames if not _OPEN.match(english))
+    return plain, begun, tuple(frame for english, frame in frames if _OPEN.match(english))
 
 
 def _pattern(english: str) -> re.Pattern[str]:
-    return re.compile("(.*?)".join(re.escape(part) for part in _BLANK.split(english)[::3]), re.DOTALL)
+    """A frame of few words of its own takes single words only: else "{0} to {1}" would fit half of the language."""
+    parts = [re.escape(part) for part in _BLANK.split(english)[::3]]
+    return re.compile(("(.*?)" if sum(map(len, parts)) > FEW else r"(\S*?)").join(parts), re.DOTALL)

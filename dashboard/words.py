@@ -202,8 +202,11 @@ class Words:
         if at is None:
             return ""
         there, today = self._local(at), self._local(now)
-        if there.date() == today.date():
-            return there.strftime("%H:%M:%S")
+        return there.strftime("%H:%M:%S") if there.date() == today.date() else self.date_time(at)
+
+    def date_time(self, at: int) -> str:
+        """Month, day and time of day, to the minute: 10-09 16:53, 10月9日 16:53."""
+        there = self._local(at)
         return gettext("%(month)02d-%(day)02d %(time)s", month=there.month, day=there.day, time=f"{there:%H:%M}")
 
     def _local(self, at: int) -> datetime:

@@ -5,7 +5,7 @@ Made from the journal's rows alone, in Chinese, in English, or in both side by s
 
 import html
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from hub.duty import Override
 from hub.duty_desk import Ask
 from hub.incident import State
+from hub.outcome import OrderState
 from hub.reading import Label
 from hub.roster import Roster
 from hub.rows import hidden
@@ -65,6 +66,23 @@ STATES = {
     State.ARCHIVED: Label(zh="已归档", en="archived"),
     State.VOID: Label(zh="作废", en="void"),
 }
+_ORDERED = {
+    "shelve": Label(zh="静默", en="mute"),
+    "unshelve": Label(zh="结束静默", en="end of the mute"),
+    "out-of-service": Label(zh="停用", en="out of service"),
+    "in-service": Label(zh="恢复使用", en="back in service"),
+}
+_OUTCOMES = {
+    OrderState.REQUESTED: Label(zh="等待处理", en="waiting"),
+    OrderState.SENT: Label(zh="已发出，设备尚未确认", en="sent, not confirmed yet"),
+    OrderState.CONFIRMED: Label(zh="设备已确认", en="confirmed by the device"),
+    OrderState.UNCONFIRMED: Label(zh="已发出，设备未确认，状态不明", en="sent, NOT CONFIRMED, state unknown"),
+    OrderState.REFUSED: Label(zh="被系统拒绝", en="refused by the hub"),
+    OrderState.FAILED: Label(zh="失败", en="failed"),
+    OrderState.EXPIRED: Label(zh="未能及时发出", en="not sent in time"),
+    OrderState.UNKNOWN: Label(zh="状态不明", en="state unknown"),
+    OrderState.DONE: Label(zh="完成", en="done"),
+}
 BOTH: tuple[str, ...] = ("zh", "en")
 
 
@@ -88,9 +106,14 @@ class _Teller:
     """Rows as lines, with the site's own names."""
 
     def __init__(
-        self, site: Site, rules: Mapping[str, Label], roster: Roster | None, languages: tuple[str, ...]
+        self,
+        site: Site,
+        rules: Mapping[str, Label],
+        roster: Roster | None,
+        languages: tuple[str, ...],
+        told: Callable[[str], str],
     ) -> None:
-        self._site, self._rules, self._languages = site, rules, languages
+        self._site, self._rules, self._languages, self._told = site, rules, languages, told
         self._zones, self._devices = site.zones_by_id(), site.devices()
         self._people = roster.duty.people() if roster is not None else {}
         self._shifts = {shift.id: shift.name for shift in roster.duty.shift} if roster is not None else {}
@@ -112,7 +135,7 @@ class _Teller:
 
     def since(self, instant: int | None) -> str:
         """From when on."""
-        return f"{self.say('自', 'since')} {self.at(instant)}"
+        return f"{self.say(f'自 {self.at(instant)} 起', f'since {self.at(instant)}')}"
 
     def what(self, row: sqlite3.Row) -> str:
         """Severity, rule and where."""
@@ -169,21 +192,34 @@ class _Teller:
         """A device or link that does not speak."""
         device = self._devices.get(row["source"])
         name = self.label(device.name) if device is not None else row["source"]
-        return f"{name} · {self.label(_UNWELL_AS[row['state']])} {self.since(row['since'])} · {row['detail']}"
+        return (
+            f"{name} · {self.label(_UNWELL_AS[row['state']])} {self.since(row['since'])} · {self._told(row['detail'])}"
+        )
 
     def untold(self, row: sqlite3.Row) -> str:
         """What somebody was to be told, and was not."""
         if not row["voice"]:
             nobody = self.say("无人可呼叫", "nobody could be reached")
-            return f"{self.at(row['at'])} {self.alarm(row['key'])}: {nobody} ({row['detail']})"
+            return f"{self.at(row['at'])} {self.alarm(row['key'])}: {nobody} ({self._told(row['detail'])})"
         who = f"{self.person(row['person']) or '-'} {self.label(voice_name(self._site, row['voice']))}"
-        return f"{self.at(row['at'])} {self.alarm(row['key'])} → {who}: {row['detail']}"
+        return f"{self.at(row['at'])} {self.alarm(row['key'])} → {who}: {self._told(row['detail'])}"
 
     def order(self, row: sqlite3.Row) -> str:
         """Something that somebody had done."""
-        about = self.alarm(row["target"]) if "/" in row["target"] else row["target"]
-        what = " ".join(part for part in (row["kind"], about, row["command"], row["text"]) if part)
-        return f"{self.at(row['issued'])} {row['actor']}: {what} ({row['state']})"
+        about = self.alarm(row["target"]) if "/" in row["target"] else self._ordered(row["target"], row["command"])
+        kind = self.label(_ORDERED[row["kind"]]) if row["kind"] in _ORDERED else ""
+        what = " ".join(part for part in (kind, about, row["text"]) if part)
+        return f"{self.at(row['issued'])} {row['actor']}: {what} ({self.label(_OUTCOMES[OrderState(row['state'])])})"
+
+    def _ordered(self, target: str, command: str) -> str:
+        """A device, the channel that the command moves where it has a name, and what was ordered."""
+        device = self._devices.get(target)
+        if device is None:
+            return f"{target} {command}"
+        known = device.profile.command.get(command)
+        channel = next((name for name in known.confirm if name in device.names), "") if known is not None else ""
+        name = self.label(device.names[channel] if channel else device.name)
+        return f"{name} {self.label(known.label) if known is not None else command}".strip()
 
     def taken(self, row: sqlite3.Row) -> str:
         """A shift that was taken over, or a change of the roster."""
@@ -213,9 +249,11 @@ def sheet(
     since: int,
     now: int,
     languages: tuple[str, ...] = BOTH,
+    told: Callable[[str], str] = str,
 ) -> Sheet:
-    """What the shift from `since` to `now` (ms) leaves behind, in one language or both."""
-    tell, span, named = _Teller(site, rules, roster, languages), (since, now), {"since": since, "until": now}
+    """What the shift from `since` to `now` (ms) leaves behind, in one language or both; `told`: says our English."""
+    tell, span = _Teller(site, rules, roster, languages, told), (since, now)
+    named = {"since": since, "until": now}
     parts: list[tuple[str, str, Iterable[str]]] = [
         ("在岗", "On duty", _people(tell, roster, now)),
         ("接班、换班", "Shifts taken over and changed", map(tell.taken, db.execute(_TAKEN, span))),

@@ -127,9 +127,7 @@ def account() -> str:
     """One's own account: language, password, second factor, where one is signed in, sign out."""
     stays = sessions.stays(office().users, me().user_id, sessions.real_now(office().clock))
     mine = me().digest[: sessions.NUMBER]
-    return render_template(
-        "account.html", shortest=users.SHORTEST, stays=stays, mine=mine, situation=glance(office())
-    )
+    return render_template("account.html", shortest=users.SHORTEST, stays=stays, mine=mine, situation=glance(office()))
 
 
 @bp.post("/account/sessions")

@@ -18,6 +18,7 @@ from dashboard.i18n import gettext, language
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
+from dashboard.reasons import trouble
 from dashboard.rulebook import plain
 from hub.duty import FILE, Override, Person
 from hub.duty_desk import ORDER, Ask
@@ -138,7 +139,7 @@ def handover() -> str:
     hours = hours if hours in HOURS else 12
     now, rules = office().clock.now(), {rule.id: rule.title for rule in plain().values()}
     with closing(connect(office().data / JOURNAL, read_only=True)) as db:
-        made = sheet(db, office().site, rules, book().roster, now - hours * 3_600_000, now, (language(),))
+        made = sheet(db, office().site, rules, book().roster, now - hours * 3_600_000, now, (language(),), trouble)
     return render_template("handover.html", sheet=made, hours=hours, spans=HOURS, situation=gather(office()))
 
 

@@ -95,7 +95,7 @@
     const parts = [`${stamp(since / 1000)} – ${stamp(until / 1000)}`];
     if (data.kind === "gauge") {
       const lows = data.min.filter((value) => value !== null);
-      if (lows.length) parts.push(`${words.band}: ${Math.min(...lows).toFixed(data.decimals)} – ${figure(data, Math.max(...data.max.filter((value) => value !== null)))}`);
+      if (lows.length) parts.push(`${words.band}${words.colon}${Math.min(...lows).toFixed(data.decimals)} – ${figure(data, Math.max(...data.max.filter((value) => value !== null)))}`);
     } else if (data.kind === "state") {
       for (const [state, ms] of Object.entries(data.totals)) parts.push(`${stateName(data, state)} ${long(ms)}`);
       if (data.unknown > 60e3) parts.push(`${words.unknown} ${long(data.unknown)}`);

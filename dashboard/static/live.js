@@ -8,6 +8,7 @@
   const LOST_MS = 2.4 * BEAT_MS; // the stream says something at least every BEAT_MS
   const RUNNING_REFRESH_MS = 1000; // of what says how far it is
   const QUIET_REFRESH_MS = 15000;
+  const SHARED_MS = 1000; // a page that was made for many may be so old: the figures that were told since are newer
   const REFRESH_GAP_MS = 150; // a burst of changes is one refresh, and a last one after it
 
   // --- time: the hub's clock, which a demo may run faster ------------------------------------------------------
@@ -101,11 +102,9 @@
     if (verb === "get" && detail.pathInfo.finalRequestPath !== came.pathname + came.search) location.assign(came);
   });
 
-  const told = new Map(); // figures by name: a page that was made for many may be a second older than they
-
   document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
-    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr?.responseText)?.[1]) - 1000;
-    putValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
+    const made = Number(/ data-now="(\d+)"/.exec(detail.xhr?.responseText)?.[1]) - SHARED_MS;
+    showValues(Object.fromEntries([...told].filter(([, one]) => one.now > made).map(([name, one]) => [name, one.value])));
     tick();
     if (source && seriesHere() !== listening) listen(); // a figure that was not there before: without this it would stand still
   });
@@ -145,6 +144,7 @@
   let retry = 0;
   let retrying = 0;
   let listening = "";
+  const told = new Map(); // the newest figures by series, and when
 
   function seriesHere() {
     const series = new Set([...document.querySelectorAll("[data-series], [data-name]")].map((e) => e.dataset.series || e.dataset.name));
@@ -246,11 +246,6 @@
   }
 
   function showValues(values) {
-    putValues(values);
-    document.dispatchEvent(new CustomEvent("zhian:values", { detail: values }));
-  }
-
-  function putValues(values) {
     for (const [name, [, value]] of Object.entries(values)) {
       if (typeof value !== "number") continue;
       for (const element of document.querySelectorAll(`[data-series="${CSS.escape(name)}"]`)) {
@@ -261,6 +256,7 @@
       }
       for (const seen of document.querySelectorAll(`time[data-of="${CSS.escape(name.split("/")[0])}"]`)) seen.dataset.at = values[name][0];
     }
+    document.dispatchEvent(new CustomEvent("zhian:values", { detail: values }));
   }
 
   // --- start ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ LABELS = {
     "password": "密码 password",
     "up": "上报主题 publishes on",
     "alive": "在线主题 last will on",
-    "do": "命令主题 subscribes to",
+    "do": "指令主题 subscribes to",
 }
 _WIDTH = 26
 

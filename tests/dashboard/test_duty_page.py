@@ -173,7 +173,11 @@ def test_the_sheet_speaks_one_language(
     change = '{"person":"p1","from":"2025-10-10T07:00:00","until":"2025-10-10T19:00:00","instead":"p2","reason":"<i>"}'
     field.order(ORDER, "p1", command="stand-in", text=change, state="done", token="a", issued=NOW - 1)
     field.order(ORDER, "day", command="take-over", text="p1", state="done", token="b", issued=NOW - 1)
+    field.order("command", "yard-relay", command="pulse_2", state="unconfirmed", token="c", issued=NOW - 1)
     text = admin.client.get(f"/duty/handover?lang={lang}").text
+    ordered = {"zh": "湖边声光 定时吸合", "en": "Lake siren Pulse"}
+    assert ordered[lang] in text
+    assert ("设备未确认，状态不明" in text) is (lang == "zh")
     assert words in text
     assert none not in text
     assert "班长 → 值班员 &lt;b&gt; · 10-10 07:00 - 10-10 19:00 (lin: &lt;i&gt;)" in text

@@ -209,7 +209,11 @@ def _refusal(problem: str, **more: object) -> str:
         ("cannot be packed: No space left on device", "无法打包：磁盘已满"),
         ("exception 02: illegal data address", "异常码 02：数据地址无效"),
         ("laeq: 999.0 dB is not in the sane range 0 to 150", "laeq：999.0 dB 超出合理范围 0 至 150"),
-        ("what another program says: 17", "what another program says: 17"),
+        (
+            "http://127.0.0.1: no whole answer within 5 s (3 s to connect)",
+            "http://127.0.0.1：5 秒内没有完整应答（连接限 3 秒）",
+        ),
+        ("what another program says to us: 17", "what another program says to us: 17"),
         ("", ""),
     ],
 )

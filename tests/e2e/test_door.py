@@ -5,6 +5,7 @@ A browser by hand (urllib), for Chromium would have to be told to trust the cert
 
 import hashlib
 import http.cookiejar
+import json
 import re
 import sqlite3
 import ssl
@@ -37,6 +38,11 @@ listen = "127.0.0.1:$port_a"
   [[link.device]]
   id = "gate-north"
   profile = "gate/json-mqtt"
+  zone = "lake"
+
+  [[link.device]]
+  id = "gate-south"
+  profile = "gate/json-mqtt-signed"
   zone = "lake"
 
 [[voice]]
@@ -195,6 +201,23 @@ def test_no_secret_in_any_output(court: Court, admin: Visitor, tmp_path: Path) -
     canaries = {"robot": ROBOT, "hook": HOOK, "session": session, "client": token[1], "password": PASSWORD}
     for name, canary in canaries.items():
         assert canary not in everything, name
+
+
+def test_no_order_key_in_any_output(court: Court, admin: Visitor) -> None:
+    """Told once, by the command that makes it: not by commands, pages, API, log or database, also when it signs."""
+    made = court.zhian("device", "key", "gate-south", str(court.site), "--json").stdout
+    key = json.loads(made)["key"]
+    refused = court.zhian("device", "key", "gate-south", str(court.site), check=False)
+    ordered = court.zhian("order", "gate-south", "open", "--reason", "try", check=False)  # nobody listens there
+    assert "nobody listens" in ordered.stdout  # it was signed, and left
+    said = [refused.stdout, refused.stderr, ordered.stdout, ordered.stderr, court.said()]
+    said += [court.zhian(*parts, check=False).stdout for parts in commands(court)]
+    said += [admin.open(path)[2] for path in ("/gates", "/devices/gate-south", "/audit", "/api/v1/devices", "/metrics")]
+    said += [path.read_bytes().decode("latin-1") for path in court.data.glob("*.sqlite*")]
+    everything = "\n".join(said)
+    assert "gate-south" in everything  # the control
+    assert key not in everything
+    assert (court.data / "order-keys" / "gate-south.key").stat().st_mode & 0o777 == 0o600
 
 
 def commands(court: Court) -> list[list[str]]:

@@ -20,10 +20,11 @@ from hub import broker
 from hub.query import journal_readings, open_journal
 from tests.e2e.conftest import COURT, free_port, running_broker
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 KILLS = 8
 RATE = 1000  # messages a second: some thirty come during each commit
+BETWEEN = 3000  # messages from one kill to the next at most, however long a hub takes to start
 SITE = (
     COURT
     + """
@@ -45,6 +46,7 @@ class Court:
         """`when`: "after" the commit is the hub as it is; "early" is the control."""
         self.when, self.data, self.site = when, folder / "data", folder / "site.toml"
         self.data.mkdir()
+        self.allowed = 0  # messages, since the beginning
         self.port = free_port()
         self.site.write_text(SITE.replace("$port", str(self.port)), encoding="utf-8")
         self.said = folder / "log"
@@ -66,6 +68,7 @@ class Court:
     async def receiving(self) -> "subprocess.Popen[bytes]":
         """A field process that has just been let in by the broker."""
         before, hub = self._connections(), self.hub()
+        self.allowed += BETWEEN
         async with asyncio.timeout(60):
             while self._connections() == before:
                 await asyncio.sleep(0.02)
@@ -89,7 +92,7 @@ def publish(court: Court, first: int, stop: threading.Event) -> int:
     client.loop_start()
     number, began = first, time.monotonic()
     while not stop.is_set():
-        due = first + int((time.monotonic() - began) * RATE)
+        due = first + min(court.allowed, int((time.monotonic() - began) * RATE))
         sent = [client.publish("court/meter/up", b'{"ts": %d, "laeq": 40.0}' % at, qos=1) for at in range(number, due)]
         for message in sent[-1:]:
             message.wait_for_publish(30)
@@ -113,7 +116,7 @@ async def killed_while_publishing(court: Court, kills: int = KILLS) -> tuple[int
     await asyncio.sleep(0.5)
     stop.set()
     last = await publishing
-    async with asyncio.timeout(60):  # the broker hands on in order: with the last one, all have come that ever will
+    async with asyncio.timeout(90):  # the broker hands on in order: with the last one, all have come that ever will
         while last - 1 not in await asyncio.to_thread(court.counted):
             await asyncio.sleep(0.2)
     hub.terminate()

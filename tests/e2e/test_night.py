@@ -201,7 +201,7 @@ def shows(where: Locator, words: str | re.Pattern[str]) -> None:
 def press(page: Page, words: str) -> None:
     """The one button of a briefing, and the page again until the hub has answered."""
     page.get_by_role("button", name=words).click()
-    waiting = page.get_by_text("等待系统确认")
+    waiting = page.get_by_text("等待系统处理")
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while waiting.count() and time.monotonic() < deadline:
         page.wait_for_timeout(200)
@@ -246,7 +246,7 @@ def in_the_morning(garden: Garden) -> None:
     assert re.search(r"19:30 - \d\d-\d\d 07:30", sheet)
     assert re.search(r"02:1\d\b.*02:1\d\b.*P1 水边有人", sheet), sheet
     assert re.search(r"#1 P1 .*02:1\d\b", sheet), sheet
-    assert re.search(r"操作 .*\n.*02:1\d\b.*pulse_2", sheet), sheet
+    assert re.search(r"操作 .*\n.*02:1\d\b.*湖边声光", sheet), sheet
     for step in ("pass", "archive"):
         garden.zhian("incidents", "step", "1", step)
     log = garden.ask("SELECT event, actor FROM incident_log ORDER BY seq")

@@ -129,8 +129,10 @@ async def test_the_count_goes_on_after_a_restart_of_the_hub(yard: Yard) -> None:
     """A controller that remembers obeys the hub that was started again."""
     for _ in range(2):
         async with yard.hub(), yard.controller():
-            assert await yard.ended(yard.press("lock")) == "confirmed"
-            assert await yard.ended(yard.press("close")) == "confirmed"
+            number = yard.press()
+            obeyed = "SELECT 1 FROM reading WHERE quantity = 'obeyed_order' AND json_extract(detail, '$.order')"
+            await yard.until(f"{obeyed} = '{number}'")
+    assert yard.ask("SELECT count(*) FROM reading WHERE quantity = 'refused_order'") == [(0,)]
 
 
 async def test_a_new_key_counts_from_the_next_order_on(yard: Yard, gate: Device, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def pages(app: "Flask", number: int) -> list[str]:
     with app.test_request_context():
         menu = [app.url_for(entry.endpoint) for entry in MENU]
     alarm = [f"/alarms/{number}", f"/alarms/{number + 1}/mute"]
-    devices = ["/devices/gate-east", "/devices/noise-east", "/devices/gate-east/do/open"]
+    devices = ["/devices/gate-east", "/devices/noise-east", "/devices/gate-east/do/open", "/devices/noise-east/upkeep"]
     limits = ["/limits/noise-limit?zone=square", "/limits/noise-limit/above?zone=square"]
     lines = ["/settings/calendar?year=2025", "/lines/rs485-yard", "/lines/rs485-yard/add"]
     lines += ["/lines/rs485-yard/add/noise/generic-rs485", "/lines/mqtt/add/gate/json-mqtt"]

@@ -128,3 +128,18 @@ def test_headings_stand_at_one_edge(
             edges[path] = heading.evaluate("e => e.getBoundingClientRect().x")
     assert len(edges) > len(paths)
     assert {path: x for path, x in edges.items() if x != 24} == {}
+
+
+def test_on_paper_is_the_sheet_alone(chromium: "Chromium", running: "Running", browser: "Browser") -> None:
+    """The handover sheet is printed black on white from a dark screen too, without menu, strips and buttons."""
+    context = chromium.new_context(locale="zh-CN", viewport=PHONE, color_scheme="dark")
+    context.add_cookies([{"name": "zhian", "value": browser.enter("guard"), "url": running.url}])
+    page = context.new_page()
+    page.goto(f"{running.url}/duty/handover")
+    assert page.locator(".top, .strips, .nav, .crumbs, #print").locator("visible=true").count() >= 4
+    page.emulate_media(media="print")
+    assert page.locator(".top, .strips, .nav, .crumbs, #print").locator("visible=true").count() == 0
+    paint = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('h1')).color]"
+    assert page.evaluate(paint) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+    assert page.locator(".sign").is_visible()
+    context.close()

@@ -72,11 +72,17 @@ def paths(app: "Flask", number: int) -> dict[str, str]:
     behind = {
         "alarm": f"/alarms/{number}",
         "device": "/devices/noise-square",
+        "upkeep": "/devices/noise-square/upkeep",
         "gate-open": "/devices/gate-north/do/open",
         "dog": "/dogs/156000000000105",
         "user": "/users/1",
         "limit": "/limits/noise-limit?zone=square",
         "water-test": "/water/lake/test",
+        "line": "/lines/rs485-yard",
+        "add-device": "/lines/rs485-yard/add/noise/generic-rs485",
+        "calendar": "/settings/calendar?year=2025",
+        "handover": "/duty/handover",
+        "factor": "/account/factor",
     }
     return {**menu, "more": "/more", **behind}
 

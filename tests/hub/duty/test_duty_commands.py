@@ -196,8 +196,8 @@ def test_the_sheet_says_what_is_open_and_what_happened(run: Run, rostered: Path,
     journal.write([Outcome(services=[Service(target="sos/s1", at=now, actor="lin", reason="new button")])])
     journal.close()
     text = run("duty", "handover")[1]
-    told = ["求助按钮按下", "NOT ACKNOWLEDGED", "静默 muted", "g1 · 无信号 silent", "<b>wet</b>", "lin: new button"]
-    for words in [*told, "nobody could be reached (guard)", "乙 phone: busy"]:
+    told = ["求助按钮按下", "NOT ACKNOWLEDGED", "静默 muted", "g1 · 无数据 silent", "<b>wet</b>", "lin: new button"]
+    for words in [*told, "nobody could be reached (guard)", "乙 运行日志（phone） log (phone): busy"]:
         assert words in text
     run("duty", "handover", "--html", str(tmp_path / "sheet.html"))
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
