@@ -114,7 +114,7 @@ class Watcher:
         now = self._clock.now()
         try:
             what = set(self._look(now))
-            values = self._new_values()
+            values = self._new_values(at_once=bool(what))
         except JournalUnreadable:
             self._version = None
             what, values = set(self._mark(What.HUB, "unreadable")), {}
@@ -151,10 +151,10 @@ class Watcher:
         self._marks[name] = seen
         return [name] if before is not self and before != seen else []
 
-    def _new_values(self) -> dict[str, tuple[int, Value]]:
-        """Series whose newest value is another one, in time to spare."""
+    def _new_values(self, *, at_once: bool) -> dict[str, tuple[int, Value]]:
+        """Series whose newest value is another one, in time to spare; with other news at once, so that it is one."""
         started = self._clock.monotonic()
-        if not self._values_dirty or started < self._values_due:
+        if not self._values_dirty or (started < self._values_due and not at_once):
             return {}
         worked = time.thread_time()  # of its own: waiting for others must not make it wait ten times longer
         self._values_dirty = False

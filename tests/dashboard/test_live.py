@@ -95,6 +95,21 @@ def test_what_counts_as_a_change(office: "Office", field: "Field", clock: "Still
     assert look() == Change(now=clock.at, what=frozenset({"alarms"}))
 
 
+def test_an_alarm_and_its_state_are_one_change(office: "Office", field: "Field", clock: "StillClock") -> None:
+    """What is told together is fetched once: a state does not follow its alarm by the pace of the figures."""
+    field.all_well()
+    field.read("gate-east", "gate", "closed")
+    watcher = Watcher(office.view, clock)
+    watcher.look()
+    watcher._values_due = 1e12
+    field.read("gate-east", "gate", "open", clock.at + 1)
+    assert watcher.look() is None
+    field.alarm("gate-held", "gate-east")
+    change = watcher.look()
+    assert change is not None
+    assert change.what == {"alarms", "states"}
+
+
 def test_a_journal_that_goes_and_comes_is_told_once(office: "Office", field: "Field", clock: "StillClock") -> None:
     """Unreadable is a change of the hub; so is readable again."""
     field.all_well()
