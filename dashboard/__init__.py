@@ -19,6 +19,7 @@ from dashboard import (
     audit_words,
     by_script,
     duty_book,
+    forms,
     headers,
     hub_words,
     i18n,
@@ -104,6 +105,7 @@ def create_app(
     headers.init(app, hsts=secure_cookies if hsts is None else hsts)
     for page in (*PAGES, api):
         app.register_blueprint(page)
+    app.extensions[forms.EXTENSION] = forms.Forms(app)
     app.extensions["csrf"].exempt(briefing.bp)  # the signature in its address is its form token
     _say_errors(app)
     _furnish(app)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -22,10 +23,13 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from dashboard import clients, sessions
+from dashboard.again import Again, looks_again
 from dashboard.api import problem
 from dashboard.front import Front
 from dashboard.headers import ALWAYS
-from dashboard.live import LOOK_S, Listener, Recent, Watcher, event, tell_all
+from dashboard.http import Connection
+from dashboard.lane import Lane
+from dashboard.live import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
 from dashboard.office import EXTENSION, Office
 from dashboard.permissions import cookie_name, owes_factor
 from dashboard.roles import Role
@@ -35,6 +39,8 @@ from dashboard.tls import Tls
 LOG = logging.getLogger("zhian.office")
 STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone
 THREADS = 4  # they share one interpreter: more of them only wait for each other
+AGAIN_THREADS = 2  # for pages that look again: hundreds of them must not stand before a person who opens one
+TURN_S = 0.004  # between the pages that are told of a change: five hundred look again within a tenth of a second
 BEAT_S = 5.0  # a page that hears nothing for longer says so
 CHECK_S = 0.5
 TOUCH_S = 30.0
@@ -42,6 +48,8 @@ MOST_A_SESSION, MOST_STREAMS = 8, 1000
 MOST_SERIES = 200
 BLOCKED_S = 30.0  # a page that takes nothing for so long is cut off
 STOP_S = 5.0
+KEEP_ALIVE_S = 30  # a page looks again every 15 s at the latest: it need not connect anew
+ACCEPTORS = 16  # libuv takes one connection of a socket in each turn of its loop: a crowd would wait for seconds
 RENEW_S = 10.0  # how often it is looked whether the certificate was replaced
 TOO_OFTEN = "请求过于频繁，请稍候再试。 Too many requests. Wait a moment.\n".encode()
 # A duty screen that signs itself out would hide alarms: for roles that can move nothing, an open page keeps the
@@ -64,7 +72,9 @@ class OfficeApp:
     def __init__(self, app: Flask) -> None:
         """Starts nothing: the tasks begin with the ASGI lifespan."""
         self._office: Office = app.extensions[EXTENSION]
-        self._wsgi = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._pages = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
+        self._looks = WSGIMiddleware(app, workers=AGAIN_THREADS)  # type: ignore[arg-type]
+        self._again, self._lane = Again(app), Lane()
         self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
         self._recent = Recent(secrets.token_hex(4))
@@ -84,8 +94,17 @@ class OfficeApp:
             await _answer(scope, send, 429, wait_s)
         elif scope["path"] in STREAMS:
             await self._stream(scope, receive, send)
+        elif looks_again(scope):
+            await self._lane.turn()
+            flask = partial(self._looks, scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            await self._again.answer(scope, send, partial(self._make, scope, receive, send), flask)
         else:
-            await self._wsgi(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            await self._make(scope, receive, send)
+
+    async def _make(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Have Flask make a page that somebody waits for."""
+        with self._lane.making():
+            await self._pages(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
 
     def close_streams(self) -> None:
         """End all open streams, and open none any more: the server is about to stop."""
@@ -93,9 +112,17 @@ class OfficeApp:
         for listener in self._listeners:
             listener.end("stopping")
 
+    async def tell(self, change: Change) -> None:
+        """Tell every open page of a change."""
+        if change.what:  # figures alone are told: a page takes none that are older than what it was told
+            self._office.shared.news()
+        self._recent.add(change)  # and told in the same breath: an id stands for all that was told
+        await wake_in_turn(tell_all(self._listeners, change), TURN_S if change.what else 0.0)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        async with _tasks(self._for_ever(self._watch()), self._for_ever(self._check_sessions())):
+        for_ever = (self._watch(), self._check_sessions(), self._look_after_pages())
+        async with _tasks(*map(self._for_ever, for_ever)):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         self._office.close()
@@ -113,11 +140,18 @@ class OfficeApp:
         loop, watcher = asyncio.get_running_loop(), Watcher(self._office.view, self._office.clock)
         with ThreadPoolExecutor(1, thread_name_prefix="watcher") as thread:
             while True:
-                change = await loop.run_in_executor(thread, watcher.look)
+                change, due = await loop.run_in_executor(thread, watcher.look), loop.time() + LOOK_S
                 if change is not None:
-                    self._recent.add(change)  # and told in the same breath: an id stands for all that was told
-                    tell_all(self._listeners, change)
-                await asyncio.sleep(LOOK_S)
+                    await self.tell(change)
+                await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def _look_after_pages(self) -> None:
+        """Each hears a beat in time, and none holds what it does not read."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for listener in self._listeners:
+                listener.look(loop.time(), BEAT_S - CHECK_S, BLOCKED_S)
 
     async def _check_sessions(self) -> None:
         """End the pages of sessions that have ended, and keep those of duty screens."""
@@ -155,7 +189,7 @@ class OfficeApp:
             listener.tell(change)
         self._listeners.add(listener)
         try:
-            async with _tasks(_hang_up(receive, listener)):
+            async with listener.patience, _tasks(_hang_up(receive, listener)):
                 await self._speak(listener, send, lost=missed is None)
         except (TimeoutError, OSError):
             LOG.info("a page that took nothing for %.0f s was cut off", BLOCKED_S)
@@ -189,26 +223,20 @@ class OfficeApp:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *_headers()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if lost:
-            await self._say(send, event("resync", {"now": self._office.clock.now()}), at=self._recent.id)
-        await self._say(send, self._beat())
+            await _say(listener, send, event("resync", {"now": self._office.clock.now()}), at=self._recent.id)
+        await _say(listener, send, self._beat())
         while not listener.ended:
-            change = await listener.next(BEAT_S)
+            change = await listener.next()
             if change is not None:
-                await self._say(send, change.wire, at=self._recent.id)
+                await _say(listener, send, change.wire, at=self._recent.id)
             elif not listener.ended:
-                await self._say(send, self._beat())
+                await _say(listener, send, self._beat())
         if listener.ended != "gone":
-            await self._say(send, event("ended", {"why": listener.ended}))
+            await _say(listener, send, event("ended", {"why": listener.ended}))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _beat(self) -> bytes:
         return event("beat", {"now": self._office.clock.now(), "speed": self._office.clock.speed})
-
-    async def _say(self, send: Send, events: bytes, *, at: str = "") -> None:
-        """`at`: the id of all these together, which stands with the last of them."""
-        line = events[:-1] + b"id: %s\n\n" % at.encode() if at else events
-        async with asyncio.timeout(BLOCKED_S):
-            await send({"type": "http.response.body", "body": line, "more_body": True})
 
 
 async def serve(
@@ -224,12 +252,14 @@ async def serve(
     """
     config = uvicorn.Config(
         asgi,  # uvicorn's own ASGI types
+        http=Connection,
         lifespan="on",
         ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(STOP_S),
         ssl_context_factory=(lambda _config, _default: tls.context) if tls is not None else None,
     )
@@ -249,7 +279,8 @@ async def _renew(tls: Tls) -> None:
 
 async def _until_stopped(server: "_Server", listener: socket.socket) -> None:
     with _term(server):
-        running = asyncio.ensure_future(server.serve([listener]))
+        ways = [listener, *(listener.dup() for _ in range(ACCEPTORS - 1))]
+        running = asyncio.ensure_future(server.serve(ways))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -312,6 +343,14 @@ async def _tasks(*work: Any) -> AsyncIterator[None]:  # Any: coroutines
         for result in results:
             if isinstance(result, Exception):
                 LOG.error("a task of the office failed", exc_info=result)
+
+
+async def _say(listener: Listener, send: Send, events: bytes, *, at: str = "") -> None:
+    """`at`: the id of all these together, which stands with the last of them."""
+    line = events[:-1] + b"id: %s\n\n" % at.encode() if at else events
+    listener.said_s, listener.blocked = asyncio.get_running_loop().time(), True
+    await send({"type": "http.response.body", "body": line, "more_body": True})
+    listener.blocked = False
 
 
 async def _hang_up(receive: Receive, listener: Listener) -> None:

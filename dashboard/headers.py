@@ -24,6 +24,7 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 HSTS = "max-age=31536000"
+EVERY = "zhian.headers"  # those of this application
 FILES = Path(__file__).with_name("static")
 bp = Blueprint("files", __name__)
 
@@ -65,17 +66,22 @@ def asset(name: str) -> str:
     return url_for("files.static", name=name, v=digest(name))
 
 
+def of_pages(app: Flask) -> list[tuple[bytes, bytes]]:
+    """Those of a page, as ASGI wants them."""
+    own = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "Vary": "Cookie"}
+    return [(name.lower().encode(), value.encode()) for name, value in {**app.extensions[EVERY], **own}.items()]
+
+
 def init(app: Flask, *, hsts: bool) -> None:
     """Put the headers on."""
     app.register_blueprint(bp)
     app.jinja_env.globals["asset"] = asset
+    every = app.extensions[EVERY] = {**ALWAYS, **({"Strict-Transport-Security": HSTS} if hsts else {})}
 
     @app.after_request
     def put_on(response: Response) -> Response:
-        for name, value in ALWAYS.items():
+        for name, value in every.items():
             response.headers[name] = value
-        if hsts:
-            response.headers["Strict-Transport-Security"] = HSTS
         if request.endpoint != "files.static" or response.status_code >= 400:
             response.headers["Cache-Control"] = "no-store"
         return response

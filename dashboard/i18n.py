@@ -4,7 +4,7 @@ The catalogues are compiled in memory at the start, so that only the .po files a
 choice (`?lang=`, remembered in a cookie), else the browser's, else Chinese.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, request
 from flask_babel import Babel, Domain  # type: ignore[import-untyped]
+from markupsafe import Markup
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from hub.reading import Label
 
@@ -61,11 +64,35 @@ def language() -> str:
     """The request's language."""
     found = getattr(g, "language", None)
     if found is None:
-        chosen = (request.args.get("lang"), request.cookies.get(COOKIE))
-        found = next((lang for lang in chosen if lang in LANGUAGES), None)
-        found = found or request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
-        g.language = found
+        accepted = request.headers.get("Accept-Language", "")
+        found = g.language = chosen(request.args.get("lang"), request.cookies.get(COOKIE), accepted)
     return str(found)
+
+
+def chosen(asked: str | None, remembered: str | None, accepted: str) -> str:
+    """The language of who asks for it, else chose it once, else has a browser that accepts (Accept-Language) it."""
+    found = next((lang for lang in (asked, remembered) if lang in LANGUAGES), None)
+    return found or _best(accepted)
+
+
+@lru_cache(256)
+def _best(accepted: str) -> str:
+    return parse_accept_header(accepted, LanguageAccept).best_match(LANGUAGES) or LANGUAGES[0]
+
+
+def _in_template(text: str, /, **values: object) -> Markup:
+    """`gettext` as templates call it, hundreds of times a page: each text is looked up and marked once."""
+    return _filled(text, language()) if not values else _raw(text, language()) % values
+
+
+@lru_cache(8192)
+def _raw(text: str, lang: str) -> Markup:
+    return Markup(catalogue(lang).ugettext(text))  # noqa: S704  # texts of the program, as Jinja's own `_` takes them
+
+
+@lru_cache(8192)
+def _filled(text: str, lang: str) -> Markup:
+    return _raw(text, lang) % {}
 
 
 def say(label: Label) -> str:
@@ -88,5 +115,6 @@ def init(app: Flask, *, secure: bool) -> None:
             response.set_cookie(COOKIE, wanted, max_age=YEAR_S, secure=secure, httponly=True, samesite="Lax")
         return response
 
+    app.jinja_env.globals["_"] = _in_template
     app.jinja_env.filters["say"] = say
     app.jinja_env.globals["language"] = language

@@ -23,6 +23,7 @@ from hub.reading import Kind, Value
 LOOK_S = 0.1
 MOST_RECENT, MOST_RECENT_VALUES = 600, 20_000  # a minute of changes at the most
 _NUMBER = re.compile(r"[0-9]{1,18}")
+TURN = 25  # pages are woken at once
 VALUES_SHARE = 0.1  # of its time the watcher spends at most so much on comparing the newest values
 VALUES_S = 0.2  # and it tells of them at most so often: nobody reads a figure that changes faster
 
@@ -113,7 +114,7 @@ class Watcher:
         now = self._clock.now()
         try:
             what = set(self._look(now))
-            values = self._new_values()
+            values = self._new_values(at_once=bool(what))
         except JournalUnreadable:
             self._version = None
             what, values = set(self._mark(What.HUB, "unreadable")), {}
@@ -137,22 +138,23 @@ class Watcher:
 
     def _health(self) -> object:
         """How each device and link is, without the rest of its row: this is asked ten times a second."""
-        return [tuple(row) for row in self._view.rows("SELECT source, state FROM health ORDER BY source")]
+        sql = "SELECT group_concat(source || ' ' || state) FROM (SELECT source, state FROM health ORDER BY source)"
+        return self._view.one(sql)  # in one row: between two rows any other thread may take the interpreter
 
     def _orders(self) -> object:
         """The newest orders and where they are: cheap, whatever the table's size."""
-        sql = "SELECT id, state FROM orders ORDER BY id DESC LIMIT 100"
-        return tuple((row[0], row[1]) for row in self._view.rows(sql))
+        sql = "SELECT group_concat(id || ' ' || state) FROM (SELECT id, state FROM orders ORDER BY id DESC LIMIT 100)"
+        return self._view.one(sql)
 
     def _mark(self, name: What, seen: object) -> list[What]:
         before = self._marks.get(name, self)
         self._marks[name] = seen
         return [name] if before is not self and before != seen else []
 
-    def _new_values(self) -> dict[str, tuple[int, Value]]:
-        """Series whose newest value is another one, in time to spare."""
+    def _new_values(self, *, at_once: bool) -> dict[str, tuple[int, Value]]:
+        """Series whose newest value is another one, in time to spare; with other news at once, so that it is one."""
         started = self._clock.monotonic()
-        if not self._values_dirty or started < self._values_due:
+        if not self._values_dirty or (started < self._values_due and not at_once):
             return {}
         worked = time.thread_time()  # of its own: waiting for others must not make it wait ten times longer
         self._values_dirty = False
@@ -173,18 +175,30 @@ class Listener:
         """`series`: "device/quantity" names; only their values are sent."""
         self.session, self.series = session, series
         self.ended = ""  # why it must end, once it must
+        self.said_s = 0.0  # when something was last handed to it, or when that was begun: its reader has not taken it
+        self.blocked = False  # what was handed over is not taken yet
+        self.patience = asyncio.Timeout(None)  # around its writing, armed by who sees that it takes nothing
+        self._beat = False
         self._news: Change | None = None
         self._wake = asyncio.Event()
 
     def tell(self, change: Change) -> None:
         """Put the change together with what still waits."""
         self.take(change.of(self.series))
+        self.wake()
 
-    def take(self, mine: Change) -> None:
-        """The same with a change that has this page's series alone, and may be others' as well."""
+    def take(self, mine: Change) -> bool:
+        """The same with a change that has this page's series alone, and may be others' as well; does not wake it.
+
+        Whether there is something to be woken for.
+        """
         if not (mine.what or mine.values):
-            return
+            return False
         self._news = self._news.joined(mine) if self._news else mine
+        return True
+
+    def wake(self) -> None:
+        """See whether there is something to say."""
         self._wake.set()
 
     def end(self, why: str) -> None:
@@ -192,27 +206,53 @@ class Listener:
         self.ended = self.ended or why
         self._wake.set()
 
-    async def next(self, patience_s: float) -> Change | None:
-        """What waits, or None after `patience_s` without news or when the page must end."""
-        if self._news is None and not self.ended:
-            try:
-                async with asyncio.timeout(patience_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                return None
-        self._wake.clear()
-        news, self._news = self._news, None
+    def look(self, now_s: float, beat_s: float, blocked_s: float) -> None:
+        """Let it beat where nothing was said for `beat_s`, and cut it off where nothing was taken for `blocked_s`.
+
+        One look at all pages now and then costs less than two timers for each event of each page.
+        """
+        if self.blocked and now_s - self.said_s >= blocked_s:
+            self.blocked = False  # once is enough
+            self.patience.reschedule(now_s)
+        elif not self.blocked and now_s - self.said_s >= beat_s:
+            self._beat = True
+            self._wake.set()
+
+    async def next(self) -> Change | None:
+        """What waits, or None when it is time for a beat or for the end."""
+        while self._news is None and not self._beat and not self.ended:
+            await self._wake.wait()
+            self._wake.clear()
+        news, self._news, self._beat = self._news, None, False
         return news
 
 
-def tell_all(listeners: Iterable[Listener], change: Change) -> None:
-    """Tell every page; those that show the same series are told the very same."""
+def tell_all(listeners: Iterable[Listener], change: Change) -> list[Listener]:
+    """Tell every page, and return whom to wake; those that show the same series are told the very same."""
     parts: dict[frozenset[str], Change] = {}
+    told = []
     for listener in listeners:
         mine = parts.get(listener.series)
         if mine is None:
             mine = parts[listener.series] = change.of(listener.series)
-        listener.take(mine)
+        if listener.take(mine):
+            told.append(listener)
+    return told
+
+
+async def wake_in_turn(told: list[Listener], turn_s: float) -> None:
+    """TURN of them every `turn_s`: whoever asks for a page meanwhile does not stand behind all of them.
+
+    What could not be done in its time, since the loop was busy, is caught up.
+    """
+    loop = asyncio.get_running_loop()
+    began, at = loop.time(), 0
+    while at < len(told):
+        due = TURN * (1 + int((loop.time() - began) / turn_s)) if turn_s else at + TURN
+        for listener in told[at:due]:
+            listener.wake()
+        at = max(at, due)
+        await asyncio.sleep(turn_s)
 
 
 def event(name: str, body: object) -> bytes:

@@ -65,7 +65,6 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     watchman: Watchman
     secure: bool
     shared: Shared = msgspec.field(default_factory=Shared)
-    form_tokens: dict[str, str] = msgspec.field(default_factory=dict)  # by what the session holds
     present: Present = msgspec.field(default_factory=Present)
 
     def close(self) -> None:

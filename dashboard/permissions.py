@@ -71,6 +71,7 @@ def init(app: Flask) -> None:
     app.before_request(_identify)
     app.before_request(form_token)
     app.before_request(_guard)
+    app.after_request(_done)
     app.jinja_env.globals["may"] = may
 
 
@@ -111,6 +112,13 @@ def _guard() -> Response | None:
     if not g.bearer and request.endpoint not in BEFORE_FACTOR and owes_factor(office().site, g.signed):
         return redirect(url_for("factor.page")) if request.method == "GET" else abort(403)
     return None
+
+
+def _done(response: Response) -> Response:
+    """Before the answer leaves: whoever looks again after it sees what was done."""
+    if request.method not in ("GET", "HEAD") and g.get("signed") is not None:
+        office().shared.news()
+    return response
 
 
 def _sign_in() -> Response:

@@ -14,7 +14,7 @@ SIREN = "siren"  # as hub.journal, which a page may not load; a test holds them 
 KIND_NAMES: Mapping[str, Label] = {
     "log": Label(zh="运行日志", en="log"),
     "mqtt": Label(zh="MQTT 消息", en="MQTT messages"),
-    "webhook": Label(zh="Webhook 接口", en="webhook"),
+    "webhook": Label(zh="网络推送", en="webhook"),
     "wecom": Label(zh="企业微信群机器人", en="WeCom group robot"),
     "dingtalk": Label(zh="钉钉群机器人", en="DingTalk group robot"),
     "feishu": Label(zh="飞书群机器人", en="Feishu group robot"),

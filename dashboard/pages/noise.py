@@ -3,14 +3,17 @@
 The figures are those of hub.figures, made in a thread of their own (hub.reports.maker); a page never waits for them.
 """
 
+from operator import is_not
 from typing import Any
 
 import msgspec
-from flask import Blueprint, render_template
+from flask import Blueprint, current_app, render_template
+from markupsafe import Markup
 
 from dashboard.gather import gather
+from dashboard.i18n import language
 from dashboard.journal_view import Happening
-from dashboard.noise_bars import HEIGHT, WIDTH, Bars, bars
+from dashboard.noise_bars import HEIGHT, WIDTH, bars
 from dashboard.office import office
 from dashboard.permissions import Permission, allow
 from dashboard.situation import why_blind
@@ -28,6 +31,7 @@ bp = Blueprint("noise", __name__, url_prefix="/noise")
 RULES = ("noise-limit", "noise-laeq", "noise-boundary", "noise-sudden")
 WEEK_MS = 7 * 86_400_000
 MOST_SHOWN = 20
+KEPT = "zhian.noise"  # the drawings: one a meter and language
 LOWEST_DB, HIGHEST_DB = 30.0, 90.0  # of the live scale
 
 
@@ -40,7 +44,14 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading | None
     why: str | None
     days: list[NoiseDay] | None
-    chart: Bars | None
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """The days of one meter as they were last drawn. `of`: what that depends on, beside the days themselves."""
+
+    days: list[NoiseDay]
+    of: tuple[object, ...]
+    text: Markup
 
 
 @bp.get("")
@@ -58,11 +69,9 @@ def page() -> str:
         by_night=night.inside(now),
         until=night.until(now),
         happenings=_happenings(now - WEEK_MS),
-        today=noise_day(now, parse_span(office().site.night), office().site.tz),
         newest=_newest(),
-        width=WIDTH,
-        height=HEIGHT,
         share=scale_share,
+        drawn=drawn,
         situation=situation,
     )
 
@@ -72,12 +81,27 @@ def scale_share(level: float) -> float:
     return round(100 * (min(max(level, LOWEST_DB), HIGHEST_DB) - LOWEST_DB) / (HIGHEST_DB - LOWEST_DB), 1)
 
 
+def drawn(meter: MeterView) -> Markup:
+    """Chart and table of a meter's days, drawn again when something in them has changed: most of the page's cost."""
+    days, now = meter.days or [], office().clock.now()
+    today = noise_day(now, parse_span(office().site.night), office().site.tz)
+    ends = {figure.end for day in days for figure in (day.ld, day.ln) if figure is not None and figure.end > now}
+    of = (today, frozenset(ends))
+    kept: dict[tuple[str, str], Drawn] = current_app.extensions.setdefault(KEPT, {})
+    found = kept.get((meter.device.id, language()))
+    if found is None or found.of != of or len(found.days) != len(days) or any(map(is_not, found.days, days)):
+        template = current_app.jinja_env.get_template("noise_days.html")
+        size = {"width": WIDTH, "height": HEIGHT}
+        text = template.render(name=meter.device.id, days=days, chart=bars(days), today=today, open=ends, **size)
+        found = kept[meter.device.id, language()] = Drawn(days, of, Markup(text))  # noqa: S704  # a template's own
+    return found.text
+
+
 def _meters(part: Part, *, hub_fresh: bool) -> list[MeterView]:
     view, latest = office().view.health(), office().view.latest()
     found = []
     for device in noise_meters(office().site):
         limits = zone_limits(office().site, device.zone)
-        days = office().reports.days(device)
         found.append(
             MeterView(
                 device=device,
@@ -85,8 +109,7 @@ def _meters(part: Part, *, hub_fresh: bool) -> list[MeterView]:
                 limit=limits.day_db if part is Part.DAY else limits.night_db,
                 reading=latest.get((device.id, LEVEL)),
                 why=why_blind(device, view, hub_fresh=hub_fresh),
-                days=days,
-                chart=None if days is None else bars(days),
+                days=office().reports.days(device),
             )
         )
     return found

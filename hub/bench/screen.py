@@ -65,7 +65,7 @@ def chromium(watch: Watch) -> Painted:
         context.add_cookies([{"name": "zhian", "value": watch.token, "url": url}])
         page = context.new_page()
         page.goto(url)
-        page.wait_for_function("document.getElementById('live-word').textContent !== ''")
+        page.wait_for_selector("#live-word:not(:empty)")  # a function to wait for is what the page's policy forbids
         page.evaluate(WATCH, watch.series)
         _ready()
         sys.stdin.buffer.read()

@@ -97,8 +97,9 @@ class Viewers:
             self._all.set()
 
     async def _look(self, nr: int) -> None:
-        """One page and its stream."""
+        """One page, and its stream once it is there: a browser has the cookie of its forms by then."""
         page, changed = self.task.pages[nr % len(self.task.pages)], asyncio.Event()
+        await self._fetch(page, nr, time.monotonic(), "")
         reader, writer = await asyncio.open_connection("127.0.0.1", self.task.port, limit=1 << 20)
         writer.write(request(f"/stream?series={self.task.series}", self.token(nr), "keep-alive"))
         self.start(self._refresh(nr, page, changed))

@@ -96,7 +96,7 @@ def test_who_comes_back_is_told_what_came_meanwhile(running: "Running", field: "
     stream.until("beat")
     field.alarm("gate-held", "gate-east")
     change, last = stream.until("change")
-    while "alarms" not in change["what"]:  # what the office found when it began may be told before
+    while "alarms" not in change["what"]:  # that all is well is news too
         change, last = stream.until("change")
     stream.close()
     watching = Stream(running.port, Authorization=bearer)

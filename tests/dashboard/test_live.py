@@ -13,7 +13,7 @@ import pytest
 
 from dashboard import sessions
 from dashboard.asgi import MOST_A_SESSION
-from dashboard.live import Change, Listener, Watcher
+from dashboard.live import TURN, Change, Listener, Watcher, tell_all, wake_in_turn
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -95,6 +95,21 @@ def test_what_counts_as_a_change(office: "Office", field: "Field", clock: "Still
     assert look() == Change(now=clock.at, what=frozenset({"alarms"}))
 
 
+def test_an_alarm_and_its_state_are_one_change(office: "Office", field: "Field", clock: "StillClock") -> None:
+    """What is told together is fetched once: a state does not follow its alarm by the pace of the figures."""
+    field.all_well()
+    field.read("gate-east", "gate", "closed")
+    watcher = Watcher(office.view, clock)
+    watcher.look()
+    watcher._values_due = 1e12
+    field.read("gate-east", "gate", "open", clock.at + 1)
+    assert watcher.look() is None
+    field.alarm("gate-held", "gate-east")
+    change = watcher.look()
+    assert change is not None
+    assert change.what == {"alarms", "states"}
+
+
 def test_a_journal_that_goes_and_comes_is_told_once(office: "Office", field: "Field", clock: "StillClock") -> None:
     """Unreadable is a change of the hub; so is readable again."""
     field.all_well()
@@ -115,13 +130,39 @@ async def test_a_slow_page_costs_little_and_misses_nothing() -> None:
     for n in range(10_000):
         listener.tell(Change(now=n, what=frozenset({("alarms", "orders")[n % 2]}), values={"a/x": (n, float(n))}))
     listener.tell(Change(now=10_000, values={"b/x": (1, 2.0), "c/x": (1, 2.0)}))
-    news = await listener.next(1.0)
+    news = await listener.next()
     assert news == Change(
         now=10_000, what=frozenset({"alarms", "orders"}), values={"a/x": (9999, 9999.0), "b/x": (1, 2.0)}
     )
-    assert await listener.next(0.01) is None
     listener.tell(Change(now=1, values={"c/x": (1, 2.0)}))
-    assert await listener.next(0.01) is None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.next(), 0.01)
+
+
+async def test_a_page_that_hears_nothing_is_told_so_and_one_that_takes_nothing_is_cut_off() -> None:
+    """A beat after so long without a word; the end for what was handed over and not taken, and not before."""
+    listener = Listener("session", frozenset())
+    listener.said_s = 100.0
+    listener.look(104.0, 5.0, 30.0)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.next(), 0.01)
+    listener.look(105.0, 5.0, 30.0)
+    assert await listener.next() is None
+    listener.blocked = True
+    loop_s = asyncio.get_running_loop().time()
+    listener.said_s = loop_s - 29.0
+
+    async def writes() -> None:
+        async with listener.patience:
+            listener.look(loop_s, 5.0, 30.0)
+            await asyncio.sleep(0.01)
+            assert listener.patience.when() is None
+            listener.look(loop_s + 1.0, 5.0, 30.0)
+            listener.look(loop_s + 2.0, 5.0, 30.0)
+            await asyncio.sleep(10)
+
+    with pytest.raises(TimeoutError):
+        await writes()
 
 
 def test_changes_come_fast(running: "Running", cookie: str, field: "Field") -> None:
@@ -266,3 +307,15 @@ def test_a_page_that_opens_during_the_check_stays(
     assert name == "beat"
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("turn_s", [0.0, 0.001])
+async def test_all_are_woken_some_at_a_time(turn_s: float) -> None:
+    """Everybody who was told, in turn; who comes in between is served in between."""
+    pages = [Listener("s", frozenset()) for _ in range(4 * TURN + 1)]
+    told = tell_all(pages, Change(now=1, what=frozenset({"alarms"})))
+    waking = asyncio.ensure_future(wake_in_turn(told, turn_s))
+    await asyncio.sleep(0)
+    assert 0 < sum(page._wake.is_set() for page in pages) < len(pages)
+    await waking
+    assert all(page._wake.is_set() for page in pages)

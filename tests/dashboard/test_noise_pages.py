@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from dashboard.noise_bars import BOTTOM, HEIGHT, bars
-from dashboard.pages.noise import scale_share
+from dashboard.pages.noise import KEPT, Drawn, scale_share
 from dashboard.roles import Role
 from hub.figures.month import Figure, NoiseDay
 from hub.figures.periods import Part
@@ -20,6 +20,8 @@ from hub.reports.shelf import FOLDER
 from hub.site import Site
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from dashboard.office import Office
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
@@ -74,6 +76,26 @@ def test_the_figures_of_the_days(admin: "Browser", office: "Office") -> None:
     assert rows[2] == ["10-08", "50.0", "100 %", "within the limit", "47.0", "100 %", "above the limit", "53.7"]
     assert rows[1] == ["10-09", "(58.0)", "38 %", "too little measured", "–", "0 %", "so far", "–"]
     assert rows[3][1:4] == ["–", "0 %", "too little measured"]
+
+
+@pytest.mark.usefixtures("week")
+def test_days_are_drawn_again_when_they_change(
+    admin: "Browser", office: "Office", app: "Flask", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn once for many pages, in each language; again when a day has another figure."""
+    kept: dict[tuple[str, str], Drawn] = app.extensions.setdefault(KEPT, {})
+    admin.client.get("/noise")
+    office.reports.idle()
+    first = admin.client.get("/noise").text
+    drawing = kept["noise-square", "en"]
+    assert drawing.text in first
+    admin.client.get("/noise")
+    assert kept["noise-square", "en"] is drawing
+    chinese = admin.client.get("/noise?lang=zh").text
+    assert kept["noise-square", "zh"].text in chinese
+    days = [msgspec.structs.replace(day, ldn=99.9) for day in drawing.days]
+    monkeypatch.setattr(office.reports, "days", lambda _: days)
+    assert "99.9" in admin.client.get("/noise?lang=en").text
 
 
 @pytest.mark.usefixtures("week")

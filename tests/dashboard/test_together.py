@@ -41,7 +41,7 @@ def test_those_who_wait_share_the_next_making() -> None:
 
 
 def test_nobody_gets_what_was_begun_before() -> None:
-    """A second asking is a second making, unless a young one will do."""
+    """A second asking is a second making, unless a young one will do that was begun after the last news."""
     shared, made = Shared(), list[int]()
 
     def make() -> int:
@@ -52,6 +52,11 @@ def test_nobody_gets_what_was_begun_before() -> None:
     assert shared.get("page", shared.ticket(), make, now_s=100.0) == 2
     assert shared.get("page", shared.ticket(), make, now_s=100.9, young_s=1.0) == 2
     assert shared.get("page", shared.ticket(), make, now_s=101.1, young_s=1.0) == 3
+    shared.news()
+    assert shared.made("page", shared.ticket(), 101.1, 1.0) is None
+    assert shared.get("page", shared.ticket(), make, now_s=101.1, young_s=1.0) == 4
+    assert shared.made("page", shared.ticket(), 101.2, 1.0) == 4
+    assert shared.made("page", shared.ticket(), 101.2, 0.0) is None
 
 
 def test_a_failed_making_is_nobody_elses() -> None:
@@ -105,18 +110,47 @@ def test_roles_and_languages_have_pages_of_their_own(app: "Flask", browser: "Bro
 
 
 def test_a_page_shows_what_happened_before_it_was_asked_for(admin: "Browser", field: "Field") -> None:
-    """The row that was written a moment ago stands on the page; a page that looks again by itself says its time."""
+    """The row that was written a moment ago stands on the page of who opens it; who looks again is told of it first."""
     field.all_well()
-    assert "need-" not in admin.client.get("/").text
+    again = {"X-Refresh": "1"}
+    assert "need-" not in admin.client.get("/", headers=again).text
     number = field.alarm("gate-held", "gate-east")
-    assert f'id="need-{number}"' in admin.client.get("/", headers={"X-Refresh": "1"}).text
+    assert "need-" not in admin.client.get("/", headers=again).text
+    assert f'id="need-{number}"' in admin.client.get("/").text
+    assert f'id="need-{number}"' in admin.client.get("/", headers=again).text
+
+
+@pytest.mark.parametrize("how", ["told", "done"])
+def test_who_looks_again_sees_what_was_told_or_done(
+    how: str, admin: "Browser", field: "Field", office: "Office"
+) -> None:
+    """After a change that the stream tells of, and after anything that somebody sent from a page."""
+    field.all_well()
+    again = {"X-Refresh": "1"}
+    assert "need-" not in admin.client.get("/", headers=again).text
+    number = field.alarm("gate-held", "gate-east")
+    if how == "told":
+        office.shared.news()
+    else:
+        admin.post("/account/password", old="wrong", new="x", again="y")
+    assert f'id="need-{number}"' in admin.client.get("/", headers=again).text
+
+
+def test_nothing_on_a_page_is_older_than_the_page(admin: "Browser", field: "Field", office: "Office") -> None:
+    """The situation that was begun before somebody asked is not put on a page that is begun after."""
+    field.all_well()
+    early = office.shared.ticket()
+    assert "thing needs somebody" not in admin.client.get("/").text
+    field.alarm("gate-held", "gate-east")
+    scope = {"zhian.asked": early}  # came in long ago, and its making begins only now
+    assert "1 thing needs somebody" in admin.client.get("/alarms", environ_overrides={"asgi.scope": scope}).text
 
 
 def test_one_change_is_put_into_bytes_once() -> None:
     """Pages with the same series are told the same object; others only of their own series."""
     change = Change(now=1, what=frozenset({"alarms"}), values={"a/x": (1, 2.0), "b/x": (1, 3.0)})
     pages = [Listener("s", frozenset({"a/x"})) for _ in range(3)] + [Listener("s", frozenset({"b/x"}))]
-    tell_all(pages, change)
+    assert tell_all(pages, change) == pages
     news = [page._news for page in pages]
     assert news[0] is news[1] is news[2]
     assert news[0] is not None

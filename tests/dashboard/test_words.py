@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from dashboard import reasons, words
+from dashboard import i18n, reasons, words
 from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
 from hub.alarm import Closed, Deed, Rejected
@@ -56,6 +56,16 @@ def test_the_languages_differ(app: "Flask", browser: "Browser") -> None:
     assert "登录" in browser.client.get("/login?lang=zh").text
     assert "登录" in browser.client.get("/login").text
     assert "登录" in browser.client.get("/login?lang=tlh").text
+
+
+def test_texts_in_templates_are_those_of_the_catalogue(app: "Flask") -> None:
+    """Looked up once and marked: the words of `gettext` in the reader's language; what is filled in is escaped."""
+    text = "%(name)s on duty"
+    for lang in ("zh", "en"):
+        with app.test_request_context(f"/?lang={lang}"):
+            made = app.jinja_env.from_string("{{ _(text, name=name) }}|{{ _('Now') }}|{{ _('100%%') }}")
+            plain = f"{i18n.gettext(text, name='&lt;b&gt;')}|{i18n.gettext('Now')}|100%"
+            assert made.render(text=text, name="<b>") == plain
 
 
 def test_every_word_of_the_hub_has_a_text() -> None:

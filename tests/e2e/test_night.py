@@ -225,7 +225,7 @@ def answer(garden: Garden, handset: BrowserContext, link: str, card: Locator) ->
     picture(brief, "3-briefing")
     press(brief, "我已看到")
     shows(brief.locator("article"), re.compile(r"02:1\d:\d\d · guard"))
-    shows(card, re.compile(r"guard 于 02:1\d(:\d\d)? 已看到"))
+    shows(card, re.compile(r"guard 已于 02:1\d(:\d\d)? 看到"))
     press(brief, "我来处理")
     wait_for(lambda: garden.ask("SELECT 1 FROM incident WHERE state = 'working'"))
     brief.reload()
@@ -303,7 +303,7 @@ def test_a_guards_night(
     now.goto(f"{garden.address}/alarms/1")
     picture(now, "6-alarm")
     story = now.inner_text(".timeline")
-    marks = [rf"02:1\d:\d\d\s+{word}" for word in ("触发", "已呼叫", "已确认 · guard", "条件解除")]
+    marks = [rf"02:1\d:\d\d\s+{word}" for word in ("触发", "已呼叫", "已确认 · guard", "触发条件解除")]
     assert re.search(".*".join(marks), story, re.DOTALL), story
 
     monkeypatch.setenv(ENVIRONMENT, clock_at(7, 30))

@@ -42,8 +42,8 @@ url = "http://127.0.0.1:9/c"
     ("voice", "zh", "en"),
     [
         ("file", "运行日志", "log"),
-        ("first", "Webhook 接口（first）", "webhook (first)"),
-        ("second", "Webhook 接口（second）", "webhook (second)"),
+        ("first", "网络推送（first）", "webhook (first)"),
+        ("second", "网络推送（second）", "webhook (second)"),
         ("third", "物业平台", "Manager's platform"),
         ("siren", "声光报警器", "siren"),
         ("gone", "gone", "gone"),
