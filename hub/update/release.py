@@ -6,9 +6,9 @@ Nothing of it is believed before the signature is; and nothing is unpacked befor
 import hashlib
 import platform
 import re
+import struct
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -26,16 +26,7 @@ WHEEL = re.compile(
 )
 VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})", re.ASCII)
 # What zipfile raises for a file that is not as it was written.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    OSError,
-)
+_BROKEN = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, OSError)
 ANOTHER_COPY = "take another copy of it, from where it was made"
 
 
@@ -110,6 +101,8 @@ def opened(file: Path, keys: Trusted) -> Iterator[Release]:
     except _BROKEN as error:
         raise UpdateError(file, "", f"is not a whole update: {error}", right=ANOTHER_COPY) from None
     with archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise UpdateError(file, "", "holds what is compressed, and could swell", right=ANOTHER_COPY)
         manifest, signer = _proved(file, archive, keys)
         _names_fit(file, archive, manifest)
         for wheel in manifest.wheels:
