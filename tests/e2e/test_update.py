@@ -85,6 +85,8 @@ class Service:
         program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m hub "$@"\n')
         program.chmod(0o755)
         (self.root / "current").symlink_to(".venv")
+        (self.root / "hub").mkdir()  # the tree of the first installation: no later version may run it
+        (self.root / "hub" / "__main__.py").write_text("raise SystemExit('an older tree')")
         self._over, self._process = threading.Event(), cast("subprocess.Popen[bytes] | None", None)
         self._thread = threading.Thread(target=self._serve)
 
