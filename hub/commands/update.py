@@ -78,7 +78,8 @@ def update_install(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that is closed ends nothing half-way
     box = Box(root.absolute())
     means = Means(
-        site=site.absolute(), data=data.absolute(), keys=keys or box.keys, build=programs.build, check=programs.check,
+        site=site.absolute(), data=data.absolute(), keys=keys or box.keys, build=programs.build,
+        check=partial(programs.check, owner=data.absolute()),
         back_up=programs.back_up, restart=partial(programs.order, restart), stop=partial(programs.order, stop),
         well=partial(programs.is_well, programs.address_of(health)), say=_say, within_s=within, steady_s=steady,
         while_unwell=while_unwell,

@@ -99,7 +99,8 @@ def _prepare(file: Path, release: Release, box: Box, means: Means) -> str:
     """The new version's folder, built and tried on this box's site file; on failure nothing is left of it."""
     version = release.manifest.version
     folder = box.folder(version)
-    folder.parent.mkdir(exist_ok=True, mode=0o755)
+    folder.parent.mkdir(exist_ok=True)
+    folder.parent.chmod(0o755)  # the service's user runs what is in it, whatever root's umask
     shutil.rmtree(folder, ignore_errors=True)  # of a time when this was cut off
     means.say("building it beside the one that runs; this takes minutes on a small box")
     try:

@@ -32,7 +32,8 @@ def run(command: Sequence[str | Path], seconds: float, *, as_owner_of: Path | No
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-            errors="replace", timeout=seconds, check=False, umask=0o022, user=user, group=group, cwd="/",
+            errors="replace", timeout=seconds, check=False, umask=0o022, user=user, group=group,
+            extra_groups=None if user is None else (), cwd="/",
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         raise Failed(str(error)) from None
@@ -63,13 +64,13 @@ def complete(folder: Path, manifest: Manifest) -> None:
         raise UpdateError(folder, "", f"is not all that it takes: {error}", right=right) from None
 
 
-def check(folder: Path, version: str, site: Path) -> None:
-    """The new program says its version, and takes this box's site file. Raises Failed."""
+def check(folder: Path, version: str, site: Path, owner: Path | None = None) -> None:
+    """The new program says its version, and takes this box's site file, as whoever owns `owner`. Raises Failed."""
     program = folder / "bin" / "zhian"
     said = run([program, "--version"], CHECK_S)
     if said.split()[-1:] != [version]:
         raise Failed(f"says of itself: {said.strip()}")
-    run([program, "check", site.absolute()], CHECK_S, as_owner_of=site)
+    run([program, "check", site.absolute()], CHECK_S, as_owner_of=owner)
 
 
 def back_up(program: Path, data: Path, target: Path) -> None:
