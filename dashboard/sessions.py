@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -279,7 +279,7 @@ def _signed(sign_in: SignIn, user: User) -> Signed:
     return Signed(sign_in.digest, user.id, user.name, role, sign_in.proved, GRANTS[role], bool(user.factor))
 
 
-def _living(now: int):  # type: ignore[no-untyped-def]  # SQLAlchemy's Select of two entities
+def _living(now: int) -> Select[SignIn, User]:
     return (
         select(SignIn, User)
         .join(User, User.id == SignIn.user_id)

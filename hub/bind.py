@@ -122,17 +122,21 @@ class Bound:
         self.drills: Drills = old.drills if old is not None else Drills()
         self.tested: list[str] = []  # zones that are to be tested each day
         self._make = Maker(site, self.lists, now, self.days, self.drills)
+        self._bind(rules)
+        for was in old.instances.values() if old is not None else ():
+            self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
+        self._former = Former(site, now)  # nothing is handed over after the start
+
+    def _bind(self, rules: tuple[Rule, ...]) -> None:
+        """Hang the rules' alarms on what they listen to: channels first, for a rule may lean on another device's."""
         for device in self.profiles.values():
             self._add_channels(device)
         for device in self.profiles.values():
             self._add_device(device, rules)
-        for zone in site.zones:
+        for zone in self.site.zones:
             self._add_zone(zone, [rule for rule in rules if rule.kind in ZONED])
         for rule in rules:
             self._add_deviceless(rule)
-        for was in old.instances.values() if old is not None else ():
-            self.instance(was.key, was.rule.id, was.source)  # a family's alarms are made when they are known
-        self._former = Former(site, now)  # nothing is handed over after the start
 
     def recall(self, memory: Memory) -> None:
         """The lists, tests and services that people left."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard import create_app
 from dashboard.anchor import drop_anchor
 from dashboard.asgi import asgi_app, serve
-from dashboard.office import EXTENSION
+from dashboard.office import EXTENSION, Office
 from dashboard.pages.history import CARRIER
 from dashboard.setup import Setup
 from dashboard.tls import Tls, pair_of
@@ -34,7 +34,6 @@ from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
 from hub.reading import Fault, FaultKind
 from hub.rebuild import rebuild
-from hub.reports.maker import Maker
 from hub.share import Sharer
 from hub.site import Site
 from hub.site_web import Way
@@ -64,33 +63,40 @@ async def serve_office(
         secure_cookies=way is not Way.PLAIN,
         hsts=way is Way.PROXY or (tls is not None and not tls.pair.own),
     )
-    app.extensions[EXTENSION].watchman.pair = tls.pair if tls is not None else None
+    office: Office = app.extensions[EXTENSION]
+    office.watchman.pair = tls.pair if tls is not None else None
     password = renew_login(data, clock) if demo else None
-    jobs = [*standard_jobs(store, data, site_path, site.history), voice_tests(site, data), vaccinations(site, data)]
-    jobs.append(
-        Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(app.extensions[EXTENSION].users, data, now))
+    shipper = app.extensions[CARRIER] = Shipper(
+        data / FILE, store, clock, damaged=lambda bad: _damaged(data, clock, bad)
     )
-    reports: Maker = app.extensions[EXTENSION].reports
-    jobs.append(Job("noise-reports", Every(10), reports.regular))
-    agenda = Agenda(site, clock, jobs, failed=_job_failed)
+    agenda = Agenda(site, clock, _jobs(site, site_path, data, store, office), failed=_job_failed)
     try:
         async with asyncio.TaskGroup() as group:
-            shipper = Shipper(data / FILE, store, clock, damaged=lambda bad: _damaged(data, clock, bad))
-            app.extensions[CARRIER] = shipper
-            shipping = group.create_task(shipper.run(), name="history")
-            watching = group.create_task(_watch(app.extensions[EXTENSION].watchman, data), name="watchman")
-            sharing = group.create_task(Sharer(site, data, clock).run(), name="home-assistant")
-            answering = group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door")
-            reports.regular(clock.now())
-            _say(_welcome(site, listener, tls, app.extensions[EXTENSION].setup, password))
+            behind = [
+                group.create_task(shipper.run(), name="history"),
+                group.create_task(_watch(office.watchman, data), name="watchman"),
+                group.create_task(Sharer(site, data, clock).run(), name="home-assistant"),
+                group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door"),
+            ]
+            office.reports.regular(clock.now())
+            _say(_welcome(site, listener, tls, office.setup, password))
             await serve(asgi_app(app), listener, tls=tls)
-            shipping.cancel()
-            sharing.cancel()
-            answering.cancel()
-            watching.cancel()
+            for task in behind:
+                task.cancel()
     finally:
         agenda.close()
         store.close()
+
+
+def _jobs(site: Site, site_path: Path, data: Path, store: HistoryStore, office: Office) -> list[Job]:
+    """What the office does by the calendar and the clock."""
+    return [
+        *standard_jobs(store, data, site_path, site.history),
+        voice_tests(site, data),
+        vaccinations(site, data),
+        Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(office.users, data, now)),
+        Job("noise-reports", Every(10), office.reports.regular),
+    ]
 
 
 async def _watch(watchman: Watchman, data: Path) -> None:

@@ -4,6 +4,7 @@ The installer writes the file, `zhian check` judges it. What people change while
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -270,26 +271,29 @@ def _check_lines(site: Site, path: Path) -> None:
             )
         if isinstance(port, str):
             ports[port] = link.id
-        units: dict[int, str] = {}
         for index, device in enumerate(link.devices):
             check_device(device, site.id, f"link[{at}].device[{index}]", path)
-            if not isinstance(device.options, ModbusLink):
-                continue
-            unit = device.options.unit
-            if unit in units:
-                free = next(
-                    n
-                    for n in range(1, 248)
-                    if n not in {d.options.unit for d in link.devices if isinstance(d.options, ModbusLink)}
-                )
-                raise Refusal(
-                    path,
-                    f"link[{at}].device[{index}].unit",
-                    f"is the unit of {units[unit]} on the same line",
-                    value=unit,
-                    right=f"{free} is free",
-                )
-            units[unit] = device.id
+        _check_units(link.devices, f"link[{at}]", path)
+
+
+def _check_units(devices: Sequence[Device], where: str, path: Path) -> None:
+    """Each Modbus unit of a line is one device's."""
+    units: dict[int, str] = {}
+    for index, device in enumerate(devices):
+        if not isinstance(device.options, ModbusLink):
+            continue
+        unit = device.options.unit
+        if unit in units:
+            taken = {d.options.unit for d in devices if isinstance(d.options, ModbusLink)}
+            free = next(n for n in range(1, 248) if n not in taken)
+            raise Refusal(
+                path,
+                f"{where}.device[{index}].unit",
+                f"is the unit of {units[unit]} on the same line",
+                value=unit,
+                right=f"{free} is free",
+            )
+        units[unit] = device.id
 
 
 def _check_zones(site: Site, path: Path) -> None:

@@ -34,8 +34,8 @@ RATE = 10_000  # readings a second that arrive while charts are drawn
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """`append_*`: journal batches made durable. `sorted_*`: the same with all that follows (sorting, minutes, hours).
-    `append_cpu_us`: processor time a reading, which other work on the machine changes less.
+    """`append_*`: journal batches made durable, as a backlog is carried. `sorted_*`: the same with all that follows
+    (sorting, minutes, hours). `append_cpu_us`: processor time a reading, which other work on the machine changes less.
 
     `bytes_per_reading`: of the readings alone; `bytes_with_rollups`: with minutes and hours. `chart_*`: milliseconds.
     `readings` is how many the charts' file holds, `factor` how many times more the full scale of 259 million is.
@@ -98,7 +98,7 @@ def _append(journal: sqlite3.Connection, folder: Path, readings: int) -> tuple[f
     store = DuckStore(path, Clock())
     begun, cpu = time.perf_counter(), time.process_time()
     while batches := page(journal, after):
-        store.append_batches(batches, after)
+        store.append_batches(batches, after, more=True)
         after = batches[-1].last
     durable, cpu = time.perf_counter() - begun, time.process_time() - cpu
     store.compact()

@@ -36,12 +36,11 @@ from hub.history.duck_levels import transaction
 from hub.history.duck_snapshot import SNAPSHOTS, load_snapshot, newest, write_snapshot
 from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
-from hub.history.store import PAGE, Grain, Snapshot, StoreError
+from hub.history.store import Grain, Snapshot, StoreError
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 log = logging.getLogger("zhian.history")
 _Done = TypeVar("_Done")
-BACKLOG = 2 * PAGE  # so many readings in one append are a backlog
 
 
 class DuckStore(DuckQuestions):
@@ -92,7 +91,7 @@ class DuckStore(DuckQuestions):
 
         self.write(put)
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
         """As HistoryStore says."""
 
         def put(db: duckdb.DuckDBPyConnection) -> list[Damaged]:
@@ -101,7 +100,7 @@ class DuckStore(DuckQuestions):
                 db.execute("UPDATE cursor SET seq = ?", [batches[-1].last])
             return bad
 
-        return self.write(put, behind=batches[-1].last - max(after, batches[0].first) > BACKLOG)
+        return self.write(put, behind=more)
 
     def compact(self, group: int = duck_levels.GROUP) -> int:
         """Sort for good what makes whole groups of a series, and roll it up; returns how many rows. Readers go on."""

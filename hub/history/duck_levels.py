@@ -11,7 +11,7 @@ import duckdb
 from hub.history.duck_tables import FRESH, GRAINS, ORDER, RECENT, SCHEMA_FIGURES, roll_up
 
 SETTLE_ROWS = 2_000_000  # unsorted rows that a question reads through: 20 ms
-BEHIND_ROWS = 8_000_000  # unsorted rows (350 MB) at most while a backlog is carried: sorting waits for its end
+BEHIND_ROWS = 16_000_000  # unsorted rows at most while a backlog is carried: sorting waits for its end
 COMPACT_ROWS = 8_000_000  # rows in whole groups that wait in sorted runs; a question reads a little of each run
 GROUP = 2_048  # DuckDB packs so many values together: where all are of one series, times and numbers hardly take room
 

@@ -23,14 +23,18 @@ CREATE OR REPLACE TEMP TABLE line AS SELECT first + unnest(range(last - first + 
     FROM (SELECT unnest($first) AS first, unnest($last) AS last, unnest($text) AS text)))
 """
 # Whatever is not well-formed has no device in the end. It is no WHERE: each condition would split the line once more.
+# Nearly every line is usual: good, and nothing to add; only of the others are quality and detail looked at.
 _READ = """(
   SELECT * EXCLUDE (device), CASE WHEN ts IS NOT NULL AND rx IS NOT NULL AND (text IS NOT NULL OR isfinite(number))
-    AND starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{')) THEN device END AS device
+    AND (usual OR starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{'))) THEN device END AS device
   FROM (
-    SELECT seq, CASE WHEN len(part) = 7 THEN part[1] END AS device, part[2] AS quantity,
+    SELECT seq, usual, CASE WHEN len(part) = 7 THEN part[1] END AS device, part[2] AS quantity,
       TRY_CAST(part[4] AS BIGINT) AS ts, TRY_CAST(part[5] AS BIGINT) AS rx, TRY_CAST(part[3] AS DOUBLE) AS number,
-      CASE WHEN starts_with(part[3], '"') THEN trim(part[3], '"') END AS text, part[6] AS quality, part[7] AS detail
-    FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after))
+      CASE WHEN number IS NULL AND starts_with(part[3], '"') THEN trim(part[3], '"') END AS text,
+      CASE WHEN NOT usual THEN part[6] END AS quality, CASE WHEN NOT usual THEN part[7] END AS detail
+    FROM (
+      SELECT seq, string_split(text, ',') AS part, ends_with(text, ',"good",null') AS usual FROM line
+      WHERE seq > $after))
 ) AS reading"""
 _INSERT = f"""
 INSERT INTO fresh
@@ -123,6 +127,8 @@ def _plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[Batch], 
     }
     db.execute(_LINES, columns)
     wanted = batches[-1].last - max(batches[0].first - 1, after)
+    if not series.known:
+        series.learn(db, _pairs(db, after))
     if _insert(db, after) == wanted:
         return []
     if series.learn(db, _pairs(db, after)):

@@ -83,7 +83,7 @@ class InfluxStore:
         """Store these as well; the cursor, and what is known of it, stay as they are."""
         self._delivery.bring([(row, line(row, self._site)) for row in rows])
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
         """As HistoryStore says."""
         rows, bad = sound(batches, after)
         self.append(rows, batches[-1].last)

@@ -92,11 +92,11 @@ class Shipper:
                 return self._feed(journal, self._store)
             begin = self._agree(journal)
             found = batches.packed_after(journal, begin, EMBEDDED_PAGE)
-            if found:
-                self._tell_damage(self._store.append_batches(found, begin))
-                self._note(journal, found[-1].last)
             count = sum(batch.last - max(batch.first, begin + 1) + 1 for batch in found)
             self._more = count >= EMBEDDED_PAGE
+            if found:
+                self._tell_damage(self._store.append_batches(found, begin, more=self._more))
+                self._note(journal, found[-1].last)
             return count
 
     @property

@@ -89,10 +89,11 @@ class HistoryStore(Protocol):
     def add(self, rows: Sequence[Row]) -> None:
         """Make these durable as well, or nothing: what was missing here. The cursor stays where it is."""
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
         """Make the readings past number `after` and the cursor (the last batch's end) durable, or nothing.
 
         The fast way from the journal. A batch that cannot be read is passed over and told; it holds nothing up.
+        `more`: others follow at once, so that whatever puts the readings into order can wait.
         """
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:

@@ -98,7 +98,7 @@ class VictoriaStore:
             self._beside.add(others)
         self._delivery.bring([(row, number_line(row, self._site)) for row in numbers])
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
         """As HistoryStore says."""
         rows, bad = sound(batches, after)
         self.append(rows, batches[-1].last)

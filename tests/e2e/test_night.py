@@ -200,7 +200,8 @@ def shows(where: Locator, words: str | re.Pattern[str]) -> None:
 
 def press(page: Page, words: str) -> None:
     """The one button of a briefing, and the page again until the hub has answered."""
-    page.get_by_role("button", name=words).click()
+    with page.expect_navigation(timeout=PATIENCE_MS):
+        page.get_by_role("button", name=words).click()
     waiting = page.get_by_text("等待系统处理")
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while waiting.count() and time.monotonic() < deadline:

@@ -114,7 +114,7 @@ async def test_it_is_one_digest_with_since_when_by_whom_and_why(
     committer.close()
     lines = [record.getMessage() for record in caplog.records if record.name == "zhian.alarm"]
     (head,) = [line for line in lines if "digest" in line]
-    assert "停用中、无人看护：2 项 / out of service, unwatched: 2" in head
+    assert "停用中、无人监护：2 项 / out of service, unwatched: 2" in head
     assert "测试，2026-01-03 12:00 起，lin：painting / test, since 2026-01-03 12:00, lin: painting" in lines
     sos = next(rule.title for rule in rules if rule.id == "sos")
     assert any(f"· {sos.zh}，2026-01-04 12:00 起，cli:root：new button" in line for line in lines)

@@ -77,7 +77,7 @@ if step == "control":  # rows and cursor in two transactions, and death between 
         self.add(rows)
         reached("control")
         self.rewind(cursor)
-    def put_batches(self, batches, after):
+    def put_batches(self, batches, after, more=False):
         rows, _ = duck_unpack.sound(batches, after)
         put(self, rows, batches[-1].last)
         return []

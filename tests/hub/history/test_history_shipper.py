@@ -44,12 +44,12 @@ class Failing(DuckStore):
 
     fails = ""
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
         """Before or after the rows are durable."""
         if self.fails == "before":
             self.fails = ""
             raise StoreError("died before")
-        bad = super().append_batches(batches, after)
+        bad = super().append_batches(batches, after, more=more)
         if self.fails == "after":
             self.fails = ""
             raise StoreError("died after")
@@ -109,7 +109,7 @@ class Forgetful:
     def cursor(self) -> None:
         """None: not held."""
 
-    def append_batches(self, batches: Sequence[Batch], after: int) -> None:
+    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> None:
         """Keeps, then dies."""
         self.rows += [row.seq for row in sound(batches, after)[0]]
         raise StoreError("died after")
@@ -212,10 +212,10 @@ async def test_trouble_is_told_in_words_and_ends_by_itself(
     class Down(DuckStore):
         down = True
 
-        def append_batches(self, batches: Sequence[Batch], after: int) -> list[Damaged]:
+        def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
             if self.down:
                 raise StoreError("the disk is full")
-            return super().append_batches(batches, after)
+            return super().append_batches(batches, after, more=more)
 
     store = Down(tmp_path / "history.duckdb", clock)
     shipper = Shipper(journal.path, store, clock)
