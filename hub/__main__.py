@@ -48,6 +48,7 @@ COMMANDS = {
     "report": "hub.commands.report",
     "audit": "hub.commands.audit",
     "certificate": "hub.commands.certificate",
+    "update": "hub.commands.update",
     "sbom": "hub.commands.sbom",
     "bench": "hub.commands.bench",
     "calendar": "hub.commands.calendar",

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -42,8 +43,9 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def zhian(*arguments: str) -> list[str]:
-    """The command line of one of our own processes."""
-    return [sys.executable, "-m", "hub", *arguments]
+    """The command line of one of our own processes: this version, also where an older tree is the working directory."""
+    beside = Path(__file__).parents[1].samefile(".")
+    return [sys.executable, *([] if beside else ["-P"]), "-m", "hub", *arguments]
 
 
 class Keeper:

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ROOMS = ("hub", "dashboard", "device_profiles", "firmware_bridge/links", "firmware_bridge/wire")
 # The command line and what only it calls; programs, not people, read the API's refusals.
-ASIDE = {"bench", "commands", "api", "capture.py", "encode.py", "survey.py", "sweep.py", "guess.py", "story.py"}
+ASIDE = {
+    "bench",
+    "commands",
+    "api",
+    "capture.py",
+    "encode.py",
+    "survey.py",
+    "sweep.py",
+    "guess.py",
+    "story.py",
+    "update",
+}
 # Who carries a sentence to people, and the places of sentences among its arguments, by number or name.
 CARRIERS: dict[str, tuple[int | str, ...]] = {
     "Refusal": (2, "right"),
