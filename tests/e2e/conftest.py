@@ -199,8 +199,9 @@ class Installation:
         """SIGKILL one of the processes; of killed devices the ports are gone too, as when a cable is pulled."""
         os.kill(self.process(name), signal.SIGKILL)
         if name == "simulate":  # else the hub would open a pty that another hub's test is given next
-            for port in (self.data / "tty").iterdir():
-                port.unlink()
+            for link in load_site(self.site).links:
+                if isinstance(port := getattr(link, "port", None), str):
+                    Path(port).unlink(missing_ok=True)
 
     def _start(self, command: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with self.output.open("ab") as output:
