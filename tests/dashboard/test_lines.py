@@ -273,7 +273,7 @@ def test_the_line_says_how_it_does(admin: "Browser", hub: Hub, field: "Field", c
     assert "read every 0.5 s" in text
     assert "checksum wrong" in text
     assert "7 times" in text
-    assert "99" not in text
+    assert "99 times" not in text
     assert "10 min" in text
 
 
