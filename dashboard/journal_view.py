@@ -17,6 +17,7 @@ import msgspec
 from hub import batches
 from hub.drill import is_drill
 from hub.history.progress import Backlog, backlog
+from hub.journal_file import transaction
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
 from hub.reading import UNMEASURED, Reading, Value
 from hub.rows import hidden, to_reading, to_struct
@@ -327,11 +328,9 @@ class OrderDesk:
             return
         names, marks = ", ".join(rows[0]), ", ".join("?" * len(rows[0]))
         try:
-            with closing(self.connect()) as db:
-                db.execute("BEGIN IMMEDIATE")
+            with closing(self.connect()) as db, transaction(db):
                 sql = f"INSERT OR IGNORE INTO orders ({names}) VALUES ({marks})"  # noqa: S608  # our own names
                 db.executemany(sql, [list(row.values()) for row in rows])
-                db.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self._path.name}: {error}") from error
 

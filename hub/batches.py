@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from hub.journal_file import transaction
 from hub.reading import Quality, Reading, Value
 
 _pack = msgspec.json.Encoder().encode
@@ -142,12 +143,11 @@ def forget(db: sqlite3.Connection, quantities: Sequence[str], before: int, limit
     gone = 0
     names = tuple(quantities)
     for last in _holding(db, names, before, limit):
-        db.execute("BEGIN IMMEDIATE")
-        packed = _unpack(last, db.execute("SELECT readings FROM batch WHERE last = ?", (last,)).fetchone()[0])
-        kept = [None if p is not None and p.quantity in names and p.ts < before else p for p in packed]
-        gone += kept.count(None) - packed.count(None)
-        db.execute("UPDATE batch SET readings = ? WHERE last = ?", (_pack(kept).decode(), last))
-        db.execute("COMMIT")
+        with transaction(db):
+            packed = _unpack(last, db.execute("SELECT readings FROM batch WHERE last = ?", (last,)).fetchone()[0])
+            kept = [None if p is not None and p.quantity in names and p.ts < before else p for p in packed]
+            gone += kept.count(None) - packed.count(None)
+            db.execute("UPDATE batch SET readings = ? WHERE last = ?", (_pack(kept).decode(), last))
     return gone
 
 

@@ -21,6 +21,7 @@ from hub.days import Days, load_calendar
 from hub.durable import secret_key
 from hub.duty import load_duty
 from hub.journal import Journal
+from hub.journal_file import transaction
 from hub.outcome import Outcome
 from hub.roster import Roster
 from hub.site import Site
@@ -146,17 +147,11 @@ def look(journal: Journal, roster: Roster, voices: frozenset[str], now: int) -> 
     Returns the P1 alarms that nobody has reacted to, in words, and how many calls are to be made.
     """
     db = journal.db
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         casebook.obey(db, roster, now)
         casebook.look(db, roster, now)
         called = callbook.look(db, roster, voices, now)
         nobody = callbook.exhausted(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     return ", ".join(sorted(nobody)), called
 
 

@@ -15,7 +15,7 @@ from firmware_bridge.raw import Redelivery
 from hub import batches
 from hub.flood import KEY, Flood, recalled
 from hub.isa import FLOOD
-from hub.journal_file import FILE, connect
+from hub.journal_file import FILE, connect, transaction
 from hub.latest import Latest, recall
 from hub.outcome import (
     Alarm,
@@ -108,8 +108,7 @@ class Journal:
         last = self._last + len(readings)
         self._latest.take(readings, last)
         self._latest.take((each for outcome in outcomes for each in outcome.passing), last)
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self.db):
             if readings:
                 batches.add(self.db, self._last + 1, readings)
             rows = self._latest.write(self.db, busy=bool(readings))
@@ -119,11 +118,6 @@ class Journal:
                 self._write_deliveries(deliveries)
             if heartbeat:
                 self.db.execute("INSERT OR REPLACE INTO meta VALUES ('heartbeat', ?)", (str(heartbeat),))
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
         self._last = last
         self._latest.written(rows)
         self._delivered(deliveries)

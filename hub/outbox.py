@@ -12,6 +12,7 @@ import msgspec
 from hub.drill import is_drill
 from hub.firstout import FEW, Group, look
 from hub.journal import Journal
+from hub.journal_file import transaction
 from hub.muted import AGAIN, FOLD_LATER, LAST, LATER, WAITS, WITHHELD
 from hub.reading import Label, Value
 from hub.rows import to_struct
@@ -257,12 +258,6 @@ def _named(voice: VoiceState) -> dict[str, object]:
 
 
 def _together(journal: Journal, statements: Sequence[tuple[str, object]]) -> None:
-    journal.db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(journal.db):
         for sql, values in statements:
             journal.db.execute(sql, values)  # type: ignore[arg-type]  # tuples and dicts, as SQLite takes them
-        journal.db.execute("COMMIT")
-    except BaseException:
-        if journal.db.in_transaction:
-            journal.db.execute("ROLLBACK")
-        raise

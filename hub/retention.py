@@ -19,6 +19,7 @@ from hub import batches
 from hub.history.notes import WINDOW_MS
 from hub.history.store import Grain, HistoryStore
 from hub.journal_file import FILE as JOURNAL
+from hub.journal_file import transaction
 from hub.keeping import KEEP_TRACES_MS as KEEP_TRACES_MS
 from hub.keeping import TRACES as TRACES
 from hub.site import History
@@ -144,10 +145,9 @@ def _set_aside(path: Path) -> float:
 
 def _forget_alarms(db: sqlite3.Connection, before: int) -> None:
     """Ended alarms about traces, whose keys and values name the chip: with their timelines and announcements."""
-    db.execute("BEGIN IMMEDIATE")
-    for statement in _OLD_ALARMS:
-        db.execute(statement, (*TRACES, before))
-    db.execute("COMMIT")
+    with transaction(db):
+        for statement in _OLD_ALARMS:
+            db.execute(statement, (*TRACES, before))
 
 
 class _Watch(msgspec.Struct):

@@ -14,6 +14,7 @@ import msgspec
 from device_profiles import vocabulary
 from hub import batches
 from hub.history import notes
+from hub.journal_file import transaction
 from hub.reading import Kind
 from hub.site import Site
 
@@ -68,15 +69,8 @@ class Thinner:
 
     def _chunk(self, db: sqlite3.Connection, site: Site, step: int, now: int) -> int | None:
         """One transaction; how many readings went, None when this step has come to the last hour."""
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            gone = self._thin(db, site, step, now)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        return gone
+        with transaction(db):
+            return self._thin(db, site, step, now)
 
     def _thin(self, db: sqlite3.Connection, site: Site, step: int, now: int) -> int | None:
         done = db.execute("SELECT coalesce(max(last), 0) FROM thinned WHERE step_s = ?", (step,)).fetchone()[0]

@@ -8,6 +8,8 @@ import sqlite3
 
 import msgspec
 
+from hub.journal_file import transaction
+
 WINDOW_MS = 3_600_000  # how long a reading has been in the store before the journal may forget it
 NAME, KEPT, WAITING = "history", "history-kept", "history-waiting"
 
@@ -50,14 +52,9 @@ def moved(notes: Notes | None, seq: int, now: int) -> Notes:
 
 def write(journal: sqlite3.Connection, notes: Notes, now: int) -> None:
     """All three in one transaction. Raises sqlite3.Error."""
-    journal.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(journal):
         journal.executemany(
             "INSERT INTO cursor (name, seq, at) VALUES (?, ?, ?) "
             "ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, at = excluded.at",
             [(NAME, notes.noted, now), (KEPT, notes.kept, now), (WAITING, notes.waiting, notes.since)],
         )
-        journal.execute("COMMIT")
-    finally:
-        if journal.in_transaction:
-            journal.execute("ROLLBACK")

@@ -1,5 +1,6 @@
 """Readings in batches: numbered one by one, found again, forgotten for good; and the latest of each series."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ import pytest
 
 from hub import batches, latest
 from hub.journal import FILE, Journal
+from hub.journal_file import connect, transaction
 from hub.outcome import Outcome
 from hub.reading import Quality, Reading
 from hub.site import Site
@@ -112,3 +114,16 @@ def test_a_rolled_back_transaction_is_repeated_whole(journal: Journal) -> None:
     journal.write([outcome])
     assert [(row.seq, row.ts) for row in batches.after(journal.db, 0)] == [(1, 1), (2, 2)]
     assert len(journal.memory().latest) == 2
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_transaction_is_all_or_nothing_and_never_left_open(tmp_path: Path, broken: bool) -> None:
+    """What raises within takes back what was written, and gives the right to write back; else all of it is there."""
+    with closing(connect(tmp_path / "journal.sqlite")) as db:
+        db.execute("CREATE TABLE kept (number INTEGER)")
+        with contextlib.suppress(ValueError), transaction(db):
+            db.execute("INSERT INTO kept VALUES (1)")
+            if broken:
+                raise ValueError
+        assert not db.in_transaction
+        assert db.execute("SELECT count(*) FROM kept").fetchone()[0] == (0 if broken else 1)
