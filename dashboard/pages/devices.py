@@ -68,15 +68,17 @@ def one(name: str) -> str:
     device, situation = find(name), gather(office())
     health = office().view.health()
     readings = office().view.latest(device.id)
+    kinds = {q: words.kind(q) for q in device.profile.reading if used(device, q)}
     return render_template(
         "device.html",
         device=device,
         health=health.get(device.id),
         link=health.get(device.link),
         why=why_blind(device, health, _out(), hub_fresh=situation.hub_fresh),
-        readings=[(q, readings.get((device.id, q))) for q in device.profile.reading if used(device, q)],
-        charts={q: words.kind(q).value for q in device.profile.reading if used(device, q)},
+        readings=[(q, readings.get((device.id, q))) for q, kind in kinds.items() if kind is not Kind.EVENT],
+        charts={q: kind.value for q, kind in kinds.items()},
         spans=list(SPANS_MS),
+        span_first="1h" if set(kinds.values()) == {Kind.GAUGE} else "24h",
         today=office().words.moment(situation.now)[:10],
         events={q: office().view.recent(device.id, q) for q in device.profile.reading if words.kind(q) is Kind.EVENT},
         groups=[group for group in command_groups(device) if used(device, group[0])],

@@ -1,5 +1,5 @@
-// The charts of a device page: which stretch of time each shows (buttons, dates, drag, wheel, keys, fingers), fetched
-// anew for each, so that zooming in shows more and not the same larger. New values are put on at the right.
+// The charts of a device page: which stretch of time they show, all the same (buttons, dates, drag, wheel, keys, fingers),
+// fetched anew for each, so that zooming in shows more and not the same larger. New values are put on at the right.
 "use strict";
 
 (() => {
@@ -10,24 +10,35 @@
   const SETTLE = 250;
   const WAIT = 10e3;
   const charts = [];
+  const bar = document.getElementById("chart-tools");
+  if (!bar) return;
+  const dates = document.querySelector("#chart-dates .dates");
+  const stretch = document.querySelector("#chart-dates .stretch");
+  const spans = [...bar.querySelectorAll("[data-span]")];
+  const view = { span: spans.find((button) => button.getAttribute("aria-pressed") === "true").dataset.span, window: null, dates: null, edge: null, settle: 0 };
 
-  const shown = (chart) => chart.window ?? { since: chart.data.since, until: chart.data.until };
+  const shown = (chart) => view.window ?? { since: chart.data.since, until: chart.data.until };
+  const first = () => charts.find((chart) => chart.data);
 
-  function query(chart) {
-    if (chart.window) return `since=${Math.round(chart.window.since)}&until=${Math.round(chart.window.until)}`;
-    return chart.dates ?? `range=${chart.span}`;
+  function query() {
+    if (view.window) return `since=${Math.round(view.window.since)}&until=${Math.round(view.window.until)}`;
+    return view.dates ?? `range=${view.span}`;
+  }
+
+  function loadAll() {
+    for (const chart of charts) if (chart.seen) load(chart);
   }
 
   async function load(chart) {
-    const wanted = query(chart);
+    const wanted = query();
     const answer = await fetch(`${chart.url}&${wanted}`, { headers: { "X-Refresh": "1" }, credentials: "same-origin", cache: "no-store" }).catch(() => null);
-    if (query(chart) !== wanted) return; // something else is wanted by now
+    if (query() !== wanted) return; // something else is wanted by now
     if (!answer?.ok) {
-      say(chart, words.failed);
+      write(chart.said, words.failed);
       return;
     }
     chart.data = await answer.json();
-    if (query(chart) !== wanted) return;
+    if (query() !== wanted) return;
     chart.due = performance.now() + Math.max(WAIT, (chart.data.until - chart.data.since) / 400);
     draw(chart);
   }
@@ -40,13 +51,13 @@
     if (kindOf(data).empty(data)) note(chart, "empty", words.none);
     else {
       chart.plot = new uPlot(options(chart.drawing, data, () => shown(chart)), columns(data), chart.drawing);
-      chart.plot.hooks.setSelect = [(plot) => selected(chart, plot)];
+      chart.plot.hooks.setSelect = [selected];
       if (data.kind === "gauge") {
         const rows = chart.plot.root.querySelectorAll(".u-legend .u-series");
         rows[3].hidden = true; // the band names both of its edges
         rows[4].hidden = !data.limit.some((value) => value !== null);
       }
-      fingers(chart);
+      fingers(chart.plot.over, chart.drawing);
       if (data.gaps.length) note(chart, "gap-note quiet", words.gap);
     }
     for (const [since, until] of data.thinned ?? []) note(chart, "gap-note", `${words.thinned} ${stamp(since / 1000)} – ${stamp(until / 1000)}`);
@@ -62,10 +73,10 @@
     chart.drawing.append(made);
   }
 
-  // Read aloud after somebody moved the chart, not each time that it moves on by itself.
-  function say(chart, text) {
-    chart.said.setAttribute("aria-live", chart.window || chart.dates ? "polite" : "off");
-    if (chart.said.textContent !== text) chart.said.textContent = text;
+  // Read aloud after somebody moved the charts, not each time that they move on by themselves.
+  function write(element, text) {
+    element.setAttribute("aria-live", view.window || view.dates ? "polite" : "off");
+    if (element.textContent !== text) element.textContent = text;
   }
 
   function keys(chart) {
@@ -88,11 +99,21 @@
     return (rest ? words.wordD : words.wordDays).replace("{d}", days).replace("{h}", rest);
   };
 
-  // The same in words: what is shown, from when to when; for those who cannot see the picture, and for all others.
+  // From when to when, once for all charts, and which buttons say so.
+  function tellStretch() {
+    if (!first()) return;
+    const { since, until } = shown(first());
+    write(stretch, `${stamp(since / 1000)} – ${stamp(until / 1000)}`);
+    const moved = Boolean(view.window || view.dates);
+    bar.querySelector("[data-move=now]").disabled = !moved;
+    for (const button of spans) button.setAttribute("aria-pressed", String(!moved && button.dataset.span === view.span));
+    for (const chart of charts) chart.csv.href = `${chart.url}&${query()}&format=csv`;
+  }
+
+  // The same in words, for those who cannot see the picture, and for all others.
   function tell(chart) {
     const { data } = chart;
-    const { since, until } = shown(chart);
-    const parts = [`${stamp(since / 1000)} – ${stamp(until / 1000)}`];
+    const parts = [];
     if (data.kind === "gauge") {
       const lows = data.min.filter((value) => value !== null);
       if (lows.length) parts.push(`${words.band}${words.colon}${Math.min(...lows).toFixed(data.decimals)} – ${figure(data, Math.max(...data.max.filter((value) => value !== null)))}`);
@@ -104,55 +125,55 @@
       if (data.in_gaps) parts.push(`${words.inGaps} ${figure(data, data.in_gaps)}`);
       for (const name of ["rolled", "resets", "others"]) if (data[name]) parts.push(`${words[name]} ${data[name]}`);
     }
-    say(chart, parts.join(" · "));
-    chart.csv.href = `${chart.url}&${query(chart)}&format=csv`;
-    chart.now.disabled = !chart.window && !chart.dates;
-    for (const button of chart.spans) button.setAttribute("aria-pressed", String(!chart.window && !chart.dates && button.dataset.span === chart.span));
+    write(chart.said, parts.join(" · "));
+    tellStretch();
   }
 
   // Shows at once what there is, and asks for the rest when hand or finger rests.
-  function move(chart, since, until) {
-    if (!chart.data) return;
-    const end = chart.edge ?? (chart.edge = Math.max(chart.data.until, Date.now()));
+  function move(since, until) {
+    const drawn = charts.filter((chart) => chart.data);
+    if (!drawn.length) return;
+    view.edge ??= Math.max(Date.now(), ...drawn.map((chart) => chart.data.until));
     const length = Math.min(LONGEST, Math.max(SHORTEST, until - since));
-    const to = Math.min(until, end);
-    chart.window = { since: Math.max(0, to - length), until: to };
-    chart.dates = null;
-    chart.plot?.setScale("x", { min: chart.window.since / 1000, max: chart.window.until / 1000 });
-    tell(chart);
-    clearTimeout(chart.settle);
-    chart.settle = setTimeout(() => load(chart), SETTLE);
+    const to = Math.min(until, view.edge);
+    view.window = { since: Math.max(0, to - length), until: to };
+    view.dates = null;
+    for (const chart of drawn) chart.plot?.setScale("x", { min: view.window.since / 1000, max: view.window.until / 1000 });
+    tellStretch();
+    clearTimeout(view.settle);
+    view.settle = setTimeout(loadAll, SETTLE);
   }
 
-  function pan(chart, share) {
-    const { since, until } = shown(chart);
+  function pan(share) {
+    if (!first()) return;
+    const { since, until } = shown(first());
     const by = (until - since) * share;
-    move(chart, since + by, until + by);
+    move(since + by, until + by);
   }
 
-  function zoom(chart, factor, share = 0.5) {
-    const { since, until } = shown(chart);
+  function zoom(factor, share = 0.5) {
+    if (!first()) return;
+    const { since, until } = shown(first());
     const length = Math.max(SHORTEST, (until - since) * factor);
     const centre = since + (until - since) * share;
-    move(chart, centre - length * share, centre + length * (1 - share));
+    move(centre - length * share, centre + length * (1 - share));
   }
 
-  function live(chart, span = chart.span) {
-    Object.assign(chart, { span, window: null, dates: null, edge: null });
-    load(chart);
+  function live(span = view.span) {
+    Object.assign(view, { span, window: null, dates: null, edge: null });
+    loadAll();
   }
 
-  function selected(chart, plot) {
+  function selected(plot) {
     const { left, width } = plot.select;
     if (width < 8) return;
     const [since, until] = [plot.posToVal(left, "x") * 1000, plot.posToVal(left + width, "x") * 1000];
     plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    move(chart, since, until);
+    move(since, until);
   }
 
   // One finger moves, two zoom; up and down still scrolls the page. A mouse with shift moves as well.
-  function fingers(chart) {
-    const area = chart.plot.over;
+  function fingers(area, drawing) {
     const down = new Map();
     let before = null;
     const reading = () => {
@@ -169,8 +190,8 @@
       down.set(event.pointerId, event.clientX);
       const now = reading();
       const box = area.getBoundingClientRect();
-      if (before.apart > 24 && now.apart > 24) zoom(chart, before.apart / now.apart, (now.centre - box.left) / box.width);
-      pan(chart, (before.centre - now.centre) / box.width);
+      if (before.apart > 24 && now.apart > 24) zoom(before.apart / now.apart, (now.centre - box.left) / box.width);
+      pan((before.centre - now.centre) / box.width);
       before = now;
     });
     for (const name of ["pointerup", "pointercancel", "pointerleave"]) {
@@ -182,32 +203,32 @@
     area.addEventListener(
       "wheel",
       (event) => {
-        if (!event.ctrlKey && !event.metaKey && document.activeElement !== chart.drawing) return; // the page scrolls
+        if (!event.ctrlKey && !event.metaKey && document.activeElement !== drawing) return; // the page scrolls
         event.preventDefault();
         const box = area.getBoundingClientRect();
-        zoom(chart, event.deltaY > 0 ? 1.25 : 0.8, (event.clientX - box.left) / box.width);
+        zoom(event.deltaY > 0 ? 1.25 : 0.8, (event.clientX - box.left) / box.width);
       },
       { passive: false },
     );
   }
 
   const KEYS = {
-    ArrowLeft: (chart) => pan(chart, -0.2),
-    ArrowRight: (chart) => pan(chart, 0.2),
-    PageUp: (chart) => pan(chart, -1),
-    PageDown: (chart) => pan(chart, 1),
-    "+": (chart) => zoom(chart, 0.5),
-    "=": (chart) => zoom(chart, 0.5),
-    "-": (chart) => zoom(chart, 2),
-    Home: (chart) => live(chart),
-    Escape: (chart) => live(chart),
+    ArrowLeft: () => pan(-0.2),
+    ArrowRight: () => pan(0.2),
+    PageUp: () => pan(-1),
+    PageDown: () => pan(1),
+    "+": () => zoom(0.5),
+    "=": () => zoom(0.5),
+    "-": () => zoom(2),
+    Home: () => live(),
+    Escape: () => live(),
   };
   const BUTTONS = { earlier: KEYS.ArrowLeft, later: KEYS.ArrowRight, closer: KEYS["+"], wider: KEYS["-"], now: KEYS.Home };
 
   // A new value is a point of its own until the chart is loaded again.
   function add(chart, [ts, value]) {
     const { data } = chart;
-    if (!data || chart.window || chart.dates || data.kind !== "gauge" || typeof value !== "number" || ts <= (data.ts.at(-1) ?? 0)) return;
+    if (!data || view.window || view.dates || data.kind !== "gauge" || typeof value !== "number" || ts <= (data.ts.at(-1) ?? 0)) return;
     const shift = Math.max(0, ts - data.until);
     data.until += shift;
     data.since += shift;
@@ -221,29 +242,24 @@
 
   function begin(section) {
     const find = (name) => section.querySelector(name);
-    const chart = {
-      section, span: "24h", window: null, dates: null, edge: null, data: null, plot: null, due: Infinity, settle: 0, seen: false,
-      url: section.dataset.chart, drawing: find(".drawing"), said: find(".said"), key: find(".key"), csv: find(".csv"), now: find("[data-move=now]"),
-      spans: [...section.querySelectorAll("[data-span]")],
-    };
-    chart.span = chart.spans.find((button) => button.getAttribute("aria-pressed") === "true").dataset.span;
-    for (const button of chart.spans) button.addEventListener("click", () => live(chart, button.dataset.span));
-    for (const button of section.querySelectorAll("[data-move]")) button.addEventListener("click", () => BUTTONS[button.dataset.move](chart));
+    const chart = { section, data: null, plot: null, due: Infinity, seen: false, url: section.dataset.chart, drawing: find(".drawing"), said: find(".said"), key: find(".key"), csv: find(".csv") };
     chart.drawing.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
       event.preventDefault();
-      KEYS[event.key](chart);
-    });
-    find(".dates form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      chart.window = null;
-      chart.dates = new URLSearchParams(new FormData(event.target)).toString();
-      find(".dates").open = false;
-      load(chart);
+      KEYS[event.key]();
     });
     charts.push(chart);
     return chart;
   }
+
+  for (const button of spans) button.addEventListener("click", () => live(button.dataset.span));
+  for (const button of bar.querySelectorAll("[data-move]")) button.addEventListener("click", () => BUTTONS[button.dataset.move]());
+  dates.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    Object.assign(view, { window: null, dates: new URLSearchParams(new FormData(event.target)).toString() });
+    dates.open = false;
+    loadAll();
+  });
 
   const watcher = new IntersectionObserver(
     (entries) => {
@@ -265,7 +281,7 @@
   });
   setInterval(() => {
     for (const chart of charts) {
-      if (document.hidden || !chart.seen || chart.window || chart.dates || performance.now() < chart.due) continue;
+      if (document.hidden || !chart.seen || view.window || view.dates || performance.now() < chart.due) continue;
       chart.due = Infinity;
       load(chart);
     }

@@ -135,6 +135,8 @@ const chartDrawing = (() => {
       });
   }
 
+  const isPointing = (what) => what === "mousemove" || what === "mouseleave"; // shown in all charts; what is dragged is of one
+
   // `window` is asked each time: it moves under the finger before its data has come.
   function options(element, data, window) {
     const kind = kindOf(data);
@@ -143,7 +145,7 @@ const chartDrawing = (() => {
       width: element.clientWidth,
       height: kind.height,
       tzDate: inZone,
-      cursor: { drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => null }, y: false },
+      cursor: { drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => null }, y: false, sync: { key: "charts", filters: { pub: isPointing } } },
       scales: { x: { time: true, range: () => [window().since / 1000, window().until / 1000] }, y: { range: kind.range(data) } },
       axes: [
         { ...axis, space: 90, values: (plot, splits) => xLabels(window())(plot, splits) },
@@ -152,6 +154,7 @@ const chartDrawing = (() => {
       series: [{ label: words.time, value: (_, seconds) => (seconds == null ? "–" : stamp(seconds)) }, ...kind.series(data)],
       ...kind.more(),
       hooks: {
+        setCursor: [(plot) => plot.root.classList.toggle("pointed", plot.cursor.idx != null)],
         drawClear: [(plot) => drawGaps(plot, data.gaps)],
         draw: data.kind === "state" ? [(plot) => drawStretches(plot, data)] : [],
       },

@@ -66,37 +66,37 @@ def gate(history: "ListHistory") -> None:
             history.kept += [("gate-north", "passage", at, "granted")]
 
 
-def shown(page: "Page", chart: str) -> tuple[str, str]:
-    """From when to when, as the chart says."""
-    said = page.inner_text(f"#chart-{chart} .said")
+def shown(page: "Page") -> tuple[str, str]:
+    """From when to when, as the page says of its charts."""
+    said = page.inner_text("#chart-dates .stretch")
     found = re.match(r"(\S+ \S+) – (\S+ \S+)", said)
     assert found, said
     return found[1], found[2]
 
 
-def moved(page: "Page", chart: str, before: tuple[str, str]) -> tuple[str, str]:
+def moved(page: "Page", before: tuple[str, str]) -> tuple[str, str]:
     """The same, once it is another stretch and its data has come."""
     page.wait_for_function(
-        "([id, old]) => !document.querySelector(`#chart-${id} .said`).textContent.startsWith(old)",
-        arg=[chart, " – ".join(before)],
+        "old => document.querySelector('#chart-dates .stretch').textContent !== old",
+        arg=" – ".join(before),
     )
     page.wait_for_load_state("networkidle")
-    return shown(page, chart)
+    return shown(page)
 
 
 def test_every_way_to_move(page: "Page", running: "Running", levels: None) -> None:
     """Buttons, keys, drag and the way back; a zoomed chart is fetched anew, and says what it shows."""
     page.goto(f"{running.url}/devices/noise-east")
     page.wait_for_selector("#chart-laeq canvas")
-    first = shown(page, "laeq")
+    first = shown(page)
     assert first == ("2025-10-09 15:53:20", "2025-10-09 16:53:20")
     with page.expect_response(lambda answer: "since=" in answer.url):
-        page.click("#chart-laeq [data-move=closer]")
-    closer = moved(page, "laeq", first)
+        page.click("#chart-tools [data-move=closer]")
+    closer = moved(page, first)
     assert closer == ("2025-10-09 16:08:20", "2025-10-09 16:38:20")
     page.focus("#chart-laeq .drawing")
     page.keyboard.press("ArrowLeft")
-    earlier = moved(page, "laeq", closer)
+    earlier = moved(page, closer)
     assert earlier == ("2025-10-09 16:02:20", "2025-10-09 16:32:20")
     box = page.locator("#chart-laeq .u-over").bounding_box()
     assert box
@@ -104,20 +104,20 @@ def test_every_way_to_move(page: "Page", running: "Running", levels: None) -> No
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 60, steps=5)
     page.mouse.up()
-    dragged = moved(page, "laeq", earlier)
+    dragged = moved(page, earlier)
     assert dragged[0][:15] == "2025-10-09 16:09:50"[:15]
-    assert page.is_enabled("#chart-laeq [data-move=now]")
+    assert page.is_enabled("#chart-tools [data-move=now]")
     page.focus("#chart-laeq .drawing")
     page.keyboard.press("Home")
-    assert moved(page, "laeq", dragged) == first
-    assert page.is_disabled("#chart-laeq [data-move=now]")
+    assert moved(page, dragged) == first
+    assert page.is_disabled("#chart-tools [data-move=now]")
 
 
 def test_two_fingers(page: "Page", running: "Running", levels: None) -> None:
     """One finger moves, two that part zoom in; the future is not shown."""
     page.goto(f"{running.url}/devices/noise-east")
     page.wait_for_selector("#chart-laeq canvas")
-    before = shown(page, "laeq")
+    before = shown(page)
     touch = """([name, ...fingers]) => {
       const area = document.querySelector('#chart-laeq .u-over');
       const box = area.getBoundingClientRect();
@@ -127,13 +127,13 @@ def test_two_fingers(page: "Page", running: "Running", levels: None) -> None:
     page.evaluate(touch, ["pointerdown", [1, 0.2]])
     page.evaluate(touch, ["pointermove", [1, 0.7]])
     page.evaluate(touch, ["pointerup", [1, 0.7]])
-    dragged = moved(page, "laeq", before)
+    dragged = moved(page, before)
     assert dragged == ("2025-10-09 15:23:20", "2025-10-09 16:23:20")
     page.evaluate(touch, ["pointerdown", [1, 0.4], [2, 0.6]])
     page.evaluate(touch, ["pointermove", [1, 0.3]])
     page.evaluate(touch, ["pointermove", [2, 0.7]])
     page.evaluate(touch, ["pointerup", [1, 0.3], [2, 0.7]])
-    pinched = moved(page, "laeq", dragged)
+    pinched = moved(page, dragged)
     assert dragged[0] < pinched[0] < pinched[1] < dragged[1]
 
 
@@ -141,12 +141,12 @@ def test_chosen_dates_and_the_table(page: "Page", running: "Running", levels: No
     """Dates of the site, both included; the table that is saved is of what is shown."""
     page.goto(f"{running.url}/devices/noise-east")
     page.wait_for_selector("#chart-laeq canvas")
-    before = shown(page, "laeq")
-    page.click("#chart-laeq .dates summary")
-    page.fill("#chart-laeq [name=from]", "2025-10-08")
-    page.fill("#chart-laeq [name=to]", "2025-10-09")
-    page.click("#chart-laeq .dates button")
-    assert moved(page, "laeq", before) == ("2025-10-08 00:00:00", "2025-10-09 16:53:20")
+    before = shown(page)
+    page.click("#chart-dates .dates summary")
+    page.fill("#chart-dates [name=from]", "2025-10-08")
+    page.fill("#chart-dates [name=to]", "2025-10-09")
+    page.click("#chart-dates .dates button")
+    assert moved(page, before) == ("2025-10-08 00:00:00", "2025-10-09 16:53:20")
     with page.expect_download() as download:
         page.click("#chart-laeq .csv")
     rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
@@ -175,6 +175,19 @@ def test_states_and_counts(page: "Page", running: "Running", gate: None) -> None
     assert drawn >= 3  # closed, open, and what is hatched
 
 
+def test_all_charts_of_a_device_show_the_same_stretch(page: "Page", running: "Running", gate: None) -> None:
+    """One set of buttons for all charts, which move together."""
+    page.goto(f"{running.url}/devices/gate-north")
+    page.locator("#chart-passage").scroll_into_view_if_needed()
+    page.wait_for_selector("#chart-passage .said:has-text('in all 60')")
+    before = shown(page)
+    page.click("#chart-tools [data-span='1h']")
+    page.wait_for_selector("#chart-passage .said:has-text('in all 12')")
+    page.wait_for_selector("#chart-gate .said:has-text('unknown 1 h')")  # what speaks each minute only
+    assert moved(page, before)[1] == before[1]
+    assert page.locator("[data-span='1h']").count() == 1
+
+
 @pytest.mark.skipif(not SHOTS, reason="pictures for people to look at: ZHIAN_SHOTS names their folder")
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -186,7 +199,7 @@ def test_pictures(page: "Page", running: "Running", levels: None, gate: None, si
     for device, chart in (("noise-east", "laeq"), ("gate-north", "gate")):
         page.goto(f"{running.url}/devices/{device}?lang={language}")
         if device == "noise-east":
-            page.click("#chart-laeq [data-span='24h']")
+            page.click("#chart-tools [data-span='24h']")
         for name in (chart, "passage") if device == "gate-north" else (chart,):
             page.locator(f"#chart-{name}").scroll_into_view_if_needed()
             page.wait_for_selector(f"#chart-{name} canvas")
