@@ -1,10 +1,13 @@
 """Words of the pages about places: gates, water edges and dogs. As words.py; no page logic."""
 
+from collections.abc import Mapping
+
 from dashboard.dogs import grouped
 from dashboard.i18n import gettext, lazy_gettext
+from dashboard.office import office
 from hub.days import DayKind
 from hub.schedule import windows_of
-from hub.site import DayHours, Windows
+from hub.site import DayHours, Windows, Zone
 
 VERDICTS = {
     "real": lazy_gettext("It was real"),
@@ -30,6 +33,7 @@ VACCINATIONS = {
     "good": lazy_gettext("vaccinated"),
     "unknown": lazy_gettext("vaccination not known"),
 }
+QUIET = {"off", "idle"}  # states of the vocabulary in which nothing sounds
 DIRECTIONS = {"in": lazy_gettext("in"), "out": lazy_gettext("out")}
 DAYS = {
     DayKind.WORKDAY: lazy_gettext("Workdays"),
@@ -50,6 +54,7 @@ def for_templates() -> dict[str, object]:
         "closed_hours": closed_hours,
         "vaccinations": VACCINATIONS,
         "grouped": grouped,
+        "siren_off": siren_off,
     }
 
 
@@ -66,11 +71,24 @@ def closed_hours(hours: str | DayHours) -> list[tuple[str, str]]:
     return [(str(DAYS[kind]), _spans(spans)) for kind, spans in given.items() if spans is not None]
 
 
+def siren_off(zone: Zone | None) -> str | None:
+    """The command that ends what the zone's siren does: of its device, the one that makes the same channel quiet."""
+    if zone is None or zone.siren is None:
+        return None
+    commands = office().site.devices()[zone.siren.device].profile.command
+    sounds = commands[zone.siren.command].confirm
+    return next((name for name, one in commands.items() if _silences(one.confirm, sounds)), None)
+
+
 def verdict(note: str) -> str:
     """What an alarm turned out to be, as its flip's note has it ("animal a duck"), in the reader's language."""
     word, _, more = note.partition(" ")
     said = str(VERDICTS.get(word, word))
     return gettext("%(what)s (%(more)s)", what=said, more=more) if more else said
+
+
+def _silences(confirm: Mapping[str, str], sounds: Mapping[str, str]) -> bool:
+    return bool(confirm) and confirm.keys() == sounds.keys() and set(confirm.values()) <= QUIET
 
 
 def _spans(spans: Windows) -> str:

@@ -204,6 +204,10 @@ class Words:
         there, today = self._local(at), self._local(now)
         return there.strftime("%H:%M:%S") if there.date() == today.date() else self.date_time(at)
 
+    def by_when(self, at: int, now: int) -> str:
+        """An end that is ahead, to the minute; with month and day when that is not today."""
+        return self.day_time(at, now)[:5] if self._local(at).date() == self._local(now).date() else self.date_time(at)
+
     def date_time(self, at: int) -> str:
         """Month, day and time of day, to the minute: 10-09 16:53, 10月9日 16:53."""
         there = self._local(at)

@@ -95,6 +95,9 @@
   // What came from another address is not this page made anew: filters were changed meanwhile, or the server leads elsewhere.
   document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const { elt, verb } = detail.requestConfig;
+    const { status } = detail.xhr;
+    // A page that says "no such page" is as live as any other: its strips are news, the answer is what it was.
+    if (elt === live && body.code && status > 401 && status < 500) Object.assign(detail, { shouldSwap: true, isError: false });
     const came = new URL(detail.xhr.responseURL);
     const isWanted = elt === live ? came.pathname + came.search === here() : came.pathname === location.pathname;
     if (verb === "get" && isWanted) return;

@@ -112,9 +112,36 @@ def test_most_urgent_first(admin: "Browser", field: "Field") -> None:
 def test_a_flood_is_a_strip_on_every_page(admin: "Browser", field: "Field") -> None:
     """While its alarm is open, and not before."""
     field.all_well()
-    assert "Flood of alarms" not in admin.client.get("/devices").text
+    assert "Alarm flood" not in admin.client.get("/devices").text
     field.alarm("alarm-flood", "hub", value="31")
     assert 'class="strip flood"' in admin.client.get("/devices").text
+
+
+def test_what_is_not_watched_is_one_strip(admin: "Browser", field: "Field") -> None:
+    """Silent, out of service and muted stand together, each with its word; nothing is said three times."""
+    field.all_well()
+    now = 1_760_000_000_000
+    field.health("noise-garage", "silent", since=now - HOUR)
+    field.put("service", target="level-lake", at=now - HOUR, actor="lin", reason="new probe")
+    field.put("mute", zone="pool", at=now - HOUR, until=now + HOUR, actor="lin", reason="works")
+    page = admin.client.get("/devices").text
+    assert (
+        page.count('<span class="hatch" aria-hidden="true"></span> <strong>Unwatched 2 · Zones muted 1</strong>') == 1
+    )
+    head = page[page.index('id="unwatched"') : page.index("</summary>")]
+    assert "Lake level probe (out of service), Paddling pool (until 17:53)" in head
+    assert all(reason in page for reason in ("new probe", "works"))
+
+
+@pytest.mark.parametrize(("role", "offered"), [("guard", False), ("manager", True)])
+def test_a_siren_is_ordered_off_from_its_alarm(browser: "Browser", field: "Field", role: str, offered: bool) -> None:
+    """One press from the P1 to the order that makes this very channel quiet, for who may give it."""
+    field.all_well()
+    field.alarm("water-presence", "radar-lake", severity="P1")
+    field.alarm("gate-held", "gate-east", severity="P2")
+    browser.enter(role)
+    found = re.findall(r'href="(/devices/yard-relay/do/[^"]+)"', browser.client.get("/").text)
+    assert found == (["/devices/yard-relay/do/off_2"] if offered else [])
 
 
 def test_an_alarm_says_what_the_system_did(admin: "Browser", field: "Field") -> None:

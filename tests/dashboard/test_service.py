@@ -102,7 +102,7 @@ def test_every_page_says_that_its_place_is_unwatched(
     take_out(field, clock, f"sos/{sos}", reason="new button")
     for path in ("/", "/alarms", "/account", "/devices"):
         page = viewer.client.get(path).text
-        assert "Unwatched: 2 out of service" in page, path
+        assert "<strong>Unwatched 2</strong>" in page, path
         assert "new cable" in page, path
     found = viewer.client.get("/api/v1/now").json
     assert found["all_well"] is False
@@ -132,7 +132,7 @@ def test_the_alarm_says_so_and_a_manager_puts_it_back(
     assert [(row["kind"], row["target"]) for row in field.orders()] == [("in-service", f"sos/{sos}")]
     field.put("service", target=f"sos/{sos}", at=clock.at - 3_600_000, actor="lin", reason="new cable",
               ended=clock.at, ended_by="manager")  # fmt: skip
-    assert "Unwatched: 1 out of service" not in manager.client.get("/").text
+    assert "<strong>Unwatched" not in manager.client.get("/").text
     assert "put back by manager" in manager.client.get("/service").text
 
 

@@ -122,7 +122,7 @@ def test_a_mute_appears_on_open_pages(page: "Page", field: "Field", running: "Ru
     page.wait_for_selector("#live-word:has-text('live')")
     field.put("mute", zone="square", at=NOW - 1, until=NOW + 600_000, actor="lin", reason="a wedding")
     field.order("mute", "square", state="done")
-    page.wait_for_selector("#strips >> text=is muted until")
+    page.wait_for_selector("#strips summary:has-text('Zones muted 1')")
     assert "All watched" not in page.inner_text("#strips")
 
 
@@ -137,6 +137,19 @@ def test_a_lost_stream_is_said(
     assert all("ERR_CONNECTION" in text or "ERR_INCOMPLETE" in text for text in complaints), complaints
     complaints.clear()
     page.evaluate("window.stop()")
+
+
+def test_a_page_that_there_is_not_is_live_all_the_same(
+    page: "Page", field: "Field", running: "Running", complaints: list[str]
+) -> None:
+    """It must not look as if the connection were lost, and a P1 takes its screen too."""
+    page.goto(f"{running.url}/no-such-page")
+    page.wait_for_selector("#live-word:has-text('live')")
+    assert page.is_hidden("#lost")
+    field.alarm("water-presence", "radar-lake", severity="P1")
+    page.wait_for_selector(".need.takes")
+    assert page.is_hidden("#lost")
+    complaints[:] = [text for text in complaints if "404" not in text]
 
 
 def test_a_session_that_ends_is_said(page: "Page", field: "Field", clock: "StillClock", complaints: list[str]) -> None:
