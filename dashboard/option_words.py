@@ -7,6 +7,16 @@ from typing import Any
 
 from dashboard.i18n import lazy_gettext
 
+KINDS = {  # the folders of device_profiles/
+    "chip": lazy_gettext("Dog-chip readers"),
+    "gate": lazy_gettext("Gates"),
+    "noise": lazy_gettext("Noise meters"),
+    "relay": lazy_gettext("Relays"),
+    "sos": lazy_gettext("SOS buttons"),
+    "speech": lazy_gettext("Loudspeakers"),
+    "system": lazy_gettext("Machines"),
+    "water": lazy_gettext("Water edge and water level"),
+}
 OPTIONS: dict[str, tuple[Any, Any]] = {  # Any: flask_babel's lazy strings
     "unit": (
         lazy_gettext("Unit number"),

@@ -44,6 +44,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     order: Order | None = None
     told: Told | None = None
     withheld: bool = False  # by a mute of its zone, until that is over
+    nobody: bool = False  # a log or a broker: no person knows by it
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -315,7 +316,8 @@ def deeds(
         if one.voice != "siren":
             withheld = waits and one.status == "pending" and not one.person
             name = _listener(words, voices.get(one.voice), one, people)
-            found.append(Deed(kind="voice", name=name, told=one, withheld=withheld))
+            nobody = not one.person and _is_nobody(voices.get(one.voice))
+            found.append(Deed(kind="voice", name=name, told=one, withheld=withheld, nobody=nobody))
             continue
         order = sirens.get(siren_token(site, one))
         zone = site.zones_by_id().get(happening.zone)
@@ -331,9 +333,13 @@ def _listener(words: Words, voice: Voice | None, told: Told, people: Mapping[str
     if told.person:
         who = people.get(told.person, told.person)
         return Label(zh=f"{who}（{name.zh}）", en=f"{who} ({name.en})")
-    if isinstance(voice, MqttSpec | LogSpec):
+    if _is_nobody(voice):
         return Label(zh=f"其他系统（{name.zh}）", en=f"other systems ({name.en})")
     return name
+
+
+def _is_nobody(voice: Voice | None) -> bool:
+    return isinstance(voice, MqttSpec | LogSpec)
 
 
 def _urgency(need: Need) -> tuple[str, bool, bool, int]:

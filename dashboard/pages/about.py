@@ -145,7 +145,11 @@ def _uptime() -> list[tuple[str, int]]:
 
 def process_name(name: str) -> str:
     """One of the supervisor's processes."""
-    known = {"field": gettext("Hub (field process)"), "office": gettext("This page (office process)")}
+    known = {
+        "field": gettext("Hub (field process)"),
+        "office": gettext("This page (office process)"),
+        "devices": gettext("Simulated devices"),
+    }
     return known.get(name, gettext("Broker") if re.match("broker|mosquitto", name) else name)
 
 

@@ -18,6 +18,7 @@ from dashboard.gather import gather
 from dashboard.hub_words import said
 from dashboard.i18n import gettext
 from dashboard.office import me, office
+from dashboard.option_words import KINDS
 from dashboard.pages.lines import find, kind_of
 from dashboard.permissions import Permission, allow
 from device_profiles.types import ModbusLink, Profile
@@ -76,7 +77,9 @@ def choose(name: str) -> str:
     groups: dict[str, list[Profile]] = {}
     for profile_id, profile in fitting(link).items():
         groups.setdefault(profile_id.partition("/")[0], []).append(profile)
-    return render_template("add_choose.html", link=link, kind=kind_of(link), groups=groups, situation=gather(office()))
+    return render_template(
+        "add_choose.html", link=link, kind=kind_of(link), groups=groups, kinds=KINDS, situation=gather(office())
+    )
 
 
 @bp.get("/<name>/add/<path:profile>")

@@ -97,7 +97,7 @@ def tested(order: Order) -> str:
     if order.state is OrderState.REQUESTED:
         return gettext("is being sent …")
     if order.state is OrderState.DONE:
-        return gettext("passed on %(at)s: %(answer)s", at=at, answer=answer or "–")
+        return gettext("passed on %(at)s: %(answer)s", at=at, answer=said(answer) or "–")
     if order.state is OrderState.EXPIRED:
         return gettext("no hub took it (%(at)s): nothing was sent", at=at)
     return gettext("did not get through on %(at)s: %(why)s", at=at, why=reason(order.outcome))

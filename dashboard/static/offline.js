@@ -4,8 +4,9 @@
 (() => {
   const seen = document.getElementById("seen");
   const at = Number(localStorage.getItem("zhian-heard"));
-  const words = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
-  if (at) seen.textContent = seen.dataset.word.replace("{at}", words.format(at));
+  const words = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" }); // 2026-11-22 14:02:07
+  const said = (ms) => words.format(ms).replace(`${words.format(Date.now()).slice(0, 11)}`, ""); // of today the time alone
+  if (at) seen.textContent = seen.dataset.word.replace("{at}", said(at));
   async function look() {
     try {
       const answer = await fetch("/healthz", { cache: "no-store" });
