@@ -175,6 +175,7 @@ def _in_words(code: int) -> str:
         404: gettext("There is no such page."),
         413: gettext("That is too long."),
         429: gettext("Too many tries. Wait a moment."),
+        500: gettext("This page failed. Try again; if it stays so, tell whoever looks after the system."),
     }
     return known.get(code, gettext("That did not work."))
 
