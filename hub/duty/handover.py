@@ -192,9 +192,8 @@ class _Teller:
         """A device or link that does not speak."""
         device = self._devices.get(row["source"])
         name = self.label(device.name) if device is not None else row["source"]
-        return (
-            f"{name} · {self.label(_UNWELL_AS[row['state']])} {self.since(row['since'])} · {self._told(row['detail'])}"
-        )
+        about = f"{name} · {self.label(_UNWELL_AS[row['state']])} {self.since(row['since'])}"
+        return f"{about} · {self._told(row['detail'])}" if row["detail"] else about
 
     def untold(self, row: sqlite3.Row) -> str:
         """What somebody was to be told, and was not."""
