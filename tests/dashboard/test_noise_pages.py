@@ -109,7 +109,7 @@ def test_the_limit_of_the_hour(admin: "Browser", clock: "StillClock", field: "Fi
     field.all_well(clock.at)
     admin.enter("admin")
     text = admin.client.get("/noise").text
-    assert "The limits of the day hold until 22:00:00." in text
+    assert "The limits of the day hold until 22:00." in text
     assert "8.8 dB below" in text
 
 
