@@ -8,6 +8,7 @@ import pytest
 STATIC = Path(__file__).parents[2] / "dashboard" / "static"
 SHEETS = sorted(STATIC.glob("*.css"))
 SCALE = {"16px", "18px", "20px", "24px", "28px", "40px", "inherit"}
+ALARMING = r"\.p[1-4]\b|\.lost|\.hub-lost|\.noise \.(limit|key\.line)"
 SPACE = re.compile(r"\b(margin|padding|gap|inset)[a-z-]*:([^;]+);")
 
 
@@ -35,6 +36,16 @@ def test_space_is_on_one_grid(sheet: Path) -> None:
         if int(number) % 4 and int(number) not in (1, 2, 3, 10)
     ]
     assert odd == []
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
+def test_colour_is_of_alarms_alone(sheet: Path) -> None:
+    """What has an alarm's colour is an alarm, the word that nothing is live or watched, or a limit's thin line."""
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+    rules = re.findall(r"([^{}]+){([^{}]*var\(--p[1-4](?:-ink)?\)[^{}]*)}", text)
+    wrong = [each for selector, _ in rules for each in selector.split(",") if not re.search(ALARMING, each)]
+    assert wrong == []
+    assert sheet.name != "app.css" or rules
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
