@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 BEGIN, FINISH, ABANDON, EXCHANGE = "calibrate", "calibrated", "calibrate-stop", "exchanged"
 KINDS = frozenset({BEGIN, FINISH, ABANDON, EXCHANGE})
 SHORTEST_S, USUAL_S, LONGEST_S = 60.0, 1_800.0, 7_200.0  # a calibrator that is forgotten blinds a meter for so long
-USUAL_DAYS, MOST_DAYS = 365, 1_100  # sound level meters are verified once a year (JJG 188)
-MOST_DB = 0.5  # a measurement counts when its meter reads so near to the calibrator (GB 3096-2008, 5.1)
+# Verified once a year: usual practice by JJG 188-2017; its clause on the interval is unverified, the text was not to be had.
+USUAL_DAYS, MOST_DAYS = 365, 1_100
+# A measurement counts when its meter reads so near to the calibrator before and after: GB 3096-2008 on measuring
+# instruments, as published digests of it say; the clause's number is unverified (5.1 is the table of limits).
+MOST_DB = 0.5
 LEVELS = (60.0, 130.0)  # dB of a calibrator: IEC 60942 has 94 and 114
 DAY_MS = 86_400_000
 HUB = "hub"

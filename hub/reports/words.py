@@ -47,8 +47,8 @@ _TEXTS = {
     ),
     "overdue": ("校准已过期", "THE CALIBRATION IS OVERDUE"),
     "far": (
-        "偏差大于 {db} dB，按 GB 3096-2008 第 5.1 条此前的测量无效",
-        "THE DEVIATION IS MORE THAN {db} dB: by GB 3096-2008, 5.1, what was measured before does not count",
+        "偏差大于 {db} dB，按 GB 3096-2008 对测量仪器的要求，此前的测量无效",
+        "THE DEVIATION IS MORE THAN {db} dB: by GB 3096-2008 on instruments, what was measured before does not count",
     ),
     "stop": ("。", "."),
     "aside": ("校准时段", "While calibrating"),
