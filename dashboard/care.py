@@ -5,7 +5,7 @@ import msgspec
 from dashboard.office import office
 from hub.outcome import Upkeep
 from hub.site import Device
-from hub.upkeep import MOST_DB, counts, is_meter, newest
+from hub.upkeep import BEGUN, MOST_DB, counts, is_meter, newest, overdue
 
 
 class Care(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,8 +14,9 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     meter: bool
     counter: bool
     running: Upkeep | None
+    begun: Upkeep | None  # when a meter was heard for the first time
     last: Upkeep | None  # the newest finding
-    overdue: bool
+    overdue: Upkeep | None  # the newest finding, or that it is heard without any
     far: bool  # it read further from the calibrator than a measurement may
 
 
@@ -31,6 +32,7 @@ def care_of(device: Device) -> Care | None:
         counter=counter,
         running=next((row for row in rows if row.ended is None and row.until > now), None),
         last=last,
-        overdue=last is not None and last.valid_until is not None and last.valid_until <= now,
+        begun=next((row for row in rows if row.kind == BEGUN), None),
+        overdue=overdue(rows, now).get(device.id),
         far=last is not None and last.deviation is not None and abs(last.deviation) > MOST_DB,
     )

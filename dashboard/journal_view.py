@@ -17,6 +17,7 @@ import msgspec
 from hub import batches
 from hub.drill import is_drill
 from hub.history.progress import Backlog, backlog
+from hub.history.sat import marked
 from hub.journal_file import transaction
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
 from hub.reading import UNMEASURED, Reading, Value
@@ -224,6 +225,10 @@ class JournalView:
             to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE device = ? ORDER BY at", (device,))
         ]
 
+    def calibrations(self, device: str) -> list[Upkeep]:
+        """When a calibrator sat on it, oldest first."""
+        return [row for row in self.upkeep(device) if row.kind == "calibration"]
+
     def calibrating(self) -> list[Upkeep]:
         """Meters with a calibrator on them."""
         return [to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE ended IS NULL ORDER BY at")]
@@ -244,11 +249,9 @@ class JournalView:
 
     def _beyond(self, device: str, quantity: str, since: int, *, everything: bool) -> Iterator[batches.Row]:
         shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
-        return (
-            row
-            for row in self._tail(TAIL_ROWS, shipped)
-            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality not in UNMEASURED
-        )
+        spans = [(row.at, row.until if row.ended is None else row.ended) for row in self.calibrations(device)]
+        rows = (row for row in self._tail(TAIL_ROWS, shipped) if row.device == device and row.quantity == quantity)
+        return (row for row in rows if row.ts >= since and marked(row, spans).quality not in UNMEASURED)
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
         """The newest readings of one series that the journal still has near its end, newest first."""

@@ -36,8 +36,10 @@ COUNT_EVERY = 6  # looks: a broker is asked once a minute
 _TIME_ERROR, _TIMEX_BYTES = 5, 256  # adjtimex(2): the clock is not synchronised; struct timex has 208 bytes on Linux
 SPOKE_MS = 30 * 86_400_000
 _OVERDUE = """
-SELECT device FROM upkeep WHERE level IS NOT NULL AND device IN (SELECT source FROM health WHERE last_rx > ?)
-GROUP BY device HAVING max(valid_until) <= ? ORDER BY device
+SELECT device FROM upkeep
+WHERE (level IS NOT NULL OR kind = 'begun') AND device IN (SELECT source FROM health WHERE last_rx > ?)
+GROUP BY device HAVING coalesce(max(valid_until) FILTER (WHERE level IS NOT NULL), max(valid_until)) <= ?
+ORDER BY device
 """
 _BEHIND = "SELECT rx FROM batch WHERE last > (SELECT seq FROM cursor WHERE name = 'history') ORDER BY last LIMIT 1"
 
@@ -182,7 +184,10 @@ def lag_s(db: sqlite3.Connection, now: int) -> float:
 
 
 def overdue(db: sqlite3.Connection, now: int) -> str:
-    """Noise meters whose newest calibration does not count any more, and that have spoken in the last month."""
+    """Noise meters that have spoken in the last month, and whose newest calibration does not count any more.
+
+    Or that have none, a year after they were first heard.
+    """
     return ", ".join(str(device) for (device,) in db.execute(_OVERDUE, (now - SPOKE_MS, now)))
 
 

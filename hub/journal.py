@@ -130,7 +130,7 @@ class Journal:
             alarms=self._all(Alarm, "SELECT * FROM alarm"),
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
             services=self._all(Service, "SELECT * FROM service WHERE ended IS NULL"),
-            upkeep=self._all(Upkeep, "SELECT * FROM upkeep WHERE ended IS NULL"),
+            upkeep=self._all(Upkeep, "SELECT * FROM upkeep WHERE kind <> 'exchange' ORDER BY at"),
             reminded=self._reminded(),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),

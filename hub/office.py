@@ -29,6 +29,7 @@ from hub.backup import take_snapshot
 from hub.batches import Damaged, Row
 from hub.clock import Clock
 from hub.history import door, open_store
+from hub.history.sat import Charts
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
@@ -59,7 +60,7 @@ async def serve_office(
         site,
         data,
         clock,
-        history=store,
+        history=Charts(store, data / FILE),
         secure_cookies=way is not Way.PLAIN,
         hsts=way is Way.PROXY or (tls is not None and not tls.pair.own),
     )

@@ -134,7 +134,8 @@ CREATE TABLE IF NOT EXISTS voice (
 -- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone) |
 -- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.people.VERDICTS) |
 -- out-of-service | in-service (target: alarm key or device id) |
--- calibrate | calibrated | calibrate-stop | exchanged (target: device; command of calibrated: level, reading, days)
+-- calibrate | calibrated | calibrate-stop | exchanged (target: device; command of calibrated: level, reading, days, and
+-- afterwards since, until)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
@@ -232,7 +233,8 @@ CREATE TABLE IF NOT EXISTS service (
 ) WITHOUT ROWID;
 
 -- What was done to devices (hub/upkeep.py). kind: calibration (of a noise meter, from at to ended; NULL: still, until
--- `until` at most; level, reading: dB of the calibrator and of the meter before it was set) | exchange (of the device).
+-- `until` at most; level, reading: dB of the calibrator and of the meter before it was set) | exchange (of the device) |
+-- begun (a noise meter was heard for the first time; valid_until: without a finding it is to have one by then).
 CREATE TABLE IF NOT EXISTS upkeep (
   device TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
   actor TEXT NOT NULL, note TEXT NOT NULL,

@@ -15,9 +15,11 @@ import pytest
 from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.history.sat import Measured
 from hub.reading import Label
 from hub.reports.noise import NoiseReport, noise_report
 from hub.settings import load_site
+from hub.upkeep import written
 
 SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
 EVIL = '=HYPERLINK(\\"http://evil\\")<script>&\\u0007'
@@ -119,12 +121,26 @@ class Community:
             marks = ", ".join("?" * len(row))
             db.execute(f"INSERT INTO upkeep (device, {names}) VALUES ('meter-1', {marks})", [*row.values()])
 
+    def calibrated(self, since: str, until: str) -> None:
+        """Just now somebody wrote down that a calibrator sat on meter-1 then."""
+        begin, end = self.local(since), self.local(until)
+        self.upkeep(kind="calibration", actor="li", note="B&K 4231", at=begin, until=end, ended=end)
+        span = [datetime.fromtimestamp(at / 1000, self.site.tz) for at in (begin, end)]
+        with closing(sqlite3.connect(self.data / "journal.sqlite", isolation_level=None)) as db:
+            row = (since, written(94, 94, 365, (span[0], span[1])), self.clock.at, self.clock.at, self.clock.at)
+            db.execute(
+                "INSERT INTO orders (token, kind, target, command, actor, issued, expires, ended, state) "
+                "VALUES (?, 'calibrated', 'meter-1', ?, 'li', ?, ?, ?, 'done')",
+                row,
+            )
+
     def report(self, zone: str = "square", month: str = "2026-10") -> NoiseReport:
-        """The report of a zone."""
+        """The report of a zone, as the office process makes it."""
         place = self.site.zones_by_id()[zone]
         return noise_report(
-            self.site, place, month, self.store, self.data / "journal.sqlite", title, self.clock.at, lambda share: None
-        )
+            self.site, place, month, Measured(self.store, self.data / "journal.sqlite"), self.data / "journal.sqlite",
+            title, self.clock.at, lambda share: None,
+        )  # fmt: skip
 
 
 def title(rule: str) -> Label:

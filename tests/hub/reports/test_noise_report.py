@@ -113,6 +113,24 @@ def test_the_calibration_stands_beside_the_figures(october: "Community", tmp_pat
     assert "-0.80 dB" in text_of(tmp_path / "x.pdf")
 
 
+def test_a_calibration_written_down_afterwards_is_in_no_figure(october: "Community") -> None:
+    """The loud evening was a calibrator: hours, Ld, exceedances and maxima are of the rest, and the gap says why."""
+    loud = october.report().meters[0]
+    assert max(hour.laeq or 0 for hour in loud.month.days[1].hours) == pytest.approx(68.0)
+    october.calibrated("2026-10-02T19:00:01", "2026-10-02T21:00:01")
+    meter = october.report().meters[0]
+    day = meter.month.days[1]
+    assert max(hour.laeq or 0 for hour in day.hours) == pytest.approx(50.0)
+    assert (day.hours[13].laeq, day.hours[13].coverage, day.hours[13].valid) == (None, 0.0, False)
+    assert day.ld is not None
+    assert day.ld.laeq == pytest.approx(50.0)
+    assert day.ld.coverage == pytest.approx(14 / 16)
+    assert meter.month.runs != loud.month.runs
+    assert meter.aside_ms == 7_200_000
+    assert meter.gaps[0].why is not None
+    assert "calibrator" in meter.gaps[0].why.en
+
+
 def test_no_calibration_on_record_is_said(october: "Community") -> None:
     """Not left out, and not "unknown": nothing confirms these figures."""
     words = Words("en", october.site.tz)
