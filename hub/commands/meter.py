@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from device_profiles.door import Refusal
+from hub.care.upkeep import ABANDON, BEGIN, BEGUN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Moment, Span, instant, print_lines, zone_of
 from hub.commands.sayso import REASON, moment, put
+from hub.journal.query import open_journal, site_of
 from hub.outcome import Upkeep
-from hub.query import open_journal, site_of
 from hub.rows import to_struct
-from hub.upkeep import ABANDON, BEGIN, BEGUN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
 
 CALIBRATOR = "The calibrator: maker, type, class, serial number; kept with it."
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from hub.site import Site
+from hub.settings.site import Site
 
 SITE = click.argument("site", default="site.toml", type=click.Path(path_type=Path))
 DATA = click.option(

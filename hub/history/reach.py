@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import open_store
 from hub.history.door import (
@@ -32,8 +31,9 @@ from hub.history.door import (
 )
 from hub.history.sat import Measured
 from hub.history.store import HistoryStore, Said, Sample, StoreError
-from hub.journal_file import FILE as JOURNAL
-from hub.site import Site
+from hub.journal.batches import Row
+from hub.journal.file import FILE as JOURNAL
+from hub.settings.site import Site
 
 PATIENCE_S = 60.0  # how long the command line waits for the next line
 FILE = "history.duckdb"

@@ -13,11 +13,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from hub.batches import Row
+from hub.care.upkeep import FINISH, read
 from hub.history.store import HOUR_MS, Bucket, Said, Sample, StoreError, by_energy
-from hub.journal_file import connect
+from hub.journal.batches import Row
+from hub.journal.file import connect
 from hub.reading import UNMEASURED, Quality
-from hub.upkeep import FINISH, read
 
 Span: TypeAlias = tuple[int, int]
 """From when until when, in ms since 1970; half open."""

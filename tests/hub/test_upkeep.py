@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import asdict, replace
 
-from hub.inspector import SPOKE_MS, overdue
-from hub.journal import FILE, SCHEMA, connect
-from hub.outcome import Upkeep
-from hub.reading import Quality
-from hub.upkeep import (
+from hub.care.upkeep import (
     ABANDON,
     BACK_DAYS,
     BEGIN,
@@ -26,7 +22,11 @@ from hub.upkeep import (
     newest,
     written,
 )
-from hub.upkeep import overdue as not_valid
+from hub.care.upkeep import overdue as not_valid
+from hub.journal.writer import FILE, SCHEMA, connect
+from hub.outcome import Upkeep
+from hub.processes.inspector import SPOKE_MS, overdue
+from hub.reading import Quality
 
 if TYPE_CHECKING:
     import sqlite3

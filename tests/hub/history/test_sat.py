@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from hub.batches import Row
+    from hub.journal.batches import Row
     from tests.hub.history.conftest import JournalFile, SetClock
 
     MakeRow = Callable[..., Row]
