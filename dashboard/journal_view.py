@@ -201,6 +201,12 @@ class JournalView:
         """Every limit that was set while the hub ran, oldest first."""
         return [to_struct(Limit, row) for row in self.rows("SELECT * FROM rule_limit ORDER BY id")]
 
+    def file_limits(self) -> list[tuple[int, str]]:
+        """Since when the site's files said what of limits, oldest first (hub/rules/told.py)."""
+        if not self.one("SELECT count(*) FROM sqlite_master WHERE name = 'file_limits'"):
+            return []  # a journal that its hub has not opened yet
+        return [(at, told) for at, told in self.rows("SELECT at, told FROM file_limits ORDER BY id")]
+
     def mutes(self, now: int) -> list[Mute]:
         """The mutes of zones that hold now."""
         rows = self.rows("SELECT * FROM mute WHERE until > ? ORDER BY at", (now,))

@@ -203,6 +203,9 @@ CREATE TABLE IF NOT EXISTS rule_limit (
 );
 CREATE INDEX IF NOT EXISTS rule_limit_of ON rule_limit (rule, zone, key, id);
 
+-- What the site's files say of limits, whenever that was another thing than before (hub/rules/told.py): JSON.
+CREATE TABLE IF NOT EXISTS file_limits (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, told TEXT NOT NULL);
+
 -- Zones whose P3 and P4 announcements are withheld for a while. A row holds while at <= now < until and ended is NULL.
 CREATE TABLE IF NOT EXISTS mute (
   zone TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
