@@ -89,6 +89,7 @@ class MeterMonth(msgspec.Struct, frozen=True, kw_only=True):
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
     """By what figures are judged: the limits, up to when time has passed, and the least share that counts.
 
+    `past`: until when (ms) which limits held before these, oldest first. What they changed in is judged as it began.
     HJ 906-2017 defines the share of valid data (3.1, 有效采集率); how much is enough is the site's own number
     (`noise_valid_share`), by default three quarters, as 45 minutes make an hour of air in GB 3095-2012.
     """
@@ -96,10 +97,16 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
     limits: ZoneLimits
     now: int
     valid_share: float
+    past: tuple[tuple[int, ZoneLimits], ...] = ()
 
-    def limit(self, part: Part) -> float:
+    def held(self, at: int) -> ZoneLimits:
+        """The limits at an instant."""
+        return next((limits for until, limits in self.past if at < until), self.limits)
+
+    def limit(self, part: Part, at: int) -> float:
         """The limit of the equivalent level in dB(A)."""
-        return self.limits.day_db if part is Part.DAY else self.limits.night_db
+        held = self.held(at)
+        return held.day_db if part is Part.DAY else held.night_db
 
 
 def noise_days(
@@ -150,7 +157,7 @@ def _figure(rows: Sequence[_Row], judge: Judge, hour: int | None = None) -> Figu
     length = sum(cell.end - cell.start for cell, _, _ in rows)
     coverage = min(1.0, tally.length / length)
     valid = last.end <= judge.now and coverage >= judge.valid_share
-    laeq, limit = tally.laeq, judge.limit(first.part)
+    laeq, limit = tally.laeq, judge.limit(first.part, first.start)
     levels = {f"l{percent}": tally.exceeded(percent) for percent in PERCENTS}
     return Figure(
         start=first.start,
@@ -176,7 +183,7 @@ def _over(figures: Iterable[Figure | None], part: Part, judge: Judge) -> Over:
         total=len(known),
         valid=len(valid),
         exceeding=sum(figure.exceeds is True for figure in valid),
-        limit=judge.limit(part),
+        limit=known[-1].limit if known else judge.limit(part, judge.now),
     )
 
 

@@ -194,7 +194,10 @@ class Maker:
             known: Mapping[date, NoiseDay] = self._days.get(device.id, {}) if looked > news else {}
         first = next(day for day in wanted if day == today or not _done(known.get(day), looked))
         fresh = {
-            each.day: each for each in recent_days(self._site, device, self._samples, now, (today - first).days + 1)
+            each.day: each
+            for each in recent_days(
+                self._site, device, self._samples, self._data / JOURNAL, now, (today - first).days + 1
+            )
         }
         with self._lock:
             self._days[device.id] = {day: found for day in wanted if (found := fresh.get(day) or known.get(day))}

@@ -144,8 +144,8 @@ class _Report:
             return [self._paragraph(w("sudden"), self._heading), self._paragraph(w("no_lafmax"), self._text)]
         heads = [w("start"), w("end"), "LAFmax dB(A)", w("limit"), w("excess")]
         rows = [
-            [w.moment(event.start), w.moment(event.end), number(event.lafmax), f"{found.limit:.0f}",
-             f"+{event.lafmax - found.limit:.1f}"]
+            [w.moment(event.start), w.moment(event.end), number(event.lafmax), f"{event.limit:.0f}",
+             f"+{event.lafmax - event.limit:.1f}"]
             for event in found.events
         ]  # fmt: skip
         return self._listed(w("sudden"), heads, rows, found.count)

@@ -220,7 +220,7 @@ class _Report:
         row += 1
         for event in found.events:
             start, end = self._w.wall(event.start), self._w.wall(event.end)
-            self._row(sheet, row, ["LAFmax", start, end, event.lafmax, found.limit, event.lafmax - found.limit])
+            self._row(sheet, row, ["LAFmax", start, end, event.lafmax, event.limit, event.lafmax - event.limit])
             row += 1
         return self._more(sheet, row, found.count, len(found.events))
 
