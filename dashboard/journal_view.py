@@ -16,7 +16,7 @@ import msgspec
 
 from hub.care.drill import is_drill
 from hub.history.progress import Backlog, backlog
-from hub.history.sat import marked
+from hub.history.sat import SPANS, marked
 from hub.journal import batches
 from hub.journal.file import transaction
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
@@ -28,6 +28,7 @@ HISTORY = "history"  # the history writer's name in `cursor`
 
 # Rows beyond this many behind the newest are left to the history store: a chart must not read millions of rows.
 TAIL_ROWS = 200_000
+FAR = 1 << 62  # later than any instant
 
 _DRILL = is_drill("o.key", "o.occurrence", "o.zone", "o.raised")
 _HAPPENING = f"""
@@ -231,10 +232,6 @@ class JournalView:
             to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE device = ? ORDER BY at", (device,))
         ]
 
-    def calibrations(self, device: str) -> list[Upkeep]:
-        """When a calibrator sat on it, oldest first."""
-        return [row for row in self.upkeep(device) if row.kind == "calibration"]
-
     def calibrating(self) -> list[Upkeep]:
         """Meters with a calibrator on them."""
         return [to_struct(Upkeep, row) for row in self.rows("SELECT * FROM upkeep WHERE ended IS NULL ORDER BY at")]
@@ -255,7 +252,7 @@ class JournalView:
 
     def _beyond(self, device: str, quantity: str, since: int, *, everything: bool) -> Iterator[batches.Row]:
         shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
-        spans = [(row.at, row.until if row.ended is None else row.ended) for row in self.calibrations(device)]
+        spans = [(row["at"], row["over"]) for row in self.rows(SPANS, (device, FAR, since))]
         rows = (row for row in self._tail(TAIL_ROWS, shipped) if row.device == device and row.quantity == quantity)
         return (row for row in rows if row.ts >= since and marked(row, spans).quality not in UNMEASURED)
 

@@ -22,9 +22,10 @@ from hub.reading import UNMEASURED, Quality
 Span: TypeAlias = tuple[int, int]
 """From when until when, in ms since 1970; half open."""
 
-_SPANS = """
-SELECT at, coalesce(ended, until) AS over FROM upkeep
-WHERE device = ? AND kind = 'calibration' AND at < ? AND over > ? AND over > at ORDER BY at
+# With both of its ends: a reading of the last minute is given when that is over, and one of before is soon missed.
+SPANS = """
+SELECT at, coalesce(ended, until) + 1 AS over FROM upkeep
+WHERE device = ? AND kind = 'calibration' AND at < ? AND over > ? AND over > at + 1 ORDER BY at
 """
 
 
@@ -139,7 +140,7 @@ def sat(db: sqlite3.Connection, device: str, since_ms: int, until_ms: int) -> li
     """The same of a journal that is open."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'upkeep'").fetchone():
         return []  # a journal of before
-    return [(at, over) for at, over in db.execute(_SPANS, (device, until_ms, since_ms))]
+    return [(at, over) for at, over in db.execute(SPANS, (device, until_ms, since_ms))]
 
 
 def noted(journal: Path) -> list[Noted]:

@@ -105,7 +105,9 @@ class _Report:
                 if figure is not None and figure.exceeds:
                     loud.append((column, row))
             rows.append([*cells, number(day.ldn)])
-        return self._table(rows, size=6, loud=loud, widths=[9 * mm, *[(WIDTH - 9 * mm) / 15] * 15])
+        part_mm = [11, 14.5, *[10.5] * 3, 12, 14]
+        widths = [each * mm for each in (11, *part_mm, *part_mm)]
+        return self._table(rows, size=6, loud=loud, widths=[*widths, WIDTH - sum(widths)], parts=(1, 8, 15))
 
     def _part(self, figure: Figure | None) -> list[str]:
         if figure is None:
@@ -195,6 +197,7 @@ class _Report:
         size: float = 8,
         loud: Sequence[tuple[int, int]] = (),
         widths: list[float] | None = None,
+        parts: Sequence[int] = (),
     ) -> Flowable:
         long = {(column, row) for row, cells in enumerate(rows) for column, text in enumerate(cells) if len(text) > 24}
         shown = [
@@ -213,6 +216,7 @@ class _Report:
             ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
             *_padding(1.1, 3 if widths is None else 1.5),
         ]
+        style += [("LINEBEFORE", (column, 0), (column, -1), 0.6, LINE) for column in parts]
         for column, row in loud:
             style += [("TEXTCOLOR", (column, row), (column, row), RED), ("BOX", (column, row), (column, row), 0.5, RED)]
         table.setStyle(TableStyle(style))

@@ -75,6 +75,20 @@ def test_what_was_forgotten_is_written_down(enter: Callable[[str], Browser], fie
     assert (order["kind"], order["command"]) == ("calibrated", f"level=94 reading=93.8 days=365 {span}")
 
 
+def test_what_no_history_has_yet_goes_out_too(enter: Callable[[str], Browser], field: Field, clock: StillClock) -> None:
+    """The chart's newest minutes come from the journal, and leave out what was written down afterwards."""
+    for minute in range(20):
+        field.read("noise-east", "laeq", 94.0 if 5 <= minute <= 9 else 50.0, ts=clock.at - (20 - minute) * 60_000)
+    manager = enter("manager")
+    address = "/api/v1/devices/noise-east/series?quantity=laeq&range=1h"
+    assert max(level for level in manager.client.get(address).json["max"] if level is not None) == 94.0
+    spoke = {"level": None, "reading": None, "valid_until": None}
+    done(field, clock, at=clock.at - 15 * 60_000, ended=clock.at - 11 * 60_000, **spoke)
+    found = manager.client.get(address).json
+    assert max(level for level in found["max"] if level is not None) == 50.0
+    assert sum(found["count"]) == 15
+
+
 def test_a_meter_without_any_finding_has_its_day(
     enter: Callable[[str], Browser], field: Field, clock: StillClock
 ) -> None:

@@ -108,6 +108,15 @@ def test_every_store_leaves_the_span_out(
     assert len(list(store.readings("noise-1", T, FAR))) == 4 * 360  # kept as it was
 
 
+def test_both_ends_are_out(duck: DuckStore, journal: JournalFile, row: MakeRow) -> None:
+    """A reading given when the calibrator came off is of the minute before; a millisecond further it is the place's."""
+    sat(journal, T + 1000, T + 2000)
+    sat(journal, T + 5000, T + 5000)  # a finding without any time
+    duck.append([row(n, 50.0, ts=T + at) for n, at in enumerate((999, 1000, 2000, 2001, 5000))], 4)
+    (page,) = Charts(duck, journal.path).samples("noise-1", "laeq", T, FAR)
+    assert [ts - T for ts, _ in page] == [999, 2001, 5000]
+
+
 def test_sounds_alone(duck: DuckStore, journal: JournalFile, row: MakeRow) -> None:
     """The meter's battery has nothing to do with a calibrator."""
     sat(journal, *SPAN)
@@ -135,7 +144,8 @@ def test_it_is_as_if_they_had_not_been_read(
     begin, end = T + since, T + since + length
     found = Charts(duck, journal.path).series("noise-1", "laeq", begin, end, points)
     assert len(found) <= points
-    left = [each for each in plain if begin <= each[0] < end and not within([(T + start, T + start + span)], each[0])]
+    out = [(T + start, T + start + span + 1)]
+    left = [each for each in plain if begin <= each[0] < end and not within(out, each[0])]
     times = [ts for ts, _ in left]
     for bucket, until in pairwise([*found, Bucket(end, 0, 0, 0, 0)]):
         levels = [level for _, level in left[bisect_left(times, bucket.ts) : bisect_left(times, until.ts)]]
