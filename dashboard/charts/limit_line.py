@@ -19,10 +19,10 @@ from hub.calendar.days import Days, calendar_or_seed
 from hub.calendar.schedule import Hours
 from hub.outcome import Limit
 from hub.rules.door import covers, numbered
-from hub.rules.door.told import Place, Told, has_limit, read, told_of
 from hub.rules.kinds.level import upper
 from hub.rules.limits import SITE, current, merged
 from hub.rules.rule import Rule
+from hub.rules.told import Place, Told, has_limit, read, told_of
 from hub.settings.site import Device, NoiseClass
 
 LOG = logging.getLogger("zhian.office")

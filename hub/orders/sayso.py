@@ -13,9 +13,9 @@ from device_profiles.door import Refusal
 from hub.orders.order import OrderEvent, OrderWord, step_order
 from hub.outcome import Limit, Mute, Order, Outcome
 from hub.rules.door import plain_rules
-from hub.rules.door.told import told_of, written
 from hub.rules.limits import SITE, Book, Wrong, parse_setting
 from hub.rules.rule import Rule, ms
+from hub.rules.told import told_of, written
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.limits")

@@ -12,9 +12,9 @@ import msgspec
 
 from hub.outcome import Limit
 from hub.rows import to_struct
-from hub.rules.door.told import Place, Told, read
 from hub.rules.limits import current, merged
 from hub.rules.noise import BOUNDARY_RULE, ZoneLimits, limits_by, zone_limits
+from hub.rules.told import Place, Told, read
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.office")

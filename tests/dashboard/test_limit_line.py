@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from dashboard.charts.limit_line import LimitLine
 from hub.rules.door import plain_rules
-from hub.rules.door.told import told_of, written
 from hub.rules.limits import SITE
+from hub.rules.told import told_of, written
 from tests.dashboard.conftest import NOW
 
 if TYPE_CHECKING:

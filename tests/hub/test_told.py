@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from hub.journal.writer import FILE, Journal
 from hub.rules.door import numbered, plain_rules
-from hub.rules.door.told import Place, has_limit, read, told_of, written
 from hub.rules.limits import SITE
+from hub.rules.told import Place, has_limit, read, told_of, written
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from firmware_bridge.raw import Message
-from hub.rules.door.told import read
+from hub.rules.told import read
 from hub.settings.site import Devices, MqttBrokerLink, Site
 from hub.settings.site_voice import LogSpec, WebhookSpec
 

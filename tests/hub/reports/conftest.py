@@ -21,9 +21,9 @@ from hub.journal.batches import Row
 from hub.reading import Label
 from hub.reports.noise import NoiseReport, noise_report
 from hub.rules.door import plain_rules
-from hub.rules.door.told import told_of
-from hub.rules.door.told import written as written_files
 from hub.rules.limits import SITE
+from hub.rules.told import told_of
+from hub.rules.told import written as written_files
 from hub.settings.door import load_site
 from hub.settings.site import NoiseClass
 
