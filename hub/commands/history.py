@@ -110,12 +110,17 @@ class _Count:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self.rows = self.traces = self.lines = 0
-        self._devices, self._device, self._tty = list(devices), "", sys.stderr.isatty()
+        self._devices, self._device, self._tty = list(devices), "", self.on_a_terminal()
         self._told = time.monotonic()
 
     def __str__(self) -> str:
         as_lines = f" in {self.lines:,} lines" if self.lines != self.rows else ""
         return f"{self.rows:,} readings of {len(self._devices)} devices{as_lines}"
+
+    @staticmethod
+    def on_a_terminal() -> bool:
+        """Whether a person looks."""
+        return sys.stderr.isatty()
 
     def all_of(self, stream: Stream) -> Iterator[Row]:
         """Every reading of the stream, device by device."""

@@ -52,19 +52,24 @@ class NoiseDay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """Consecutive hours above the limit, and their level together."""
+    """Consecutive hours above the limit, their level together, and the share of them that was measured."""
 
     start: int
     end: int
     part: Part
     laeq: float
     limit: float
+    coverage: float
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):
-    """Days or nights of a month: how many there are, count and exceed, and their level by energy."""
+    """Days or nights of a month: how many there are, count and exceed, and the level by energy of those that count.
+
+    `coverage`: the share of what has passed of all of them that was measured.
+    """
 
     level: float | None
+    coverage: float
     total: int
     valid: int
     exceeding: int
@@ -178,7 +183,10 @@ def _figure(rows: Sequence[_Row], judge: Judge, hour: int | None = None) -> Figu
 def _over(figures: Iterable[Figure | None], part: Part, judge: Judge) -> Over:
     known = [figure for figure in figures if figure is not None]
     valid = [figure for figure in known if figure.valid and figure.laeq is not None]
+    lengths = [max(0, min(figure.end, judge.now) - figure.start) for figure in known]
+    measured = sum(figure.coverage * (figure.end - figure.start) for figure in known)
     return Over(
+        coverage=min(1.0, measured / sum(lengths)) if sum(lengths) else 0.0,
         level=mean_level((figure.laeq, figure.end - figure.start) for figure in valid if figure.laeq is not None),
         total=len(known),
         valid=len(valid),
@@ -210,4 +218,7 @@ def _runs(hours: Iterable[Figure]) -> list[Run]:
 def _run(loud: Sequence[Figure]) -> Run:
     level = mean_level((figure.laeq, figure.coverage * (figure.end - figure.start)) for figure in loud if figure.laeq)
     assert level is not None  # noqa: S101  # a figure that exceeds has a level
-    return Run(start=loud[0].start, end=loud[-1].end, part=loud[0].part, laeq=level, limit=loud[0].limit)
+    share = sum(figure.coverage * (figure.end - figure.start) for figure in loud) / (loud[-1].end - loud[0].start)
+    return Run(
+        start=loud[0].start, end=loud[-1].end, part=loud[0].part, laeq=level, limit=loud[0].limit, coverage=share
+    )  # fmt: skip

@@ -113,6 +113,18 @@ def test_the_calibration_stands_beside_the_figures(october: "Community", tmp_pat
     assert "-0.80 dB" in text_of(tmp_path / "x.pdf")
 
 
+def test_each_figure_has_its_share(october: "Community", tmp_path: Path) -> None:
+    """Days, nights, month, exceedances: how much of that time was measured stands beside it, on paper too."""
+    month = october.report().meters[0].month
+    assert month.by_day.coverage == pytest.approx((3 * 16 + 9) / (31 * 16))
+    assert month.by_night.coverage == pytest.approx(4 / 31)
+    assert [run.coverage for run in month.runs] == [pytest.approx(1.0)] * len(month.runs)
+    write_pdf(october.report(), Words("en", october.site.tz), tmp_path / "x.pdf")
+    told = " ".join(text_of(tmp_path / "x.pdf").split())
+    assert f"Ld {month.by_day.level:.1f} 11.5% 55 3 / 31" in told
+    assert f"Ln {month.by_night.level:.1f} 12.9% 45 4 / 31" in told
+
+
 def test_the_limits_are_those_of_then(october: "Community", tmp_path: Path) -> None:
     """Class 0 until noon of the 2nd, then 3, at the boundary since the 4th: each day by its own, and it is said."""
     october.files("2026-09-01T00:00", "0")
