@@ -130,15 +130,27 @@ def recall(bound: "Bound", rows: Iterable[Upkeep]) -> None:
 
 
 def overdue(rows: Iterable[Upkeep], now: int) -> dict[str, Upkeep]:
-    """Device -> its newest finding that does not count any more; of one never calibrated, that it is heard (BEGUN)."""
-    rows = list(rows)
-    last = {row.device: row for row in rows if row.kind == BEGUN} | newest(rows)
-    return {name: row for name, row in last.items() if row.valid_until is not None and row.valid_until <= now}
+    """Meter -> its newest finding that does not count any more; without any, since when there is none (see `due`)."""
+    return {name: row for name, row in due(rows).items() if row.valid_until is not None and row.valid_until <= now}
+
+
+def due(rows: Iterable[Upkeep]) -> dict[str, Upkeep]:
+    """Meter -> the row by whose `valid_until` it is to be calibrated: its newest finding, else when it was first heard.
+
+    Or exchanged: what was found of the one before says nothing of it, and it has its year.
+    """
+    found: dict[str, Upkeep] = {}
+    for row in sorted(rows, key=lambda row: row.at):
+        if row.level is not None or (row.kind == BEGUN and row.device not in found):
+            found[row.device] = row
+        elif row.kind == "exchange" and row.device in found:
+            found[row.device] = replace(row, valid_until=row.at + USUAL_DAYS * DAY_MS)
+    return found
 
 
 def newest(rows: Iterable[Upkeep]) -> dict[str, Upkeep]:
-    """Device -> its newest finding."""
-    return {row.device: row for row in sorted(rows, key=lambda row: row.at) if row.level is not None}
+    """Device -> its newest finding, since it is the device that it is."""
+    return {name: row for name, row in due(rows).items() if row.level is not None}
 
 
 def _begin(order: Order, bound: "Bound", running: Upkeep | None, now: int) -> tuple[Order, list[Upkeep]]:

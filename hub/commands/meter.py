@@ -92,8 +92,9 @@ def list_command(data: Path, as_json: bool) -> None:
     late = overdue(rows, now)
     for row in rows:
         click.echo(f"{moment(row.at)}  {row.device}  {_said(row)}  {row.actor}: {row.note}")
-        if late.get(row.device) is row:
-            click.echo(f"  OVERDUE since {moment(row.valid_until or 0)}")
+        found = late.get(row.device)
+        if found is not None and found.at == row.at:
+            click.echo(f"  OVERDUE since {moment(found.valid_until or 0)}")
 
 
 def _span(since: float | datetime, until: float | datetime, data: Path) -> tuple[datetime, datetime]:

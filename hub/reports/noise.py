@@ -206,7 +206,7 @@ def _meter(
         caveats=list(device.profile.caveats),
         calibrated=last,
         overdue=last is not None and (last.valid_until or 0) < min(hours[-1].end, judge.now),
-        aside_ms=sum(_aside_ms(row, hours, judge.now) for row in done),
+        aside_ms=sum(_aside_ms(row, hours, judge.now) for row in done if row.kind == "calibration"),
         month=month,
         gaps=gaps,
     )
@@ -244,7 +244,7 @@ def _share(told: Told, number: int, of: int) -> Told:
     return lambda share: told((number + share) / of)
 
 
-_UPKEEP = "SELECT * FROM upkeep WHERE device = ? AND kind = 'calibration' ORDER BY at"
+_UPKEEP = "SELECT * FROM upkeep WHERE device = ? ORDER BY at"
 _BY_CALIBRATOR = Label(zh="声校准（校准器在传声器上）", en="calibration: a calibrator sat on it")
 
 

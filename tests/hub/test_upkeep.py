@@ -25,7 +25,7 @@ from hub.care.upkeep import (
 from hub.care.upkeep import overdue as not_valid
 from hub.journal.writer import FILE, SCHEMA, connect
 from hub.outcome import Upkeep
-from hub.processes.inspector import SPOKE_MS, overdue
+from hub.processes.inspector import SPOKE_MS, uncalibrated
 from hub.reading import Quality
 
 if TYPE_CHECKING:
@@ -207,6 +207,20 @@ def test_a_meter_that_nobody_calibrates_is_overdue_in_a_year(yard: Yard) -> None
     assert not_valid([row, short], first + 1) == {"noise-1": short}
 
 
+def test_another_meter_has_no_finding_yet() -> None:
+    """What was found of the one before says nothing of it; it has its year, and a finding of its own counts again."""
+    found = Upkeep(device="a", at=5, kind="calibration", actor="li", note="x", level=94.0, reading=94.0, valid_until=9)
+    other = Upkeep(device="a", at=7, kind="exchange", actor="li", note="struck by lightning", ended=7)
+    gate = replace(other, device="gate-1")
+    assert newest([other, found, gate]) == {}
+    year = 7 + USUAL_DAYS * DAY_MS
+    assert not_valid([other, found, gate], year - 1) == {}
+    assert not_valid([other, found, gate], year) == {"a": replace(other, valid_until=year)}
+    again = replace(found, at=8, valid_until=10)
+    assert newest([other, found, again]) == {"a": again}
+    assert not_valid([other, found, again], 10) == {"a": again}
+
+
 def test_a_clock_that_was_never_set_begins_no_year(open_yard: Callable[..., Yard]) -> None:
     """A box without a clock of its own wakes in 1970: its meters would be overdue once the time is known."""
     yard = open_yard()
@@ -285,4 +299,4 @@ def test_what_is_overdue_is_an_alarm_while_the_meter_lives(tmp_path: Path) -> No
             ("f", now),
         ):
             db.execute("INSERT INTO health VALUES (?, 'device', 'ok', 0, ?, '', 0)", (device, spoke))
-        assert overdue(db, now) == "a, e"
+        assert uncalibrated(db, now) == "a, e"

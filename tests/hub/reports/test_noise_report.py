@@ -179,6 +179,17 @@ def test_a_calibration_written_down_afterwards_is_in_no_figure(october: "Communi
     assert "calibrator" in meter.gaps[0].why.en
 
 
+def test_of_another_meter_nothing_is_on_record(october: "Community") -> None:
+    """The finding is of the one before; the hours that a calibrator sat on that one stay out."""
+    at = october.local("2026-10-02T10:00")
+    done = {"actor": "li", "note": "x", "until": at + 60_000, "ended": at + 60_000}
+    october.upkeep(kind="calibration", at=at, level=94.0, reading=94.0, valid_until=10**13, **done)
+    assert october.report().meters[0].calibrated is not None
+    october.upkeep(kind="exchange", at=at + 600_000, **done)
+    meter = october.report().meters[0]
+    assert (meter.calibrated, meter.aside_ms) == (None, 60_000)
+
+
 def test_no_calibration_on_record_is_said(october: "Community") -> None:
     """Not left out, and not "unknown": nothing confirms these figures."""
     words = Words("en", october.site.tz)
