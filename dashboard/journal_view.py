@@ -16,6 +16,7 @@ import msgspec
 
 from hub.care.drill import is_drill
 from hub.history.progress import Backlog, backlog
+from hub.history.sat import SPANS, marked
 from hub.journal import batches
 from hub.journal.file import transaction
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
@@ -27,6 +28,7 @@ HISTORY = "history"  # the history writer's name in `cursor`
 
 # Rows beyond this many behind the newest are left to the history store: a chart must not read millions of rows.
 TAIL_ROWS = 200_000
+FAR = 1 << 62  # later than any instant
 
 _DRILL = is_drill("o.key", "o.occurrence", "o.zone", "o.raised")
 _HAPPENING = f"""
@@ -200,6 +202,12 @@ class JournalView:
         """Every limit that was set while the hub ran, oldest first."""
         return [to_struct(Limit, row) for row in self.rows("SELECT * FROM rule_limit ORDER BY id")]
 
+    def file_limits(self) -> list[tuple[int, str]]:
+        """Since when the site's files said what of limits, oldest first (hub/rules/told.py)."""
+        if not self.one("SELECT count(*) FROM sqlite_master WHERE name = 'file_limits'"):
+            return []  # a journal that its hub has not opened yet
+        return [(at, told) for at, told in self.rows("SELECT at, told FROM file_limits ORDER BY id")]
+
     def mutes(self, now: int) -> list[Mute]:
         """The mutes of zones that hold now."""
         rows = self.rows("SELECT * FROM mute WHERE until > ? ORDER BY at", (now,))
@@ -244,11 +252,9 @@ class JournalView:
 
     def _beyond(self, device: str, quantity: str, since: int, *, everything: bool) -> Iterator[batches.Row]:
         shipped = 0 if everything else self.one("SELECT seq FROM cursor WHERE name = ?", (HISTORY,)) or 0
-        return (
-            row
-            for row in self._tail(TAIL_ROWS, shipped)
-            if row.device == device and row.quantity == quantity and row.ts >= since and row.quality not in UNMEASURED
-        )
+        spans = [(row["at"], row["over"]) for row in self.rows(SPANS, (device, FAR, since))]
+        rows = (row for row in self._tail(TAIL_ROWS, shipped) if row.device == device and row.quantity == quantity)
+        return (row for row in rows if row.ts >= since and marked(row, spans).quality not in UNMEASURED)
 
     def recent(self, device: str, quantity: str, limit: int = 10) -> list[Reading]:
         """The newest readings of one series that the journal still has near its end, newest first."""

@@ -99,6 +99,7 @@ class Field:
                 for link in self._links.values():
                     self._begin(link)
                 self._begun.set()
+                self._group.create_task(self._note_files(), name="files")
                 self._group.create_task(self._tick(), name="tick")
                 self._group.create_task(self._inbox(), name="inbox")
                 self._group.create_task(self._announcer.run(), name="announce")
@@ -149,7 +150,13 @@ class Field:
         await self._take(outcome)
         withdrawn = [flip.key for flip in outcome.flips if flip.event == "withdrawn"]
         await self._committer.call(lambda journal: journal.remember("reloaded", note(withdrawn)))
+        await self._note_files()
         return withdrawn
+
+    async def _note_files(self) -> None:
+        """Charts of then draw the limits of then, also when they were changed while the hub did not run."""
+        told, now = self._sayso.files(), self._clock.now()
+        await self._committer.call(lambda journal: journal.note_files(told, now))
 
     async def know(self, own: Mapping[str, str]) -> None:
         """What somebody else has found out: id of a `self` rule -> why it is so, or empty."""

@@ -26,6 +26,7 @@ from dashboard.pages.history import CARRIER
 from hub.clock import Clock
 from hub.control import door as control
 from hub.history import door, open_store
+from hub.history.sat import Charts
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
 from hub.journal.batches import Damaged, Row
@@ -60,7 +61,7 @@ async def serve_office(
         site,
         data,
         clock,
-        history=store,
+        history=Charts(store, data / FILE),
         secure_cookies=way is not Way.PLAIN,
         hsts=way is Way.PROXY or (tls is not None and not tls.pair.own),
     )

@@ -238,7 +238,8 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` calibration: from `at` to `ended` (None: still, until `until` at most) a calibrator sat on it, `note` says
     which; where it was found out, `level` is the calibrator's, `reading` the meter's before it was set, and that
-    counts until `valid_until`. `kind` exchange: at `at` another device took its place, and `note` says why.
+    counts until `valid_until`. `kind` exchange: at `at` another device took its place, and `note` says why. `kind`
+    begun: at `at` a meter was heard for the first time; without a finding it is to have one by `valid_until`.
     """
 
     device: str
@@ -298,5 +299,5 @@ class Memory(msgspec.Struct, kw_only=True):
     inner: list[Inner] = []
     drills: list[Drill] = []  # the newest of each zone and state
     services: list[Service] = []  # what is out of service
-    upkeep: list[Upkeep] = []  # calibrations under way
+    upkeep: list[Upkeep] = []  # all but exchanges
     reminded: int = 0  # when people were last reminded of that

@@ -1,11 +1,16 @@
 """The limit that a chart draws: the one by which its quantity was judged at each instant, not today's.
 
-By the rules of the site's files under what people had set by then (the journal keeps each change), by day and by night.
-A change of the files themselves has no history: they count as they are.
+By the rules of the site's files of then (the hub notes what they say, whenever that changes) under what people had set
+by then (the journal keeps each change), by day and by night.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from dashboard.office import Office
 from dashboard.rulebook import plain
@@ -17,9 +22,28 @@ from hub.rules.door import covers, numbered
 from hub.rules.kinds.level import upper
 from hub.rules.limits import SITE, current, merged
 from hub.rules.rule import Rule
-from hub.settings.site import Device
+from hub.rules.told import Place, Told, has_limit, read, told_of
+from hub.settings.site import Device, NoiseClass
 
-FIGURES = frozenset({"energy-mean", "mean", "min", "max"})  # of a window: in the quantity's own unit
+LOG = logging.getLogger("zhian.office")
+
+
+class _Epoch(NamedTuple):
+    """What held from `since` on (ms): rules that look at the series, the night, the hours when the place is closed."""
+
+    since: int
+    rules: list[Rule]
+    night: Hours
+    closed: Hours | None
+    noise_class: NoiseClass
+
+
+class _Files(NamedTuple):
+    """What the files said from `since` on, and their rules by id."""
+
+    since: int
+    told: Told
+    plain: Mapping[str, Rule]
 
 
 class LimitLine:
@@ -27,55 +51,81 @@ class LimitLine:
 
     def __init__(self, office: Office, device: Device, quantity: str) -> None:
         """Rules that look at each reading; where there is none, those that look at a mean or an extreme of a window."""
-        site = office.site
-        self._device, self._site, self._zone = device, site, site.zones_by_id().get(device.zone)
-        self._night = Hours(site.night, site.tz)
-        closed = self._zone.closed if self._zone is not None else ""
-        self._closed = Hours(closed, site.tz, Days(calendar_or_seed(office.data))) if closed else None
-        about = {rule.id: rule for rule in plain().values() if _about(rule, quantity)}
-        set_here = [limit for limit in office.view.limits() if limit.rule in about]
-        self._spans = self._epochs(about, set_here)
+        self._site, self._device, self._days = office.site, device, Days(calendar_or_seed(office.data))
+        files = _files(office, quantity) or [_Files(-1, told_of(office.site, plain()), _about(plain(), quantity))]
+        known = {rule for each in files for rule in each.plain}
+        changes = [limit for limit in office.view.limits() if limit.rule in known]
+        times = sorted({each.since for each in files[1:]} | {limit.at for limit in changes})
+        self._epochs = [self._epoch(since, files, changes) for since in reversed([-1, *times])]
 
     def at(self, ts: int, value: float = math.nan) -> float | None:
         """The limit at an instant; of two the one that the value is nearer to. None: there was none."""
-        rules = next(rules for since, rules in self._spans if since <= ts)
-        above = min((self._above(rule, ts) for rule in rules if self._holds(rule, ts)), default=math.inf)
-        below = max((_below(rule) for rule in rules if self._holds(rule, ts)), default=-math.inf)
+        epoch = next(epoch for epoch in self._epochs if epoch.since <= ts)
+        above = min((_above(epoch, rule, ts) for rule in epoch.rules if _holds(epoch, rule, ts)), default=math.inf)
+        below = max((_below(rule) for rule in epoch.rules if _holds(epoch, rule, ts)), default=-math.inf)
         if math.isinf(above) and math.isinf(below):
             return None
         if math.isinf(above) or math.isinf(below):
             return below if math.isinf(above) else above
         return below if value < (above + below) / 2 else above
 
-    def _epochs(self, about: Mapping[str, Rule], changes: Sequence[Limit]) -> list[tuple[int, list[Rule]]]:
-        """From when on which rules held, newest first; the last one from ever."""
-        found: list[tuple[int, list[Rule]]] = [(-1, self._rules(about, ()))]
-        for nth, limit in enumerate(changes, 1):
-            found.append((limit.at, self._rules(about, changes[:nth])))
-        return found[::-1]
+    def _epoch(self, since: int, files: Sequence[_Files], changes: Sequence[Limit]) -> _Epoch:
+        """By the files and changes that counted at an instant; before the first files that are known: by those."""
+        _, told, about = next((each for each in reversed(files) if each.since <= since), files[0])
+        place, tz = told.zones.get(self._device.zone, Place()), self._site.tz
+        set_here = [limit for limit in changes if limit.at <= since and limit.rule in about]
+        rules = self._rules(about, {rule: told.numbers[rule] for rule in about if rule in told.numbers}, set_here)
+        zone = self._site.zones_by_id().get(self._device.zone)
+        zone = None if zone is None else replace(zone, closed=place.closed)
+        mine = [rule for rule in rules if rule.use == "on" and covers(rule, self._device, zone)]
+        mine = [rule for rule in mine if rule.kind == "level"] or mine
+        closed = Hours(place.closed, tz, self._days) if place.closed else None
+        return _Epoch(since, mine, Hours(told.night, tz), closed, place.noise_class or told.noise_class)
 
-    def _rules(self, about: Mapping[str, Rule], changes: Sequence[Limit]) -> list[Rule]:
-        numbers = {rule: table for rule, table in self._site.rules.items() if rule in about}
+    def _rules(
+        self, about: Mapping[str, Rule], numbers: Mapping[str, Mapping[str, object]], changes: Sequence[Limit]
+    ) -> Sequence[Rule]:
+        """What was set may not fit the files of then, and they not the rules that this version knows."""
+        of_file = {rule: self._of_zones(table) for rule, table in numbers.items()}
+        for tables in (merged(of_file, current(changes).values()), of_file):
+            try:
+                return numbered(about, tables, self._site, SITE)
+            except Refusal as error:
+                LOG.warning("limits of before: %s", error)
+        return list(about.values())
+
+    def _of_zones(self, table: Mapping[str, object]) -> Mapping[str, object]:
+        """Without numbers for zones that the site has no more: its device is in one of today's."""
+        zones = table.get("zone")
+        if not isinstance(zones, Mapping):
+            return table
+        return {**table, "zone": {zone: of for zone, of in zones.items() if zone in self._site.zones_by_id()}}
+
+
+def _files(office: Office, quantity: str) -> list[_Files]:
+    """Since when the site's files said what, as far as this version can read it; oldest first."""
+    found = []
+    for at, text in office.view.file_limits():
         try:
-            rules = numbered(about, merged(numbers, current(changes).values()), self._site, SITE)
-        except Refusal:  # what was set does not fit the files of today
-            rules = numbered(about, numbers, self._site, SITE)
-        mine = [rule for rule in rules if rule.use == "on" and covers(rule, self._device, self._zone)]
-        return [rule for rule in mine if rule.kind == "level"] or mine
+            told = read(text)
+            found.append(_Files(at, told, _about(told.plain(), quantity)))
+        except msgspec.MsgspecError as error:
+            LOG.warning("limits of the files since %d cannot be read: %s", at, error)
+    return found
 
-    def _holds(self, rule: Rule, ts: int) -> bool:
-        hours = {"night": self._night, "zone-closed": self._closed}.get(rule.when)
-        return hours is None or hours.inside(ts)
 
-    def _above(self, rule: Rule, ts: int) -> float:
-        noise_class = (self._zone.noise_class if self._zone is not None else None) or self._site.noise_class
-        return upper(rule, noise_class)[isinstance(rule.above, str) and self._night.inside(ts)]
+def _about(rules: Mapping[str, Rule], quantity: str) -> dict[str, Rule]:
+    return {rule.id: rule for rule in rules.values() if has_limit(rule) and rule.quantity == quantity}
+
+
+def _holds(epoch: _Epoch, rule: Rule, ts: int) -> bool:
+    hours = {"night": epoch.night, "zone-closed": epoch.closed}.get(rule.when)
+    return hours is None or hours.inside(ts)
+
+
+def _above(epoch: _Epoch, rule: Rule, ts: int) -> float:
+    return upper(rule, epoch.noise_class)[isinstance(rule.above, str) and epoch.night.inside(ts)]
 
 
 def _below(rule: Rule) -> float:
     return -math.inf if rule.below is None else rule.below - rule.plus
-
-
-def _about(rule: Rule, quantity: str) -> bool:
-    figure = rule.kind == "level" or (rule.kind == "aggregate" and rule.aggregate in FIGURES)
-    return figure and rule.quantity == quantity and (rule.above is not None or rule.below is not None)

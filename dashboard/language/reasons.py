@@ -65,6 +65,9 @@ REASONS = {
     "already-out-of-service": lazy_gettext("it is out of service already"),
     "not-out-of-service": lazy_gettext("it is not out of service by itself"),
     "no-such-meter": lazy_gettext("it measures no sound levels"),
+    "not-yet": lazy_gettext("that time is not over yet"),
+    "too-long-ago": lazy_gettext("that is too long ago"),
+    "overlaps": lazy_gettext("a calibrator sat on it then already"),
 }
 FAULTS = {
     "checksum": lazy_gettext("checksum wrong"),
@@ -90,6 +93,8 @@ WITH_DETAIL: dict[str, Any] = {  # Any: flask_babel's lazy strings
     "already-under-way": lazy_gettext("the same order is under way: number %(detail)s"),
     "seconds-out-of-range": lazy_gettext("possible are %(detail)s seconds"),
     "text-out-of-range": lazy_gettext("a text of %(detail)s characters is wanted"),
+    "too-long-ago": lazy_gettext("that is more than %(detail)s days ago"),
+    "overlaps": lazy_gettext("a calibrator sat on it then already, as is written down"),
     "already-out-of-service": lazy_gettext("%(detail)s has taken it out of service already"),
 }
 

@@ -4,6 +4,7 @@ Orders to the hub, as all that people do: who, when and what is in the journal a
 """
 
 import math
+from datetime import datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -57,6 +58,7 @@ def page(name: str) -> str:
         days=(USUAL_DAYS, MOST_DAYS),
         most_db=MOST_DB,
         longest=LONGEST,
+        today=f"{_now():%Y-%m-%d}",
         situation=gather(office()),
     )
 
@@ -82,6 +84,25 @@ def finish(name: str) -> Response:
     if any(map(math.isnan, (level, reading, days))):
         return _again(device, gettext("Give both levels as numbers, in dB."))
     put_from_form(FINISH, device.id, EXPIRES_MS, command=written(level, reading, round(days)), text=_text())
+    return _back(device)
+
+
+@bp.post("/<name>/upkeep/earlier")
+@allow(Permission.MANAGE)
+def earlier(name: str) -> Response:
+    """What was found some time ago, and from when until when the calibrator sat on it then."""
+    device, text = _meter(name), _text()
+    level, reading, days = _number("level"), _number("reading"), _number("days", USUAL_DAYS)
+    span = _clock("since"), _clock("until")
+    if not text:
+        return _again(device, gettext("Say which calibrator it is: maker, type, class, serial number."))
+    if any(map(math.isnan, (level, reading, days))):
+        return _again(device, gettext("Give both levels as numbers, in dB."))
+    if span[0] is None or span[1] is None:
+        return _again(device, gettext("Give the day, and from when until when."))
+    put_from_form(
+        FINISH, device.id, EXPIRES_MS, command=written(level, reading, round(days), (span[0], span[1])), text=text
+    )
     return _back(device)
 
 
@@ -123,6 +144,19 @@ def _number(field: str, otherwise: float = math.nan) -> float:
         return float(text) if text else float(otherwise)
     except ValueError:
         return math.nan
+
+
+def _clock(field: str) -> datetime | None:
+    """The form's day with one of its times, on the site's wall clock."""
+    try:
+        told = datetime.fromisoformat(f"{request.form.get('day', '')}T{request.form.get(field, '')}")
+    except ValueError:
+        return None
+    return told.replace(tzinfo=office().site.tz)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(office().clock.now() / 1000, office().site.tz)
 
 
 def _again(device: Device, why: str) -> Response:

@@ -3,7 +3,7 @@
 import msgspec
 
 from dashboard.office import office
-from hub.care.upkeep import MOST_DB, counts, is_meter, newest
+from hub.care.upkeep import MOST_DB, counts, due, is_meter, newest, overdue
 from hub.outcome import Upkeep
 from hub.settings.site import Device
 
@@ -14,8 +14,9 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     meter: bool
     counter: bool
     running: Upkeep | None
+    since: Upkeep | None  # a meter without any finding: when it was first heard, or took another one's place
     last: Upkeep | None  # the newest finding
-    overdue: bool
+    overdue: Upkeep | None  # the newest finding, or that it is heard without any
     far: bool  # it read further from the calibrator than a measurement may
 
 
@@ -31,6 +32,7 @@ def care_of(device: Device) -> Care | None:
         counter=counter,
         running=next((row for row in rows if row.ended is None and row.until > now), None),
         last=last,
-        overdue=last is not None and last.valid_until is not None and last.valid_until <= now,
+        since=due(rows).get(device.id) if last is None else None,
+        overdue=overdue(rows, now).get(device.id),
         far=last is not None and last.deviation is not None and abs(last.deviation) > MOST_DB,
     )

@@ -11,6 +11,7 @@ from device_profiles import vocabulary
 from hub.alarms.former import Former
 from hub.alarms.instance import Instance
 from hub.calendar.days import Days
+from hub.care import upkeep
 from hub.care.drill import Drills, Failed, Overdue
 from hub.devices.debounce import Debounce
 from hub.devices.health import DeviceWatch, LinkWatch, VoiceWatch
@@ -114,6 +115,9 @@ class Bound:
         self.lists |= self._former.lists
         self.services: dict[str, Service] = old.services if old is not None else {}  # what is out of service, by target
         self.calibrating: dict[str, Upkeep] = old.calibrating if old is not None else {}  # calibrations under way
+        self.calibrated: dict[tuple[str, int], int] = old.calibrated if old is not None else {}  # (device, at) -> ended
+        self.meters = {device.id for device in self.profiles.values() if upkeep.is_meter(device.profile)}
+        self.begun: set[str] = old.begun if old is not None else set()  # meters that were heard some day
         self.instances: dict[str, Instance] = {}
         self.of_source: dict[str, list[Instance]] = {source: [] for source in (*self.links, *self.profiles)}
         self.of_link: dict[str, list[DeviceWatch]] = {link: [] for link in self.links}
@@ -145,7 +149,7 @@ class Bound:
                 self.lists.setdefault(entry.list, set()).add(entry.id)
         self.drills.recall(memory.drills)
         self.services.update({row.target: row for row in memory.services})
-        self.calibrating.update({row.device: row for row in memory.upkeep})
+        upkeep.recall(self, memory.upkeep)
 
     def instance(self, key: str, rule: str, source: str) -> Instance | None:
         """The alarm of this key, made if it is of a family; None when no rule of the site can have it."""

@@ -5,7 +5,8 @@ or figure. That ends by itself. Whether the person may is the dashboard's busine
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 BEGIN, FINISH, ABANDON, EXCHANGE = "calibrate", "calibrated", "calibrate-stop", "exchanged"
 KINDS = frozenset({BEGIN, FINISH, ABANDON, EXCHANGE})
 SHORTEST_S, USUAL_S, LONGEST_S = 60.0, 1_800.0, 7_200.0  # a calibrator that is forgotten blinds a meter for so long
-USUAL_DAYS, MOST_DAYS = 365, 1_100  # sound level meters are verified once a year (JJG 188)
-MOST_DB = 0.5  # a measurement counts when its meter reads so near to the calibrator (GB 3096-2008, 5.1)
+# Verified once a year: usual practice by JJG 188-2017, whose own words on the interval are unverified.
+USUAL_DAYS, MOST_DAYS = 365, 1_100
+BACK_DAYS = 400  # a year, and a month in which the year is looked through: what is older was typed wrongly
+# A measurement counts when its meter reads so near to the calibrator before and after: GB 3096-2008 on measuring
+# instruments, as published digests of it say; the clause's number is unverified (5.1 is the table of limits).
+MOST_DB = 0.5
 LEVELS = (60.0, 130.0)  # dB of a calibrator: IEC 60942 has 94 and 114
 DAY_MS = 86_400_000
 HUB = "hub"
+BEGUN = "begun"  # a row: since then the hub hears the meter
+EARLIEST_MS = 1_577_836_800_000  # the year 2020: a clock that shows less was never set
 
 
 def is_meter(profile: Profile) -> bool:
@@ -74,9 +81,22 @@ def take(order: Order, bound: "Bound", now: int) -> tuple[Order, list[Upkeep]]:
 
 
 def tick(bound: "Bound", now: int) -> list[Upkeep]:
-    """Whose time is over, and whose device is gone."""
+    """Whose time is over, whose device is gone, and which meters are heard for the first time."""
     over = [row for row in bound.calibrating.values() if row.until <= now or row.device not in bound.profiles]
-    return [_over(bound, row.device, now, HUB) for row in over]
+    return [_over(bound, row.device, now, HUB) for row in over] + _greeted(bound, now)
+
+
+def _greeted(bound: "Bound", now: int) -> list[Upkeep]:
+    """A meter comes with its maker's certificate: what nobody wrote down for a year after that is overdue as well."""
+    fresh = [name for name in sorted(bound.meters - bound.begun) if bound.devices[name].last_rx is not None]
+    if now < EARLIEST_MS or not fresh:
+        return []
+    bound.begun.update(fresh)
+    until = now + USUAL_DAYS * DAY_MS
+    return [
+        Upkeep(device=name, at=now, kind=BEGUN, actor=HUB, note="", valid_until=until, ended=now, ended_by=HUB)
+        for name in fresh
+    ]
 
 
 def set_aside(news: Iterable[News], calibrating: Mapping[str, Upkeep]) -> list[News]:
@@ -92,21 +112,45 @@ def set_aside(news: Iterable[News], calibrating: Mapping[str, Upkeep]) -> list[N
     ]
 
 
-def written(level: float, reading: float, days: int) -> str:
-    """The finding as an order's command."""
-    return f"level={level:g} reading={reading:g} days={days}"
+def written(level: float, reading: float, days: int, span: tuple[datetime, datetime] | None = None) -> str:
+    """The finding as an order's command; `span` (with offsets): when the calibrator sat on it, where nobody said so."""
+    times = f" since={span[0].isoformat()} until={span[1].isoformat()}" if span else ""
+    return f"level={level:g} reading={reading:g} days={days}{times}"
+
+
+def recall(bound: "Bound", rows: Iterable[Upkeep]) -> None:
+    """What the journal remembers: calibrators that sit on meters, those that did, and which meters are known."""
+    for row in rows:
+        if row.kind == BEGUN:
+            bound.begun.add(row.device)
+        if row.kind == "calibration" and row.ended is None:
+            bound.calibrating[row.device] = row
+        elif row.kind == "calibration":
+            _keep(bound, row)
 
 
 def overdue(rows: Iterable[Upkeep], now: int) -> dict[str, Upkeep]:
-    """Device -> its newest finding, of those whose newest does not count any more."""
-    return {
-        device: row for device, row in newest(rows).items() if row.valid_until is not None and row.valid_until <= now
-    }
+    """Meter -> its newest finding that does not count any more; without any, since when there is none (see `due`)."""
+    return {name: row for name, row in due(rows).items() if row.valid_until is not None and row.valid_until <= now}
+
+
+def due(rows: Iterable[Upkeep]) -> dict[str, Upkeep]:
+    """Meter -> the row by whose `valid_until` it is to be calibrated: its newest finding, else when it was first heard.
+
+    Or exchanged: what was found of the one before says nothing of it, and it has its year.
+    """
+    found: dict[str, Upkeep] = {}
+    for row in sorted(rows, key=lambda row: row.at):
+        if row.level is not None or (row.kind == BEGUN and row.device not in found):
+            found[row.device] = row
+        elif row.kind == "exchange" and row.device in found:
+            found[row.device] = replace(row, valid_until=row.at + USUAL_DAYS * DAY_MS)
+    return found
 
 
 def newest(rows: Iterable[Upkeep]) -> dict[str, Upkeep]:
-    """Device -> its newest finding."""
-    return {row.device: row for row in sorted(rows, key=lambda row: row.at) if row.level is not None}
+    """Device -> its newest finding, since it is the device that it is."""
+    return {name: row for name, row in due(rows).items() if row.level is not None}
 
 
 def _begin(order: Order, bound: "Bound", running: Upkeep | None, now: int) -> tuple[Order, list[Upkeep]]:
@@ -128,27 +172,82 @@ def _begin(order: Order, bound: "Bound", running: Upkeep | None, now: int) -> tu
 def _finish(order: Order, bound: "Bound", running: Upkeep | None, now: int) -> tuple[Order, list[Upkeep]]:
     """What was found. Without one under way: what somebody did without telling first, whose readings count."""
     try:
-        found = {key: float(value) for key, _, value in (part.partition("=") for part in order.command.split())}
-        level, reading, days = found["level"], found["reading"], found["days"]
+        found = read(order.command)
     except (KeyError, ValueError):
-        return _refused(order, now, OrderWord.UNFIT, "level=94 reading=93.8 days=365")
+        return _refused(order, now, OrderWord.UNFIT, written(94, 93.8, USUAL_DAYS))
     low, high = LEVELS
-    if not (low <= level <= high and 0.0 <= reading <= 200.0 and 1 <= days <= MOST_DAYS):
+    if not (low <= found.level <= high and 0.0 <= found.reading <= 200.0 and 1 <= found.days <= MOST_DAYS):
         return _refused(order, now, OrderWord.OUT_OF_LIMITS, f"level {low:g}..{high:g}, days 1..{MOST_DAYS}")
+    if found.span is not None:
+        running = None  # another one
     note = order.text.strip() or (running.note if running is not None else "")
     if not note:
         return _refused(order, now, OrderWord.NO_REASON)
-    row = running or Upkeep(device=order.target, at=now, kind="calibration", until=now, actor=order.actor, note=note)
-    bound.calibrating.pop(order.target, None)
+    since, until = found.span or (now, now)
+    if found.span is not None and (wrong := _wrong(bound, order.target, since, until, now)):
+        return _refused(order, now, *wrong)
+    row = running or Upkeep(
+        device=order.target, at=since, kind="calibration", until=until, actor=order.actor, note=note
+    )
     row = replace(
-        row, note=note, level=level, reading=reading, valid_until=now + int(days) * DAY_MS, ended=now,
-        ended_by=order.actor,
+        row, note=note, level=found.level, reading=found.reading, valid_until=until + int(found.days) * DAY_MS,
+        ended=until, ended_by=order.actor,
     )  # fmt: skip
+    if found.span is None:
+        bound.calibrating.pop(order.target, None)
+    _keep(bound, row)
     return _done(order, now), [row]
 
 
+class Finding(NamedTuple):
+    """What was found, in dB and days; `span` in ms since 1970, where it was written down afterwards."""
+
+    level: float
+    reading: float
+    days: float
+    span: tuple[int, int] | None
+
+
+def read(command: str) -> Finding:
+    """What `written` wrote. Raises KeyError, ValueError."""
+    words = {key: value for key, _, value in (part.partition("=") for part in command.split())}
+    level, reading, days = (float(words[name]) for name in ("level", "reading", "days"))
+    if words.keys().isdisjoint(("since", "until")):
+        return Finding(level, reading, days, None)
+    times = [datetime.fromisoformat(words[name]) for name in ("since", "until")]
+    if any(time.tzinfo is None for time in times):
+        raise ValueError(command)
+    since, until = (int(time.timestamp() * 1000) for time in times)
+    return Finding(level, reading, days, (since, until))
+
+
+def _wrong(bound: "Bound", device: str, since: int, until: int, now: int) -> tuple[OrderWord, str] | None:
+    """Why a calibrator cannot have sat on it from `since` to `until`; None when it can."""
+    if not ms(SHORTEST_S) <= until - since <= ms(LONGEST_S):
+        return OrderWord.BAD_SECONDS, f"{SHORTEST_S:g}..{LONGEST_S:g}"
+    if until > now:
+        return OrderWord.NOT_YET, ""
+    if since < now - BACK_DAYS * DAY_MS:
+        return OrderWord.LONG_AGO, f"{BACK_DAYS}"
+    spans = [(at, ended) for (name, at), ended in bound.calibrated.items() if name == device]
+    if device in bound.calibrating:
+        spans.append((bound.calibrating[device].at, now))
+    if any(at < until and since < ended for at, ended in spans):
+        return OrderWord.OVERLAPS, device
+    return None
+
+
 def _over(bound: "Bound", device: str, now: int, actor: str) -> Upkeep:
-    return replace(bound.calibrating.pop(device), ended=now, ended_by=actor)
+    return _keep(bound, replace(bound.calibrating.pop(device), ended=now, ended_by=actor))
+
+
+def _keep(bound: "Bound", row: Upkeep) -> Upkeep:
+    """Remember when it was, for what is written down later; what is older than that is forgotten."""
+    if row.ended is not None:
+        oldest = row.ended - 2 * BACK_DAYS * DAY_MS
+        bound.calibrated = {key: ended for key, ended in bound.calibrated.items() if ended > oldest}
+        bound.calibrated[row.device, row.at] = row.ended
+    return row
 
 
 def _done(order: Order, now: int) -> Order:

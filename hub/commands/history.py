@@ -14,7 +14,7 @@ import click
 from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
-from hub.commands.options import DATA, JSON, Moment, Span, instant, print_lines
+from hub.commands.options import DATA, JSON, Moment, Span, instant, print_lines, zone_of
 from hub.history.steps import Known, steps, wider
 from hub.history.store import StoreError
 from hub.history.stream import AHEAD_MS, Selection, Stream, opened
@@ -82,11 +82,11 @@ def export_command(
         if not everything:
             devices = (*devices, *_of_zones(zones, site, data))
         chosen = _selection(span, site, () if everything else devices, quantities)
-        grid = _grid(step, _zone_of(site))
+        grid = _grid(step, zone_of(site))
         with _reading(db, data, site, wider(chosen) if grid else chosen) as stream:
             _require_devices(chosen.devices, [*devices_of(db), *(site.devices() if site else ())], stream, data)
             count = _Count(stream.devices())
-            sheet = Sheet(site, _zone_of(site), "zh" if lang == "zh" else "en")
+            sheet = Sheet(site, zone_of(site), "zh" if lang == "zh" else "en")
             gone = [(each.since, each.until + 1) for each in thinned(db, chosen.since) if each.since < chosen.until]
             if grid:
                 write(
@@ -110,12 +110,17 @@ class _Count:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self.rows = self.traces = self.lines = 0
-        self._devices, self._device, self._tty = list(devices), "", sys.stderr.isatty()
+        self._devices, self._device, self._tty = list(devices), "", self.on_a_terminal()
         self._told = time.monotonic()
 
     def __str__(self) -> str:
         as_lines = f" in {self.lines:,} lines" if self.lines != self.rows else ""
         return f"{self.rows:,} readings of {len(self._devices)} devices{as_lines}"
+
+    @staticmethod
+    def on_a_terminal() -> bool:
+        """Whether a person looks."""
+        return sys.stderr.isatty()
 
     def all_of(self, stream: Stream) -> Iterator[Row]:
         """Every reading of the stream, device by device."""
@@ -184,7 +189,7 @@ def _reading(db: sqlite3.Connection, data: Path, site: Site | None, chosen: Sele
 def _selection(
     span: dict[str, Any], site: Site | None, devices: tuple[str, ...], quantities: tuple[str, ...]
 ) -> Selection:  # Any: click's
-    now, zone = Clock.from_environment().now(), _zone_of(site)
+    now, zone = Clock.from_environment().now(), zone_of(site)
     for name in quantities:
         vocabulary.require(name, file="the command line", key="--quantity")
     since = instant(span["since"], now, zone)
@@ -193,11 +198,6 @@ def _selection(
         there = datetime.fromtimestamp(until / 1000, UTC).astimezone(zone)
         raise Refusal("zhian", "--since", "does not lie before --until", right=f"an instant before {there:%Y-%m-%dT%H:%M:%S}")  # fmt: skip  # noqa: E501
     return Selection(since=since, until=until, devices=devices, quantities=quantities)
-
-
-def _zone_of(site: Site | None) -> tzinfo:
-    """The site's time zone; without a site the machine's."""
-    return site.tz if site else datetime.fromtimestamp(0, UTC).astimezone().tzinfo or UTC
 
 
 def _of_zones(zones: Iterable[str], site: Site | None, data: Path) -> list[str]:

@@ -3,15 +3,17 @@
 Orders as the page's: the hub takes them and may refuse, and the journal keeps who, when and what.
 """
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from hub.care.upkeep import ABANDON, BEGIN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
+from device_profiles.door import Refusal
+from hub.care.upkeep import ABANDON, BEGIN, BEGUN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
 from hub.clock import Clock
-from hub.commands.options import DATA, JSON, Finite, Span, print_lines
+from hub.commands.options import DATA, JSON, Finite, Moment, Span, instant, print_lines, zone_of
 from hub.commands.sayso import REASON, moment, put
-from hub.journal.query import open_journal
+from hub.journal.query import open_journal, site_of
 from hub.outcome import Upkeep
 from hub.rows import to_struct
 
@@ -39,10 +41,24 @@ def calibrate_command(device: str, calibrator: str, span: float, data: Path) -> 
 @click.option("--reading", type=Finite(), required=True, help="What the meter said before it was set, in dB.")
 @click.option("--calibrator", default="", help=f"{CALIBRATOR} Left out: the one that sits on it.")
 @click.option("--valid", type=Span(), default=f"{USUAL_DAYS}d", show_default=True, help="How long it counts.")
+@click.option(
+    "--since", type=Moment(), help="Since when it sat there, if nobody said so then: 2026-01-31T10:05, site time."
+)
+@click.option("--until", type=Moment(), help="Until when it did: 2026-01-31T10:20.")
 @DATA
-def calibrated_command(device: str, level: float, reading: float, calibrator: str, valid: float, data: Path) -> None:
-    """Write down what was found at DEVICE; the calibrator is off it again."""
-    put(FINISH, device, data, command=written(level, reading, round(valid / 86_400)), text=calibrator)
+def calibrated_command(
+    device: str, level: float, reading: float, calibrator: str, valid: float,
+    since: float | datetime | None, until: float | datetime | None, data: Path,
+) -> None:  # fmt: skip
+    """Write down what was found at DEVICE; the calibrator is off it again.
+
+    With --since and --until: afterwards. What was heard in that time is then the calibrator's, in every figure.
+    """
+    span = None if since is None or until is None else _span(since, until, data)
+    if (since is None) != (until is None):
+        one = "--until" if until is None else "--since"
+        raise Refusal("zhian meter calibrated", one, "is missing", right="both --since and --until, or neither")
+    put(FINISH, device, data, command=written(level, reading, round(valid / 86_400), span), text=calibrator)
 
 
 @meter_command.command("stop")
@@ -76,13 +92,24 @@ def list_command(data: Path, as_json: bool) -> None:
     late = overdue(rows, now)
     for row in rows:
         click.echo(f"{moment(row.at)}  {row.device}  {_said(row)}  {row.actor}: {row.note}")
-        if late.get(row.device) is row:
-            click.echo(f"  OVERDUE since {moment(row.valid_until or 0)}")
+        found = late.get(row.device)
+        if found is not None and found.at == row.at:
+            click.echo(f"  OVERDUE since {moment(found.valid_until or 0)}")
+
+
+def _span(since: float | datetime, until: float | datetime, data: Path) -> tuple[datetime, datetime]:
+    with open_journal(data) as db:
+        zone = zone_of(site_of(db))
+    now = Clock.from_environment().now()
+    begin, end = (datetime.fromtimestamp(instant(each, now, zone) / 1000, zone) for each in (since, until))
+    return begin, end
 
 
 def _said(row: Upkeep) -> str:
     if row.kind == "exchange":
         return "exchanged"
+    if row.kind == BEGUN:
+        return f"heard for the first time; a calibration is due by {moment(row.valid_until or 0)}"
     if row.deviation is None:
         return "calibrator on it" if row.ended is None else "calibrator on it, nothing found out"
     much = f" (more than {MOST_DB:g} dB)" if abs(row.deviation) > MOST_DB else ""

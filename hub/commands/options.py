@@ -4,12 +4,14 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+
+from hub.settings.site import Site
 
 SITE = click.argument("site", default="site.toml", type=click.Path(path_type=Path))
 DATA = click.option(
@@ -75,6 +77,11 @@ def instant(moment: float | datetime, now: int, zone: tzinfo) -> int:
     if isinstance(moment, float):
         return now - int(moment * 1000)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def zone_of(site: Site | None) -> tzinfo:
+    """The site's time zone; without a site the machine's."""
+    return site.tz if site else datetime.fromtimestamp(0, UTC).astimezone().tzinfo or UTC
 
 
 def print_lines(lines: Iterable[msgspec.Struct], *, as_json: bool) -> None:

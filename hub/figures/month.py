@@ -52,19 +52,24 @@ class NoiseDay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """Consecutive hours above the limit, and their level together."""
+    """Consecutive hours above the limit, their level together, and the share of them that was measured."""
 
     start: int
     end: int
     part: Part
     laeq: float
     limit: float
+    coverage: float
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):
-    """Days or nights of a month: how many there are, count and exceed, and their level by energy."""
+    """Days or nights of a month: how many there are, count and exceed, and the level by energy of those that count.
+
+    `coverage`: the share of what has passed of all of them that was measured.
+    """
 
     level: float | None
+    coverage: float
     total: int
     valid: int
     exceeding: int
@@ -89,6 +94,7 @@ class MeterMonth(msgspec.Struct, frozen=True, kw_only=True):
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
     """By what figures are judged: the limits, up to when time has passed, and the least share that counts.
 
+    `past`: until when (ms) which limits held before these, oldest first. What they changed in is judged as it began.
     HJ 906-2017 defines the share of valid data (3.1, 有效采集率); how much is enough is the site's own number
     (`noise_valid_share`), by default three quarters, as 45 minutes make an hour of air in GB 3095-2012.
     """
@@ -96,10 +102,16 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
     limits: ZoneLimits
     now: int
     valid_share: float
+    past: tuple[tuple[int, ZoneLimits], ...] = ()
 
-    def limit(self, part: Part) -> float:
+    def held(self, at: int) -> ZoneLimits:
+        """The limits at an instant."""
+        return next((limits for until, limits in self.past if at < until), self.limits)
+
+    def limit(self, part: Part, at: int) -> float:
         """The limit of the equivalent level in dB(A)."""
-        return self.limits.day_db if part is Part.DAY else self.limits.night_db
+        held = self.held(at)
+        return held.day_db if part is Part.DAY else held.night_db
 
 
 def noise_days(
@@ -150,7 +162,7 @@ def _figure(rows: Sequence[_Row], judge: Judge, hour: int | None = None) -> Figu
     length = sum(cell.end - cell.start for cell, _, _ in rows)
     coverage = min(1.0, tally.length / length)
     valid = last.end <= judge.now and coverage >= judge.valid_share
-    laeq, limit = tally.laeq, judge.limit(first.part)
+    laeq, limit = tally.laeq, judge.limit(first.part, first.start)
     levels = {f"l{percent}": tally.exceeded(percent) for percent in PERCENTS}
     return Figure(
         start=first.start,
@@ -171,12 +183,15 @@ def _figure(rows: Sequence[_Row], judge: Judge, hour: int | None = None) -> Figu
 def _over(figures: Iterable[Figure | None], part: Part, judge: Judge) -> Over:
     known = [figure for figure in figures if figure is not None]
     valid = [figure for figure in known if figure.valid and figure.laeq is not None]
+    lengths = [max(0, min(figure.end, judge.now) - figure.start) for figure in known]
+    measured = sum(figure.coverage * (figure.end - figure.start) for figure in known)
     return Over(
+        coverage=min(1.0, measured / sum(lengths)) if sum(lengths) else 0.0,
         level=mean_level((figure.laeq, figure.end - figure.start) for figure in valid if figure.laeq is not None),
         total=len(known),
         valid=len(valid),
         exceeding=sum(figure.exceeds is True for figure in valid),
-        limit=judge.limit(part),
+        limit=known[-1].limit if known else judge.limit(part, judge.now),
     )
 
 
@@ -203,4 +218,7 @@ def _runs(hours: Iterable[Figure]) -> list[Run]:
 def _run(loud: Sequence[Figure]) -> Run:
     level = mean_level((figure.laeq, figure.coverage * (figure.end - figure.start)) for figure in loud if figure.laeq)
     assert level is not None  # noqa: S101  # a figure that exceeds has a level
-    return Run(start=loud[0].start, end=loud[-1].end, part=loud[0].part, laeq=level, limit=loud[0].limit)
+    share = sum(figure.coverage * (figure.end - figure.start) for figure in loud) / (loud[-1].end - loud[0].start)
+    return Run(
+        start=loud[0].start, end=loud[-1].end, part=loud[0].part, laeq=level, limit=loud[0].limit, coverage=share
+    )  # fmt: skip

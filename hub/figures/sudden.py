@@ -17,19 +17,19 @@ MOST_EVENTS = 200  # are listed; all are counted
 
 
 class Bang(msgspec.Struct, frozen=True):
-    """One event: from its first to its last reading, and the highest."""
+    """One event: from its first to its last reading, the highest, and the limit of LAFmax then in dB(A)."""
 
     start: int
     end: int
     lafmax: float
+    limit: float
 
 
 class Sudden(msgspec.Struct, frozen=True):
-    """The first events of the month's nights, how many there were, and the limit of LAFmax in dB(A)."""
+    """The first events of the month's nights, and how many there were."""
 
     events: list[Bang]
     count: int
-    limit: float
 
 
 class Maxima(msgspec.Struct, frozen=True):
@@ -39,9 +39,10 @@ class Maxima(msgspec.Struct, frozen=True):
     sudden: Sudden | None
 
 
-def maxima(pages: Iterable[Sequence[Sample]], cells: Sequence[Cell], limit: float) -> Maxima:
-    """What the meter's own maxima say (oldest first). A maximum is given at the end of its period, so at 06:00:00 it
-    is the night's.
+def maxima(pages: Iterable[Sequence[Sample]], cells: Sequence[Cell], limits: Sequence[float]) -> Maxima:
+    """What the meter's own maxima say (oldest first), by the limit in each cell.
+
+    A maximum is given at the end of its period, so at 06:00:00 it is the night's.
     """
     tops: list[float | None] = [None] * len(cells)
     ends = [cell.end for cell in cells]
@@ -53,13 +54,13 @@ def maxima(pages: Iterable[Sequence[Sample]], cells: Sequence[Cell], limit: floa
             continue
         seen += 1
         tops[at] = max(level, tops[at] or level)
-        if cells[at].part is not Part.NIGHT or not exceeds(level, limit):
+        if cells[at].part is not Part.NIGHT or not exceeds(level, limits[at]):
             continue
         last = events[-1] if events else None
         if last is not None and ts - last.end <= APART_MS:
-            events[-1] = Bang(last.start, ts, max(last.lafmax, level))
+            events[-1] = Bang(last.start, ts, max(last.lafmax, level), last.limit)
             continue
         count += 1
         if len(events) < MOST_EVENTS:
-            events.append(Bang(ts, ts, level))
-    return Maxima(tops, Sudden(events, count, limit) if seen else None)
+            events.append(Bang(ts, ts, level, limits[at]))
+    return Maxima(tops, Sudden(events, count) if seen else None)

@@ -29,8 +29,10 @@ from hub.history.door import (
     Taken,
     state_of,
 )
+from hub.history.sat import Measured
 from hub.history.store import HistoryStore, Said, Sample, StoreError
 from hub.journal.batches import Row
+from hub.journal.file import FILE as JOURNAL
 from hub.settings.site import Site
 
 PATIENCE_S = 60.0  # how long the command line waits for the next line
@@ -59,15 +61,16 @@ class Kept(Protocol):
 def reach(data: Path, site: Site | None) -> Iterator[Kept]:
     """The history of a data folder. Without a site, and where nothing was ever kept, no file is made."""
     door = data / SOCKET
+    journal = data / JOURNAL
     if _answers(door):
-        yield AtDoor(door)
+        yield Judged(AtDoor(door), journal)
         return
     if (site is None or site.history.store == "duckdb") and not (data / FILE).exists():
         yield Nothing()
         return
     store = hold(data, site)
     try:
-        yield Held(store)
+        yield Judged(Held(store), journal)
     finally:
         store.close()
 
@@ -143,6 +146,15 @@ class Held:
     def last_before(self, device: str, quantity: str, before_ms: int) -> Sample | Said | None:
         """As Kept says."""
         return self._store.last_before(device, quantity, before_ms)
+
+
+class Judged(Measured):
+    """A history whose numbers are told without a calibrator's; its readings as they are kept."""
+
+    def __init__(self, kept: Kept, journal: Path) -> None:
+        """Nothing is asked yet."""
+        super().__init__(kept, journal)
+        self.state, self.readings = kept.state, kept.readings
 
 
 class Nothing:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hub.history.reach import Kept, Nothing, reach
+from hub.history.sat import Span, marked, sat
 from hub.history.store import Said, Sample, StoreError
 from hub.history.tail import Tail
 from hub.journal.batches import Row
@@ -41,9 +42,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 class Stream:
     """A selection of one data folder's readings. `warning`: the store cannot answer, but the journal has all of it."""
 
-    def __init__(self, tail: Tail, kept: Kept, selection: Selection, now: int, warning: str = "") -> None:
-        """Use `opened`."""
-        self._tail, self._kept, self._selection = tail, kept, selection
+    def __init__(
+        self,
+        tail: Tail,
+        kept: Kept,
+        selection: Selection,
+        now: int,
+        sat_on: Callable[[str], list[Span]],
+        warning: str = "",
+    ) -> None:
+        """Use `opened`. `sat_on`: when a calibrator sat on a device."""
+        self._tail, self._kept, self._selection, self._sat_on = tail, kept, selection, sat_on
         self._devices = kept.state().devices
         self._legal_from = now - KEEP_TRACES_MS
         self.warning = warning
@@ -57,11 +66,12 @@ class Stream:
         return sorted({*self._devices, *self._tail.devices()})
 
     def readings(self, device: str) -> Iterator[Row]:
-        """Of one device, oldest first. Raises StoreError when the history breaks off."""
-        chosen = self._selection
+        """Of one device, oldest first; a calibrator's are marked. Raises StoreError when the history breaks off."""
+        chosen, spans = self._selection, self._sat_on(device)
         older = self._kept.readings(device, chosen.since, chosen.until, chosen.quantities)
         rows = heapq.merge(older, self._tail.readings(device), key=lambda row: (row.ts, row.seq))
-        return (row for row in once(rows) if row.quantity not in TRACES or row.ts >= self._legal_from)
+        legal = (row for row in once(rows) if row.quantity not in TRACES or row.ts >= self._legal_from)
+        return (marked(row, spans) for row in legal) if spans else legal
 
     def before(self, device: str, quantity: str, ts: int) -> Sample | Said | None:
         """What the history has of a series last before an instant. Raises StoreError."""
@@ -73,13 +83,17 @@ def opened(
     journal: sqlite3.Connection, data: Path, site: Site | None, selection: Selection, now: int
 ) -> Iterator[Stream]:
     """Journal first, then history. Raises StoreError when the history is needed and cannot be had."""
+
+    def sat_on(device: str) -> list[Span]:
+        return sat(journal, device, selection.since, selection.until)
+
     with contextlib.closing(Tail(journal, now, selection.takes)) as tail, contextlib.ExitStack() as stack:
         try:
-            stream = Stream(tail, stack.enter_context(reach(data, site)), selection, now)
+            stream = Stream(tail, stack.enter_context(reach(data, site)), selection, now, sat_on)
         except StoreError as error:
             if tail.reach.first_rx > selection.since - AHEAD_MS:
                 raise
-            stream = Stream(tail, Nothing(), selection, now, str(error))
+            stream = Stream(tail, Nothing(), selection, now, sat_on, str(error))
         yield stream
 
 

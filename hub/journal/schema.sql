@@ -134,7 +134,8 @@ CREATE TABLE IF NOT EXISTS voice (
 -- limit | limit-clear (target: rule or rule/zone, command: key or key=value) | mute | unmute (target: zone) |
 -- drill | drill-end (target: zone, command: short or withheld) | verdict (command: a word of hub.alarms.people.VERDICTS) |
 -- out-of-service | in-service (target: alarm key or device id) |
--- calibrate | calibrated | calibrate-stop | exchanged (target: device; command of calibrated: level, reading, days)
+-- calibrate | calibrated | calibrate-stop | exchanged (target: device; command of calibrated: level, reading, days, and
+-- afterwards since, until)
 CREATE TABLE IF NOT EXISTS orders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   token TEXT NOT NULL UNIQUE,           -- idempotency: the same token is one order
@@ -202,6 +203,9 @@ CREATE TABLE IF NOT EXISTS rule_limit (
 );
 CREATE INDEX IF NOT EXISTS rule_limit_of ON rule_limit (rule, zone, key, id);
 
+-- What the site's files say of limits, whenever that was another thing than before (hub/rules/told.py): JSON.
+CREATE TABLE IF NOT EXISTS file_limits (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, told TEXT NOT NULL);
+
 -- Zones whose P3 and P4 announcements are withheld for a while. A row holds while at <= now < until and ended is NULL.
 CREATE TABLE IF NOT EXISTS mute (
   zone TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
@@ -232,7 +236,8 @@ CREATE TABLE IF NOT EXISTS service (
 ) WITHOUT ROWID;
 
 -- What was done to devices (hub/care/upkeep.py). kind: calibration (of a noise meter, from at to ended; NULL: still, until
--- `until` at most; level, reading: dB of the calibrator and of the meter before it was set) | exchange (of the device).
+-- `until` at most; level, reading: dB of the calibrator and of the meter before it was set) | exchange (of the device) |
+-- begun (a noise meter was heard for the first time; valid_until: without a finding it is to have one by then).
 CREATE TABLE IF NOT EXISTS upkeep (
   device TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
   actor TEXT NOT NULL, note TEXT NOT NULL,

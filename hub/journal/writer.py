@@ -93,6 +93,10 @@ class Journal:
         """Keep a word beside the readings (`site_file`: where the site was read from)."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def note_files(self, told: str, now: int) -> None:
+        """Keep what the site's files say of limits from now on; what they said already is not noted again."""
+        self.db.execute(_NOTE_FILES, {"told": told, "now": now})
+
     def close(self) -> None:
         """Let go of the file."""
         self.db.close()
@@ -130,7 +134,7 @@ class Journal:
             alarms=self._all(Alarm, "SELECT * FROM alarm"),
             occurrences=self._all(Occurrence, "SELECT * FROM occurrence WHERE closed = ''"),
             services=self._all(Service, "SELECT * FROM service WHERE ended IS NULL"),
-            upkeep=self._all(Upkeep, "SELECT * FROM upkeep WHERE ended IS NULL"),
+            upkeep=self._all(Upkeep, "SELECT * FROM upkeep WHERE kind <> 'exchange' ORDER BY at"),
             reminded=self._reminded(),
             orders=self._all(Order, "SELECT * FROM orders WHERE state = 'sent'"),
             entries=self._all(Entry, "SELECT * FROM entry"),
@@ -262,6 +266,11 @@ _WRITE_FAULTS = """
 INSERT INTO fault SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET count = count + excluded.count, detail = excluded.detail
+"""
+_NOTE_FILES = """
+INSERT INTO file_limits (at, told)
+  SELECT max(:now, coalesce((SELECT max(at) FROM file_limits), 0)), :told
+  WHERE :told IS NOT (SELECT told FROM file_limits ORDER BY id DESC LIMIT 1)
 """
 _HUSH = """
 UPDATE outbox SET status = 'dropped', detail = 'out of service', done = ? WHERE status = 'pending' AND kind = 'raised'

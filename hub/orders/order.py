@@ -52,6 +52,9 @@ class OrderWord(StrEnum):
     ALREADY_OUT = "already-out-of-service"  # who took it out
     NOT_OUT = "not-out-of-service"  # the device, where it is the whole device that is
     NO_METER = "no-such-meter"  # the device, which measures no sound levels
+    NOT_YET = "not-yet"  # a calibration that is written down afterwards, and is not over
+    LONG_AGO = "too-long-ago"  # days that may lie between
+    OVERLAPS = "overlaps"  # the device, on which a calibrator sat then already
     DONE = "done"
 
 

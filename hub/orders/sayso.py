@@ -15,6 +15,7 @@ from hub.outcome import Limit, Mute, Order, Outcome
 from hub.rules.door import plain_rules
 from hub.rules.limits import SITE, Book, Wrong, parse_setting
 from hub.rules.rule import Rule, ms
+from hub.rules.told import told_of, written
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.limits")
@@ -53,6 +54,10 @@ class Sayso:
         except Refusal as error:
             LOG.error("the rule files were changed while they were read, limits set here are out of force: %s", error)
             return rules
+
+    def files(self) -> str:
+        """What the files say of limits, as the journal keeps it."""
+        return written(told_of(self._site, self._plain))
 
     def take(self, order: Order, now: int) -> Outcome:
         """The ended order, and what it changed. `order.kind` is one of `doers`."""

@@ -17,14 +17,16 @@ from pathlib import Path
 
 import msgspec
 
+from hub.care.upkeep import overdue
 from hub.clock import Clock
 from hub.core import Core
 from hub.journal.commit import Committer
 from hub.journal.scarce import Space
 from hub.journal.writer import FILE
 from hub.keeping.retention import prune_journal
-from hub.outcome import Outcome
+from hub.outcome import Outcome, Upkeep
 from hub.processes.state import field_trouble, office_trouble, read_board
+from hub.rows import to_struct
 
 LOG = logging.getLogger("zhian.inspector")
 LOOK_S = 10.0
@@ -35,10 +37,7 @@ LOST_TOLD_S = 600.0
 COUNT_EVERY = 6  # looks: a broker is asked once a minute
 _TIME_ERROR, _TIMEX_BYTES = 5, 256  # adjtimex(2): the clock is not synchronised; struct timex has 208 bytes on Linux
 SPOKE_MS = 30 * 86_400_000
-_OVERDUE = """
-SELECT device FROM upkeep WHERE level IS NOT NULL AND device IN (SELECT source FROM health WHERE last_rx > ?)
-GROUP BY device HAVING max(valid_until) <= ? ORDER BY device
-"""
+_METERS = "SELECT * FROM upkeep WHERE device IN (SELECT source FROM health WHERE last_rx > ?)"
 _BEHIND = "SELECT rx FROM batch WHERE last > (SELECT seq FROM cursor WHERE name = 'history') ORDER BY last LIMIT 1"
 
 
@@ -137,10 +136,10 @@ class Inspector:
         free = 100.0 * disk.free / max(1, disk.used + disk.free)  # what root keeps for itself is not ours
         full, thinned = self._space.why_full(), self._space.why_thinned()
         office, field = self._others()
-        uncalibrated = await self._committer.call(lambda journal: overdue(journal.db, now))
+        meters = await self._committer.call(lambda journal: uncalibrated(journal.db, now))
         found = Found(
             free, lag, now / 1000, time.monotonic() * self._clock.speed, synchronised(), await self._thrown_away(),
-            full, thinned, office, uncalibrated, field,
+            full, thinned, office, meters, field,
         )  # fmt: skip
         told = self._verdicts.judge(found)
         news = {rule: why for rule, why in told.items() if self.told.get(rule) != why}
@@ -181,9 +180,10 @@ def lag_s(db: sqlite3.Connection, now: int) -> float:
     return max(0.0, (now - row[0]) / 1000) if row is not None else 0.0
 
 
-def overdue(db: sqlite3.Connection, now: int) -> str:
-    """Noise meters whose newest calibration does not count any more, and that have spoken in the last month."""
-    return ", ".join(str(device) for (device,) in db.execute(_OVERDUE, (now - SPOKE_MS, now)))
+def uncalibrated(db: sqlite3.Connection, now: int) -> str:
+    """Noise meters that have spoken in the last month, and whose calibration is overdue."""
+    rows = [to_struct(Upkeep, row) for row in db.execute(_METERS, (now - SPOKE_MS,))]
+    return ", ".join(sorted(overdue(rows, now)))
 
 
 def synchronised() -> bool | None:

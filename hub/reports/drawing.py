@@ -22,10 +22,11 @@ def day_chart(days: Sequence[NoiseDay], part: Part, words: Words, font: str, wid
     """The equivalent levels of the month's days or nights in points of paper."""
     figures = [day.ld if part is Part.DAY else day.ln for day in days]
     drawing = Drawing(width, height)
-    limit = next((figure.limit for figure in figures if figure is not None), 0.0)
-    low, high = _span([figure for figure in figures if figure is not None], limit)
+    limits = [figure.limit for figure in figures if figure is not None]
+    low, high = _span([figure for figure in figures if figure is not None], limits)
     scale = (height - BOTTOM - TOP) / (high - low)
-    title = f"{'Ld' if part is Part.DAY else 'Ln'} {words.part(part)} dB(A), {words('limit')} {limit:.0f}"
+    held = ", ".join(f"{limit:.0f}" for limit in dict.fromkeys(limits))
+    title = f"{'Ld' if part is Part.DAY else 'Ln'} {words.part(part)} dB(A), {words('limit')} {held}"
     drawing.add(String(0, height - 9, title, fontName=font, fontSize=9, fillColor=INK))
     for level in range(low, high + 1, STEP_DB):
         y = BOTTOM + (level - low) * scale
@@ -37,13 +38,15 @@ def day_chart(days: Sequence[NoiseDay], part: Part, words: Words, font: str, wid
         drawing.add(_text(x + step / 2, BOTTOM - 9, f"{day.day.day}", font, QUIET))
         if figure is not None and figure.laeq is not None:
             _bar(drawing, figure, x, step, (figure.laeq - low) * scale, font)
-    y = BOTTOM + (limit - low) * scale
-    drawing.add(Line(LEFT, y, width, y, strokeColor=RED, strokeWidth=1))
+    for number, figure in enumerate(figures):
+        if figure is not None:
+            x, y = LEFT + number * step, BOTTOM + (figure.limit - low) * scale
+            drawing.add(Line(x, y, x + step, y, strokeColor=RED, strokeWidth=1))
     return drawing
 
 
-def _span(figures: Sequence[Figure], limit: float) -> tuple[int, int]:
-    levels = [figure.laeq for figure in figures if figure.laeq is not None] + [limit]
+def _span(figures: Sequence[Figure], limits: Sequence[float]) -> tuple[int, int]:
+    levels = [figure.laeq for figure in figures if figure.laeq is not None] + [*limits, *([] if limits else [0.0])]
     low = int(min(levels) // STEP_DB) * STEP_DB - STEP_DB
     return max(0, low), int(max(levels) // STEP_DB + 1) * STEP_DB
 

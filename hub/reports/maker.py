@@ -18,6 +18,7 @@ from hub.calendar.schedule import parse_span
 from hub.clock import Clock
 from hub.figures.month import NoiseDay
 from hub.figures.periods import cells, month_before, month_days, noise_day
+from hub.history.sat import noted
 from hub.history.store import StoreError
 from hub.journal.file import FILE as JOURNAL
 from hub.reports.noise import NoiseReport, Samples, Titles, noise_meters, noise_report, recent_days
@@ -115,9 +116,26 @@ class Maker:
                 missing += wanted
         return missing
 
+    def renew(self) -> list[Wanted]:
+        """Have those reports made anew of whose month it was written down afterwards that a calibrator was heard."""
+        zones, notes = {device.id: device.zone for device in noise_meters(self._site)}, noted(self._data / JOURNAL)
+        found: dict[tuple[str, str], list[Wanted]] = {}
+        for paper in papers(self._data) if notes else ():
+            wanted, (since, until) = paper.wanted, self._span(paper.wanted.month)
+            mine = (note for note in notes if zones.get(note.device) == wanted.zone and note.at > paper.made)
+            if any(note.span[0] < until and note.span[1] > since for note in mine):
+                found.setdefault((wanted.zone, wanted.month), []).append(wanted)
+        return [each for wanted in found.values() if self.ask(wanted) for each in wanted]
+
+    def _span(self, month: str) -> tuple[int, int]:
+        first, last = month_days(month)
+        hours = cells(first, last, parse_span(self._site.night), self._site.tz)
+        return hours[0].start, hours[-1].end
+
     def regular(self, now: int) -> None:
         """What the calendar asks for, again and again: the newest days, and the reports of a month that is over."""
         self.look(noise_meters(self._site))
+        self.renew()
         self.month_end(now)
 
     def idle(self) -> None:
@@ -170,11 +188,16 @@ class Maker:
         now = self._clock.now()
         today = noise_day(now, parse_span(self._site.night), self._site.tz)
         wanted = [today - timedelta(days=n) for n in reversed(range(RECENT_DAYS))]
+        news = max((note.at for note in noted(self._data / JOURNAL) if note.device == device.id), default=0)
         with self._lock:
-            known: Mapping[date, NoiseDay] = self._days.get(device.id, {})
-        first = next(day for day in wanted if day == today or not _done(known.get(day), self._looked.get(device.id, 0)))
+            looked = self._looked.get(device.id, 0)
+            known: Mapping[date, NoiseDay] = self._days.get(device.id, {}) if looked > news else {}
+        first = next(day for day in wanted if day == today or not _done(known.get(day), looked))
         fresh = {
-            each.day: each for each in recent_days(self._site, device, self._samples, now, (today - first).days + 1)
+            each.day: each
+            for each in recent_days(
+                self._site, device, self._samples, self._data / JOURNAL, now, (today - first).days + 1
+            )
         }
         with self._lock:
             self._days[device.id] = {day: found for day in wanted if (found := fresh.get(day) or known.get(day))}

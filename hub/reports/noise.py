@@ -23,8 +23,9 @@ from hub.history.store import PAGE, Sample
 from hub.journal.file import connect
 from hub.outcome import Upkeep
 from hub.reading import Label
+from hub.reports.limits import past_limits, within
 from hub.rows import to_struct
-from hub.rules.noise import ZoneLimits, zone_limits
+from hub.rules.noise import ZoneLimits
 from hub.settings.site import Device, Site, Zone
 
 LEVEL, MAXIMUM = "laeq", "lafmax"
@@ -88,7 +89,8 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
 class NoiseReport(msgspec.Struct, frozen=True, kw_only=True):
     """The noise of a zone in a month. `since` to `until`: from the first day's morning to the last night's end.
 
-    `kinds`: what kind of day each day of the month is; the limits are the same on all.
+    `kinds`: what kind of day each day of the month is; the limits are the same on all. `limits` are those of its end,
+    `limits_before` say until when which others held in it.
     """
 
     site: Label
@@ -101,6 +103,7 @@ class NoiseReport(msgspec.Struct, frozen=True, kw_only=True):
     until: int
     made: int
     limits: ZoneLimits
+    limits_before: list[tuple[int, ZoneLimits]]
     valid_share: float
     kinds: list[DayKind]
     meters: list[Meter]
@@ -124,9 +127,10 @@ def noise_report(
     """
     first, last = month_days(month)
     hours = cells(first, last, parse_span(site.night), site.tz)
-    judge, calendar = judge_of(site, zone.id, now), calendar_or_seed(journal.parent)
+    calendar = calendar_or_seed(journal.parent)
     devices = noise_meters(site, zone.id)
     with closing(connect(journal, read_only=True)) as db:
+        judge = judge_of(db, site, zone.id, hours, now)
         meters = []
         for number, device in enumerate(devices):
             share = _share(told, number, len(devices))
@@ -143,6 +147,7 @@ def noise_report(
         until=hours[-1].end,
         made=now,
         limits=judge.limits,
+        limits_before=list(judge.past),
         valid_share=judge.valid_share,
         kinds=[calendar.kind(day) for day in days_between(first, last)],
         meters=meters,
@@ -151,20 +156,30 @@ def noise_report(
     )
 
 
-def recent_days(site: Site, device: Device, samples: Samples, now: int, days: int) -> list[NoiseDay]:
-    """The meter's newest noise days, today's as far as it has come, oldest first. StoreError when it cannot be had."""
+def recent_days(site: Site, device: Device, samples: Samples, journal: Path, now: int, days: int) -> list[NoiseDay]:
+    """The meter's newest noise days, today's as far as it has come, oldest first.
+
+    StoreError, sqlite3.Error when it cannot be had.
+    """
     night = parse_span(site.night)
     today = noise_day(now, night, site.tz)
     hours = cells(today - timedelta(days=days - 1), today, night, site.tz)
-    judge = judge_of(site, device.zone, now)
+    with closing(connect(journal, read_only=True)) as db:
+        judge = judge_of(db, site, device.zone, hours, now)
     pages = _pages(samples, device, LEVEL, hours, now)
-    tops = maxima(_pages(samples, device, MAXIMUM, hours, now), hours, judge.limits.sudden_db)
+    tops = maxima(_pages(samples, device, MAXIMUM, hours, now), hours, _sudden(hours, judge))
     return noise_days(hours, measure(pages, hours, _longest(device), now).tallies, tops.of_cells, judge)
 
 
-def judge_of(site: Site, zone: str, now: int) -> Judge:
-    """By what a zone's figures are judged now."""
-    return Judge(limits=zone_limits(site, zone), now=now, valid_share=site.noise_valid_share)
+def judge_of(db: sqlite3.Connection, site: Site, zone: str, hours: Sequence[Cell], now: int) -> Judge:
+    """By what a zone's figures of these hours are judged."""
+    limits = past_limits(db, site, zone, hours[-1].end)
+    past = within(limits, hours[0].start)
+    return Judge(limits=limits[-1][1], now=now, valid_share=site.noise_valid_share, past=past)
+
+
+def _sudden(hours: Sequence[Cell], judge: Judge) -> list[float]:
+    return [judge.held(cell.start).sudden_db for cell in hours]
 
 
 def _meter(
@@ -178,7 +193,7 @@ def _meter(
 ) -> Meter:
     pages = _counted(_pages(samples, device, LEVEL, hours, judge.now), hours, told)
     measured = measure(pages, hours, _longest(device), judge.now)
-    found = maxima(_pages(samples, device, MAXIMUM, hours, judge.now), hours, judge.limits.sudden_db)
+    found = maxima(_pages(samples, device, MAXIMUM, hours, judge.now), hours, _sudden(hours, judge))
     month = meter_month(hours, measured, found.of_cells, found.sudden, judge)
     gaps = [_named(db, device, gap, titles) for gap in measured.gaps]
     done = [to_struct(Upkeep, row) for row in db.execute(_UPKEEP, (device.id,))]
@@ -191,7 +206,7 @@ def _meter(
         caveats=list(device.profile.caveats),
         calibrated=last,
         overdue=last is not None and (last.valid_until or 0) < min(hours[-1].end, judge.now),
-        aside_ms=sum(_aside_ms(row, hours, judge.now) for row in done),
+        aside_ms=sum(_aside_ms(row, hours, judge.now) for row in done if row.kind == "calibration"),
         month=month,
         gaps=gaps,
     )
@@ -229,7 +244,7 @@ def _share(told: Told, number: int, of: int) -> Told:
     return lambda share: told((number + share) / of)
 
 
-_UPKEEP = "SELECT * FROM upkeep WHERE device = ? AND kind = 'calibration' ORDER BY at"
+_UPKEEP = "SELECT * FROM upkeep WHERE device = ? ORDER BY at"
 _BY_CALIBRATOR = Label(zh="声校准（校准器在传声器上）", en="calibration: a calibrator sat on it")
 
 

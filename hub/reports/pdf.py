@@ -78,15 +78,16 @@ class _Report:
 
     def _verdicts(self, month: MeterMonth) -> Flowable:
         w = self._w
-        heads = [w(name) for name in ("figure", "value", "limit", "counted", "exceeding", "verdict")]
+        heads = [w(name) for name in ("figure", "value", "coverage", "limit", "counted", "exceeding", "verdict")]
         rows = [self._over("Ld", month.by_day), self._over("Ln", month.by_night)]
-        return self._table([heads, *rows, ["Ldn", number(month.ldn), "", "", "", ""]])
+        return self._table([heads, *rows, ["Ldn", number(month.ldn), f"{month.coverage:.1%}", "", "", "", ""]])
 
     def _over(self, name: str, over: Over) -> list[str]:
         word = self._w.judged(None if over.valid == 0 else over.exceeding > 0)
         return [
             name,
             number(over.level),
+            f"{over.coverage:.1%}",
             f"{over.limit:.0f}",
             f"{over.valid} / {over.total}",
             str(over.exceeding),
@@ -105,7 +106,9 @@ class _Report:
                 if figure is not None and figure.exceeds:
                     loud.append((column, row))
             rows.append([*cells, number(day.ldn)])
-        return self._table(rows, size=6, loud=loud, widths=[9 * mm, *[(WIDTH - 9 * mm) / 15] * 15])
+        part_mm = [11, 14.5, *[10.5] * 3, 12, 14]
+        widths = [each * mm for each in (11, *part_mm, *part_mm)]
+        return self._table(rows, size=6, loud=loud, widths=[*widths, WIDTH - sum(widths)], parts=(1, 8, 15))
 
     def _part(self, figure: Figure | None) -> list[str]:
         if figure is None:
@@ -117,22 +120,25 @@ class _Report:
         hours = list(
             dict.fromkeys(figure.hour for day in month.days for figure in day.hours if figure.hour is not None)
         )
-        rows = [[self._w("date"), *(f"{hour:02}" for hour in hours)]]
+        rows = [[self._w("date"), *(f"{hour:02}" for hour in hours), self._w("coverage")]]
         loud: list[tuple[int, int]] = []
         for row, day in enumerate(month.days, 1):
             figures = {figure.hour: figure for figure in day.hours}
-            rows.append([f"{day.day:%m-%d}", *(_shown(figures.get(hour)) for hour in hours)])
+            rows.append(
+                [f"{day.day:%m-%d}", *(_shown(figures.get(hour)) for hour in hours), f"{_share(day.hours):.0%}"]
+            )
             loud += [
                 (1 + hours.index(hour), row) for hour, each in figures.items() if hour is not None and each.exceeds
             ]
-        step = (WIDTH - 10 * mm) / max(1, len(hours))
-        return self._table(rows, size=5.6, loud=loud, widths=[10 * mm, *[step] * len(hours)])
+        step = (WIDTH - 22 * mm) / max(1, len(hours))
+        return self._table(rows, size=5.6, loud=loud, widths=[10 * mm, *[step] * len(hours), 12 * mm])
 
     def _runs(self, month: MeterMonth) -> list[Flowable]:
         w = self._w
-        heads = [w(name) for name in ("part", "start", "end", "value", "limit", "excess")]
+        heads = [w(name) for name in ("part", "start", "end", "value", "coverage", "limit", "excess")]
         rows = [
-            [w.part(run.part), w.moment(run.start), w.moment(run.end), number(run.laeq), f"{run.limit:.0f}",
+            [w.part(run.part), w.moment(run.start), w.moment(run.end), number(run.laeq), f"{run.coverage:.0%}",
+             f"{run.limit:.0f}",
              f"+{run.laeq - run.limit:.1f}"]
             for run in month.runs
         ]  # fmt: skip
@@ -144,8 +150,8 @@ class _Report:
             return [self._paragraph(w("sudden"), self._heading), self._paragraph(w("no_lafmax"), self._text)]
         heads = [w("start"), w("end"), "LAFmax dB(A)", w("limit"), w("excess")]
         rows = [
-            [w.moment(event.start), w.moment(event.end), number(event.lafmax), f"{found.limit:.0f}",
-             f"+{event.lafmax - found.limit:.1f}"]
+            [w.moment(event.start), w.moment(event.end), number(event.lafmax), f"{event.limit:.0f}",
+             f"+{event.lafmax - event.limit:.1f}"]
             for event in found.events
         ]  # fmt: skip
         return self._listed(w("sudden"), heads, rows, found.count)
@@ -195,6 +201,7 @@ class _Report:
         size: float = 8,
         loud: Sequence[tuple[int, int]] = (),
         widths: list[float] | None = None,
+        parts: Sequence[int] = (),
     ) -> Flowable:
         long = {(column, row) for row, cells in enumerate(rows) for column, text in enumerate(cells) if len(text) > 24}
         shown = [
@@ -213,6 +220,7 @@ class _Report:
             ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
             *_padding(1.1, 3 if widths is None else 1.5),
         ]
+        style += [("LINEBEFORE", (column, 0), (column, -1), 0.6, LINE) for column in parts]
         for column, row in loud:
             style += [("TEXTCOLOR", (column, row), (column, row), RED), ("BOX", (column, row), (column, row), 0.5, RED)]
         table.setStyle(TableStyle(style))
@@ -238,6 +246,11 @@ def _shown(figure: Figure | None) -> str:
     if figure is None or figure.laeq is None:
         return "–"
     return number(figure.laeq) if figure.valid else f"({figure.laeq:.0f})"
+
+
+def _share(hours: Sequence[Figure]) -> float:
+    """Of a day's hours together."""
+    return sum(hour.coverage * (hour.end - hour.start) for hour in hours) / sum(hour.end - hour.start for hour in hours)
 
 
 def _padding(vertical: float, sideways: float = 1.5) -> list[tuple[object, ...]]:

@@ -12,6 +12,7 @@ from hub.care.upkeep import MOST_DB
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.noise import Meter, NoiseReport
+from hub.rules.noise import ZoneLimits
 
 Language: TypeAlias = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -27,6 +28,11 @@ _TEXTS = {
     "site": ("小区", "Community"),
     "zone": ("区域", "Zone"),
     "month": ("月份", "Month"),
+    "limits_before": ("此前的限值", "Limits before"),
+    "until_then": (
+        "{at} 之前：{standard} {noise_class} 类，昼间 {day}，夜间 {night} dB(A)",
+        "until {at}: {standard}, class {noise_class}, day {day}, night {night} dB(A)",
+    ),
     "timezone": ("时区", "Time zone"),
     "made": ("生成时间", "Made"),
     "unfinished": ("本月未结束，数据截至生成时间", "The month is not over; figures up to when this was made"),
@@ -47,8 +53,8 @@ _TEXTS = {
     ),
     "overdue": ("校准已过期", "THE CALIBRATION IS OVERDUE"),
     "far": (
-        "偏差大于 {db} dB，按 GB 3096-2008 第 5.1 条此前的测量无效",
-        "THE DEVIATION IS MORE THAN {db} dB: by GB 3096-2008, 5.1, what was measured before does not count",
+        "偏差大于 {db} dB，按 GB 3096-2008 对测量仪器的要求，此前的测量无效",
+        "THE DEVIATION IS MORE THAN {db} dB: by GB 3096-2008 on instruments, what was measured before does not count",
     ),
     "stop": ("。", "."),
     "aside": ("校准时段", "While calibrating"),
@@ -212,9 +218,16 @@ class Words:
             (self("day_limit"), f"{limits.day_db:.0f} dB(A)"),
             (self("night_limit"), f"{limits.night_db:.0f} dB(A)"),
             (self("sudden_limit"), f"{limits.sudden_db:.0f} dB(A)"),
+            *((self("limits_before"), self._before(until, held)) for until, held in report.limits_before),
             (self("timezone"), report.timezone),
             (self("made"), self.moment(report.made)),
         ]
+
+    def _before(self, until: int, held: ZoneLimits) -> str:
+        return self(
+            "until_then", at=self.moment(until), standard=held.standard, noise_class=held.noise_class,
+            day=f"{held.day_db:.0f}", night=f"{held.night_db:.0f}",
+        )  # fmt: skip
 
     def instrument(self, meter: Meter) -> list[tuple[str, str]]:
         """Which instrument it is."""

@@ -79,7 +79,7 @@ class _Report:
         for name, text in self._w.instrument(meter):
             self._row(sheet, row, [name, text])
             row += 1
-        heads = ("figure", "value", "limit", "counted", "exceeding", "verdict")
+        heads = ("figure", "value", "limit", "counted", "exceeding", "verdict", "coverage")
         self._head(sheet, row, [self._w(head) for head in heads])
         for name, over in (("Ld", meter.month.by_day), ("Ln", meter.month.by_night)):
             row += 1
@@ -87,7 +87,9 @@ class _Report:
                 name, over.level, over.limit, f"{over.valid} / {over.total}", over.exceeding, self._over_word(over),
             ]  # fmt: skip
             self._row(sheet, row, values, loud=over.exceeding > 0)
+            self._cell(sheet, row, len(values), over.coverage, _SHARE)
         self._row(sheet, row + 1, ["Ldn", meter.month.ldn])
+        self._cell(sheet, row + 1, len(values), meter.month.coverage, _SHARE)
         row += 2
         for caveat in meter.caveats:
             self._row(sheet, row, [self._w("caveat"), self._w.say(caveat)])
@@ -184,7 +186,7 @@ class _Report:
         sheet.autofilter(0, 0, max(1, len(figures)), 14)
 
     def _over(self) -> None:
-        sheet = self._sheet(self._w("over"), [26, 20, 20, 9, 12, 12, 26])
+        sheet = self._sheet(self._w("over"), [26, 20, 20, 9, 12, 26, 11])
         row = 0
         for meter in self._report.meters:
             row = self._runs(sheet, row, meter)
@@ -202,12 +204,13 @@ class _Report:
 
     def _runs(self, sheet: Worksheet, row: int, meter: Meter) -> int:
         sheet.write_string(row, 0, f"{self._w('runs')} · {self._w.say(meter.name)}", self._format(bold=True))
-        heads = ("part", "start", "end", "value", "limit", "excess")
+        heads = ("part", "start", "end", "value", "limit", "excess", "coverage")
         self._head(sheet, row + 1, [self._w(head) for head in heads])
         row += 2
         for run in meter.month.runs:
             start, end = self._w.wall(run.start), self._w.wall(run.end)
             self._row(sheet, row, [self._w.part(run.part), start, end, run.laeq, run.limit, run.laeq - run.limit])
+            self._cell(sheet, row, 6, run.coverage, _SHARE)
             row += 1
         return self._more(sheet, row, len(meter.month.runs), len(meter.month.runs))
 
@@ -220,7 +223,7 @@ class _Report:
         row += 1
         for event in found.events:
             start, end = self._w.wall(event.start), self._w.wall(event.end)
-            self._row(sheet, row, ["LAFmax", start, end, event.lafmax, found.limit, event.lafmax - found.limit])
+            self._row(sheet, row, ["LAFmax", start, end, event.lafmax, event.limit, event.lafmax - event.limit])
             row += 1
         return self._more(sheet, row, found.count, len(found.events))
 

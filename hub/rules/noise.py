@@ -1,5 +1,6 @@
 """The noise limits of places, by class and by day and night, for alarms, charts and reports. Decides nothing."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -19,6 +20,8 @@ LIMITS_DB: dict[NoiseClass, tuple[float, float]] = {
 
 # GB 22337-2008, table 1: the same at the boundary of shops, entertainment and square dancing, dB(A); class 4 is both.
 BOUNDARY_DB: dict[NoiseClass, tuple[float, float]] = {**LIMITS_DB, "4a": (70.0, 55.0), "4b": (70.0, 55.0)}
+
+BOUNDARY_RULE = "noise-boundary"  # a site that uses it is judged by the boundary's table
 
 # GB 3096-2008, 5.4: by so much the maximum level of a sudden noise at night may exceed the limit of the area.
 SUDDEN_DB = 15.0
@@ -46,8 +49,14 @@ class ZoneLimits(msgspec.Struct, frozen=True, kw_only=True):
 def zone_limits(site: Site, zone: str) -> ZoneLimits:
     """A zone's own class counts before the site's; the boundary's table where the site uses rule `noise-boundary`."""
     own = {each.id: each.noise_class for each in site.zones}.get(zone)
-    noise_class = own or site.noise_class
-    standard = Standard.BOUNDARY if _at_boundary(site, zone) else Standard.AREA
+    return limits_by(own or site.noise_class, site.rules.get(BOUNDARY_RULE, {}), zone)
+
+
+def limits_by(noise_class: NoiseClass, boundary: Mapping[str, object], zone: str) -> ZoneLimits:
+    """The same by a class and what a site file says of rule `noise-boundary`."""
+    zones = boundary.get("zone", {})
+    own = zones.get(zone, {}) if isinstance(zones, Mapping) else {}
+    standard = Standard.BOUNDARY if {**boundary, **own}.get("use") == "on" else Standard.AREA
     day, night = (BOUNDARY_DB if standard is Standard.BOUNDARY else LIMITS_DB)[noise_class]
     return ZoneLimits(
         standard=standard,
@@ -61,13 +70,6 @@ def zone_limits(site: Site, zone: str) -> ZoneLimits:
 def exceeds(level: float, limit: float) -> bool:
     """Whether the level is above the limit; the figures are compared as they are, before they are rounded."""
     return level - limit > _NOTHING_DB
-
-
-def _at_boundary(site: Site, zone: str) -> bool:
-    numbers = site.rules.get("noise-boundary", {})
-    zones = numbers.get("zone", {})
-    own = zones.get(zone, {}) if isinstance(zones, dict) else {}
-    return bool({**numbers, **own}.get("use") == "on")
 
 
 class NoiseLimits:

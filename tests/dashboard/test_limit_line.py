@@ -6,8 +6,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from dashboard.charts.limit_line import LimitLine
+from hub.rules.door import plain_rules
+from hub.rules.limits import SITE
+from hub.rules.told import told_of, written
 from tests.dashboard.conftest import NOW
 
 if TYPE_CHECKING:
@@ -65,6 +69,34 @@ def test_a_change_counts_from_then_on(office: Office, field: Field) -> None:
     assert [known.at(NOW - 6 * DAY + n * DAY) for n in range(6)] == [plain, 61.0, 62.0, 63.5, 62.0, plain]
     assert known.at(NOW - 5 * DAY - 1) == plain
     assert known.at(NOW - 5 * DAY) == 61.0
+
+
+def files(field: Field, office: Office, at: int, *, spoilt: bool = False, **more: object) -> None:
+    """As the hub notes what the files say of limits from then on."""
+    told = told_of(replace(office.site, **more), plain_rules(office.site, SITE))
+    field.put("file_limits", at=at, told=written(told).replace('"noise"', '"guess"') if spoilt else written(told))
+
+
+def test_another_site_file_counts_from_then_on(office: Office, field: Field) -> None:
+    """Numbers, class and night of the files of then, before the first note as in it; under what people set."""
+    files(field, office, NOW - 6 * DAY, night="00:00-24:00", noise_class="1", rules={}, zones=())
+    files(field, office, NOW - 4 * DAY, night="00:00-24:00", noise_class="3", rules={}, zones=())
+    change(field, NOW - 3 * DAY, 61.0)
+    files(field, office, NOW - 2 * DAY, rules={"noise-limit": {"above": 48.0, "zone": {"gone": {"above": 9.0}}}})
+    change(field, NOW - 1 * DAY, None)
+    days = [line(office).at(NOW - n * DAY + 1) for n in range(7, 0, -1)]
+    assert days[0] is not None
+    assert days == [days[0], days[0], days[0], days[0] + 10.0, 61.0, 61.0, 48.0]
+
+
+def test_a_note_that_cannot_be_read_is_passed_over(office: Office, field: Field) -> None:
+    """Of another version, or damaged: the chart has the limits of the notes beside it."""
+    known = line(office).at(NOW)
+    files(field, office, NOW - 3 * DAY, rules={"noise-limit": {"above": 48.0}})
+    files(field, office, NOW - 2 * DAY, spoilt=True)
+    field.put("file_limits", at=NOW - DAY, told="{}")
+    assert known != 48.0
+    assert line(office).at(NOW) == 48.0
 
 
 def test_a_rule_that_was_off_drew_no_line(office: Office, field: Field) -> None:

@@ -117,6 +117,7 @@ CHANGING = {
     "service.out",
     "upkeep.begin",
     "upkeep.finish",
+    "upkeep.earlier",
     "upkeep.stop",
     "upkeep.exchange",
     "service.back",

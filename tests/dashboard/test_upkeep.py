@@ -60,6 +60,50 @@ def test_each_step_is_an_order(enter: Callable[[str], Browser], field: Field, cl
     ]
 
 
+def test_what_was_forgotten_is_written_down(enter: Callable[[str], Browser], field: Field) -> None:
+    """The day and both times are of the site's clock, and go with the order; half of them, or none, is no order."""
+    manager = enter("manager")
+    form = {"level": "94", "reading": "93.8", "days": "365", "text": "B&K 4231", "day": "2026-03-01", "since": "10:05"}
+    for until in ("", "25:00"):
+        manager.post(f"{PAGE}/earlier", PAGE, **form, until=until)
+    manager.post(f"{PAGE}/earlier", PAGE, **{**form, "text": " "}, until="10:20")
+    manager.post(f"{PAGE}/earlier", PAGE, **{**form, "level": "loud"}, until="10:20")
+    assert field.orders() == []
+    manager.post(f"{PAGE}/earlier", PAGE, **form, until="10:20")
+    (order,) = field.orders()
+    span = "since=2026-03-01T10:05:00+08:00 until=2026-03-01T10:20:00+08:00"
+    assert (order["kind"], order["command"]) == ("calibrated", f"level=94 reading=93.8 days=365 {span}")
+
+
+def test_what_no_history_has_yet_goes_out_too(enter: Callable[[str], Browser], field: Field, clock: StillClock) -> None:
+    """The chart's newest minutes come from the journal, and leave out what was written down afterwards."""
+    for minute in range(20):
+        field.read("noise-east", "laeq", 94.0 if 5 <= minute <= 9 else 50.0, ts=clock.at - (20 - minute) * 60_000)
+    manager = enter("manager")
+    address = "/api/v1/devices/noise-east/series?quantity=laeq&range=1h"
+    assert max(level for level in manager.client.get(address).json["max"] if level is not None) == 94.0
+    spoke = {"level": None, "reading": None, "valid_until": None}
+    done(field, clock, at=clock.at - 15 * 60_000, ended=clock.at - 11 * 60_000, **spoke)
+    found = manager.client.get(address).json
+    assert max(level for level in found["max"] if level is not None) == 50.0
+    assert sum(found["count"]) == 15
+
+
+def test_a_meter_without_any_finding_has_its_day(
+    enter: Callable[[str], Browser], field: Field, clock: StillClock
+) -> None:
+    """Since when it is heard, and by when it is to be calibrated; a year later that it is overdue."""
+    manager = enter("manager")
+    begun = {"kind": "begun", "actor": "hub", "note": "", "level": None, "reading": None}
+    done(field, clock, **begun, valid_until=clock.at + DAY)
+    page = manager.client.get("/devices/noise-east").text
+    assert ("is to be calibrated by" in page, "overdue" in page) == (True, False)
+    assert "Heard for the first time" in manager.client.get(PAGE).text
+    done(field, clock, at=clock.at - 2 * DAY, **{**begun, "kind": "calibration"}, valid_until=None)  # nothing found out
+    field.db.execute("UPDATE upkeep SET valid_until = ? WHERE kind = 'begun'", (clock.at,))
+    assert "overdue since" in manager.client.get("/devices/noise-east").text
+
+
 def test_what_is_missing_is_asked_for(enter: Callable[[str], Browser], field: Field) -> None:
     """Nothing is ordered without a calibrator, a number, a reason."""
     manager = enter("manager")

@@ -140,7 +140,7 @@ class Kept:
             inner=list(self.inner.values()),
             drills=list(self.drills.values()),
             services=[row for row in self.services.values() if row.ended is None],
-            upkeep=[row for row in self.upkeep.values() if row.ended is None],
+            upkeep=list(self.upkeep.values()),
             reminded=max((flip.at for flip in self.flips if flip.event == REMINDER), default=0),
         )
 

@@ -120,5 +120,11 @@ def test_a_meter_is_calibrated(run: Run, hub: Running) -> None:  # noqa: F811
     assert "94.8 dB at 94 dB: +0.8 dB (more than 0.5 dB), until 2" in run("meter", "list", *data)[1]
     assert '"level":94.0,"reading":94.8' in run("meter", "list", "--json", *data)[1]
     assert run("meter", "stop", meter, *data)[0] == 2
+    before = ("--since", "2h", "--until", "100m", "--calibrator", "B&K 4231")
+    assert run(*call, *before)[0] == 0
+    assert "since=" in run(*call, *before)[1]
+    assert run(*call, *before)[0] == 2
+    code, _, said = run(*call, "--since", "2h")
+    assert (code, "--until" in said) == (2, True)
     assert run("meter", "exchanged", meter, "--reason", "struck by lightning", *data)[0] == 0
     assert run("meter", "list", *data)[1].rstrip().endswith(": struck by lightning")

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import asdict, replace
 
-from hub.care.upkeep import ABANDON, BEGIN, DAY_MS, EXCHANGE, FINISH, LONGEST_S, newest, written
+from hub.care.upkeep import (
+    ABANDON,
+    BACK_DAYS,
+    BEGIN,
+    BEGUN,
+    DAY_MS,
+    EXCHANGE,
+    FINISH,
+    LONGEST_S,
+    USUAL_DAYS,
+    newest,
+    written,
+)
 from hub.care.upkeep import overdue as not_valid
 from hub.journal.writer import FILE, SCHEMA, connect
 from hub.outcome import Upkeep
-from hub.processes.inspector import SPOKE_MS, overdue
+from hub.processes.inspector import SPOKE_MS, uncalibrated
 from hub.reading import Quality
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.hub.conftest import Yard
@@ -36,9 +51,16 @@ def noisy(yard: Yard) -> list[str]:
 
 
 def only(yard: Yard) -> Upkeep:
-    """The one row."""
-    (row,) = yard.kept.upkeep.values()
+    """The one row, beside that a meter was heard."""
+    (row,) = (row for row in yard.kept.upkeep.values() if row.kind != BEGUN)
     return row
+
+
+def earlier(yard: Yard, since_s: float, until_s: float, actor: str = "keeper") -> str:
+    """A finding written down now, of so many seconds ago."""
+    span = [datetime.fromtimestamp(yard.now / 1000 - ago, UTC) for ago in (since_s, until_s)]
+    command = written(94, 93.8, 365, (span[0], span[1]))
+    return said(yard, FINISH, text=WHICH, command=command, actor=actor)
 
 
 def test_a_calibrator_raises_nothing(yard: Yard) -> None:
@@ -109,6 +131,104 @@ def test_a_finding_without_a_span(yard: Yard) -> None:
     assert (only(yard).deviation, only(yard).at) == (0.9, only(yard).ended)
 
 
+def test_it_can_be_written_down_afterwards(yard: Yard) -> None:
+    """From when until when it sat there, and what was found; it counts from then on, and no calibrator is on it now."""
+    yard.wait(5, CALM)
+    assert earlier(yard, 3600, 2700, actor="li") == "done done"
+    row = only(yard)
+    assert (row.at, row.ended) == (yard.now - 3_600_000, yard.now - 2_700_000)
+    assert (row.deviation, row.actor, row.valid_until) == (-0.2, "li", row.at + 900_000 + 365 * DAY_MS)
+    yard.say(*CALM)
+    assert yard.kept.readings[-1].quality == Quality.GOOD
+
+
+def test_what_is_written_down_afterwards_ends_no_other(yard: Yard) -> None:
+    """The calibrator that sits there now is another one, and stays."""
+    said(yard, BEGIN, text=WHICH)
+    assert earlier(yard, 3600, 2700) == "done done"
+    yard.wait(1, LOUD)
+    assert yard.kept.readings[-1].quality == Quality.CALIBRATION
+
+
+UNLIKELY = [
+    (300.0, -1.0, "not-yet"),
+    (60.0, 30.0, "seconds-out-of-range:60..7200"),
+    (600.0, 1200.0, "seconds-out-of-range:60..7200"),
+    (LONGEST_S + 61, 60.0, "seconds-out-of-range:60..7200"),
+    (BACK_DAYS * 86_400 + 60, BACK_DAYS * 86_400 - 60, f"too-long-ago:{BACK_DAYS}"),
+]
+
+
+@pytest.mark.parametrize(("since", "until", "why"), UNLIKELY)
+def test_a_time_that_cannot_have_been_is_refused(yard: Yard, since: float, until: float, why: str) -> None:
+    """Not over, too short, backwards, too long, too long ago; nothing is kept of it."""
+    assert earlier(yard, since, until) == f"refused {why}"
+    assert yard.kept.upkeep == {}
+
+
+def test_two_calibrators_at_once_are_refused_afterwards_too(yard: Yard) -> None:
+    """Beside one that was announced, one that was written down, and one that sits there; over a restart."""
+    said(yard, BEGIN, text=WHICH)
+    yard.wait(600)
+    said(yard, FINISH, command=written(94, 94, 365))
+    assert earlier(yard, 900, 500) == "refused overlaps:noise-1"
+    assert earlier(yard, 900, 600) == "done done"
+    yard.restart(60)
+    assert earlier(yard, 1000, 900) == "refused overlaps:noise-1"
+    said(yard, BEGIN, text=WHICH)
+    yard.wait(120)
+    assert earlier(yard, 119, 1) == "refused overlaps:noise-1"
+    assert earlier(yard, 7200, 1200) == "done done"
+
+
+@pytest.mark.parametrize(
+    "times", ["since=2026-01-01T10:00", "since=2026-01-01T10:00 until=2026-01-01T10:10", "since=x until=y"]
+)
+def test_half_a_time_is_refused(yard: Yard, times: str) -> None:
+    """Both, and of which clock: else it is not known when it was."""
+    assert said(yard, FINISH, text=WHICH, command=f"{written(94, 94, 365)} {times}").startswith("refused does-not-fit")
+
+
+def test_a_meter_that_nobody_calibrates_is_overdue_in_a_year(yard: Yard) -> None:
+    """From when it was first heard, once, also over a restart; any finding counts instead of that, shorter or not."""
+    yard.wait(3, CALM)
+    first = yard.now - 2000
+    yard.restart(60)
+    yard.link_up()
+    yard.wait(3, CALM)
+    (row,) = yard.kept.upkeep.values()
+    assert (row.kind, row.device, row.at, row.actor) == (BEGUN, "noise-1", first, "hub")
+    due = first + USUAL_DAYS * DAY_MS
+    assert (not_valid([row], due - 1), not_valid([row], due)) == ({}, {"noise-1": row})
+    assert newest([row]) == {}
+    found = Upkeep(device="noise-1", at=first - 5, kind="calibration", actor="li", note="x", level=94.0, reading=94.0)
+    short = replace(found, valid_until=first + 1)
+    assert not_valid([row, replace(found, valid_until=due + 1)], due) == {}
+    assert not_valid([row, short], first + 1) == {"noise-1": short}
+
+
+def test_another_meter_has_no_finding_yet() -> None:
+    """What was found of the one before says nothing of it; it has its year, and a finding of its own counts again."""
+    found = Upkeep(device="a", at=5, kind="calibration", actor="li", note="x", level=94.0, reading=94.0, valid_until=9)
+    other = Upkeep(device="a", at=7, kind="exchange", actor="li", note="struck by lightning", ended=7)
+    gate = replace(other, device="gate-1")
+    assert newest([other, found, gate]) == {}
+    year = 7 + USUAL_DAYS * DAY_MS
+    assert not_valid([other, found, gate], year - 1) == {}
+    assert not_valid([other, found, gate], year) == {"a": replace(other, valid_until=year)}
+    again = replace(found, at=8, valid_until=10)
+    assert newest([other, found, again]) == {"a": again}
+    assert not_valid([other, found, again], 10) == {"a": again}
+
+
+def test_a_clock_that_was_never_set_begins_no_year(open_yard: Callable[..., Yard]) -> None:
+    """A box without a clock of its own wakes in 1970: its meters would be overdue once the time is known."""
+    yard = open_yard()
+    yard.now = 86_400_000
+    yard.wait(3, CALM)
+    assert yard.kept.upkeep == {}
+
+
 POSSIBLE = "level 60..130, days 1..1100"
 REFUSED = [
     (BEGIN, "gate-1", {"text": WHICH}, "no-such-meter:gate-1"),
@@ -142,6 +262,12 @@ def test_an_exchange_is_kept(yard: Yard) -> None:
     assert (only(yard).kind, only(yard).device, only(yard).ended) == ("exchange", "relay-1", yard.now)
 
 
+def put(db: sqlite3.Connection, row: Upkeep) -> None:
+    """Into the journal."""
+    known = asdict(row)
+    db.execute(f"INSERT INTO upkeep ({', '.join(known)}) VALUES ({', '.join('?' * len(known))})", [*known.values()])
+
+
 def test_what_is_overdue_is_an_alarm_while_the_meter_lives(tmp_path: Path) -> None:
     """By its newest finding; a meter that has not spoken for a month has been taken away."""
     now, row = (
@@ -156,10 +282,21 @@ def test_what_is_overdue_is_an_alarm_while_the_meter_lives(tmp_path: Path) -> No
     with closing(connect(tmp_path / FILE)) as db:
         db.executescript(SCHEMA.read_text(encoding="utf-8"))
         for each in rows:
-            known = asdict(each)
-            db.execute(
-                f"INSERT INTO upkeep ({', '.join(known)}) VALUES ({', '.join('?' * len(known))})", [*known.values()]
-            )
-        for device, spoke in (("a", now - 5), ("b", now), ("c", now - SPOKE_MS - 1), ("d", now)):
+            put(db, each)
+        never = Upkeep(device="e", at=1, kind=BEGUN, actor="hub", note="", valid_until=now, ended=1)
+        for each in (
+            never,
+            replace(never, device="f", valid_until=now + 1),
+            replace(never, device="b", at=9, valid_until=1),
+        ):
+            put(db, each)
+        for device, spoke in (
+            ("a", now - 5),
+            ("b", now),
+            ("c", now - SPOKE_MS - 1),
+            ("d", now),
+            ("e", now),
+            ("f", now),
+        ):
             db.execute("INSERT INTO health VALUES (?, 'device', 'ok', 0, ?, '', 0)", (device, spoke))
-        assert overdue(db, now) == "a"
+        assert uncalibrated(db, now) == "a, e"

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from firmware_bridge.raw import Message
+from hub.rules.told import read
 from hub.settings.site import Devices, MqttBrokerLink, Site
 from hub.settings.site_voice import LogSpec, WebhookSpec
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from firmware_bridge.raw import Arrival
     from hub.settings.site import Device
     from tests.hub.field.conftest import Brake, Hub
+
+
+NOTED = "SELECT told FROM file_limits ORDER BY id"
 
 
 def more(site: Site, link: str = "mqtt") -> Site:
@@ -171,3 +175,20 @@ async def test_a_reload_that_fails_within_ends_the_process(hub: Hub, site: Site)
         with pytest.raises(RuntimeError):
             await hub.rebind(more(site), hub.mqtt, hub.port)
         assert (await hub.failure()).subgroup(RuntimeError) is not None
+
+
+async def test_what_the_files_say_of_limits_is_noted_when_it_changes(hub: Hub, site: Site) -> None:
+    """At the start and after a reload, each time it is another thing than before; also over a restart."""
+    other = replace(site, rules={**site.rules, "noise-limit": {"above": 61.0}})
+    async with hub.running():
+        await hub.until(lambda: hub.ask("SELECT 1 FROM file_limits"))
+        await hub.rebind(site, hub.mqtt, hub.port)
+        await hub.rebind(other, hub.mqtt, hub.port)
+        assert [read(told).numbers.get("noise-limit") for (told,) in hub.ask(NOTED)] == [None, {"above": 61.0}]
+    again = hub.again()
+    async with again.running():
+        await again.until(lambda: len(again.ask(NOTED)) == 3)
+        again.mqtt.up()
+        await again.until(lambda: again.mqtt.asked == 2)
+        await again.rebind(site, again.mqtt, again.port)
+    assert [len(read(told).numbers) for (told,) in again.ask(NOTED)] == [0, 1, 0]

@@ -153,7 +153,7 @@ def test_sudden_noise_is_of_the_night() -> None:
     day = HOURS[0]
     samples = [(day.start + 1, 90.0), (night.start, 95.0), (night.start + 1000, 60.1), (night.start + 30_000, 71.0)]
     samples += [(night.start + 300_000, 60.0), (night.end, 64.0)]
-    found = maxima([samples[:3], samples[3:]], HOURS, 60.0)
+    found = maxima([samples[:3], samples[3:]], HOURS, [60.0] * len(HOURS))
 
     assert found.sudden is not None
     assert [(bang.start - night.start, bang.lafmax) for bang in found.sudden.events] == [
@@ -164,10 +164,21 @@ def test_sudden_noise_is_of_the_night() -> None:
     assert [found.of_cells[at] for at in (0, HOURS.index(night))] == [90.0, 71.0]
 
 
+def test_sudden_noise_is_by_the_limit_of_its_hour() -> None:
+    """Where the limit changed, each event by the one of its hour, which stands beside it."""
+    nights = [at for at, cell in enumerate(HOURS) if cell.part is Part.NIGHT]
+    limits = [70.0 if at == nights[0] else 60.0 for at in range(len(HOURS))]
+    samples = [(HOURS[at].start + 1000, 65.0) for at in nights[:2]] + [(HOURS[nights[2]].start, 71.0)]
+    found = maxima([samples], HOURS, limits)
+    assert found.sudden is not None
+    assert [(bang.lafmax, bang.limit) for bang in found.sudden.events] == [(65.0, 60.0), (71.0, 60.0)]
+    assert maxima([samples], HOURS, [60.0] * len(HOURS)).sudden != found.sudden
+
+
 def test_without_lafmax_there_is_no_word_of_sudden_noise() -> None:
     """A meter that gives no maxima is not judged; one that gave only quiet ones had none."""
-    assert maxima([], HOURS, 60.0).sudden is None
-    quiet = maxima([[(HOURS[0].start + 1, 40.0)]], HOURS, 60.0).sudden
+    assert maxima([], HOURS, [60.0] * len(HOURS)).sudden is None
+    quiet = maxima([[(HOURS[0].start + 1, 40.0)]], HOURS, [60.0] * len(HOURS)).sudden
     assert quiet is not None
     assert quiet.count == 0
 

@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from hub.clock import Clock
+from hub.commands import history
 from hub.history import door, outfile
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
@@ -68,6 +69,24 @@ def test_readings_of_any_span(run: "Run", now: int) -> None:
     until = datetime.fromtimestamp((now - DAY + 2) / 1000, ZoneInfo("Asia/Shanghai")).isoformat()
     _, out, _ = run("readings", "gate-north", "--since", "40d", "--until", until, "--json")
     assert [json.loads(line)["value"] for line in out.splitlines()] == ["open"]
+
+
+def test_how_far_it_is(run: "Run", now: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it goes: lines where nobody looks, one line on a terminal, clean at the end; none of it in the file."""
+    monkeypatch.setattr(history, "MANY", 1)
+    monkeypatch.setattr(history, "TOLD_S", 0.0)
+    monkeypatch.setattr(history, "TOLD_TTY_S", 0.0)
+    call = ("export", "noise-north", "noise-1", "--since", "40d", "--out", str(tmp_path / "x.csv"))
+    _, out, err = run(*call)
+    assert (out, err.splitlines()[:2]) == ("", ["1 readings, device 1 of 2", "2 readings, device 2 of 2"])
+    monkeypatch.setattr(history._Count, "on_a_terminal", staticmethod(lambda: True))
+    _, _, err = run(*call, "--force")
+    *told, last = err.split("\r")  # what clears the line is left out where no terminal is
+    assert told == ["", *(f"{n} readings, device {1 if n == 1 else 2} of 2" for n in range(1, 5))]
+    assert last.startswith(str(tmp_path))
+    monkeypatch.setattr(history, "TOLD_TTY_S", 60.0)
+    assert run(*call, "--force")[2].count("device ") == 0  # too soon to say anything
+    assert len(cells(tmp_path / "x.csv")) == 4
 
 
 def test_a_table_that_excel_opens_in_chinese(run: "Run", now: int, tmp_path: Path) -> None:

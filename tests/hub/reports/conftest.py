@@ -5,23 +5,31 @@ For annotations: `from tests.hub.reports.conftest import Community` under TYPE_C
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from hub.care.upkeep import written
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.history.sat import Measured
 from hub.journal.batches import Row
 from hub.reading import Label
 from hub.reports.noise import NoiseReport, noise_report
+from hub.rules.door import plain_rules
+from hub.rules.limits import SITE
+from hub.rules.told import told_of
+from hub.rules.told import written as written_files
 from hub.settings.door import load_site
+from hub.settings.site import NoiseClass
 
 SCHEMA = Path(__file__).parents[3] / "hub" / "journal" / "schema.sql"
 EVIL = '=HYPERLINK(\\"http://evil\\")<script>&\\u0007'
-SITE = f"""
+SITE_FILE = f"""
 [site]
 id = "garden"
 name = {{ zh = "花园", en = "Garden" }}
@@ -79,7 +87,7 @@ class Community:
         """Writes the site file and the journal."""
         self.data, self.store, self.clock = data, store, clock
         path = data / "site.toml"
-        path.write_text(SITE, encoding="utf-8")
+        path.write_text(SITE_FILE, encoding="utf-8")
         self.site = load_site(path)
         self.clock.at = self.local("2026-11-02T07:00")
         self._seq = 0
@@ -114,17 +122,48 @@ class Community:
 
     def upkeep(self, **row: object) -> None:
         """Something that was done to meter-1."""
+        self._put("upkeep", device="meter-1", **row)
+
+    def calibrated(self, since: str, until: str) -> None:
+        """Just now somebody wrote down that a calibrator sat on meter-1 then."""
+        begin, end = self.local(since), self.local(until)
+        self.upkeep(kind="calibration", actor="li", note="B&K 4231", at=begin, until=end, ended=end)
+        span = [datetime.fromtimestamp(at / 1000, self.site.tz) for at in (begin, end)]
         with closing(sqlite3.connect(self.data / "journal.sqlite", isolation_level=None)) as db:
-            names = ", ".join(row)
+            row = (since, written(94, 94, 365, (span[0], span[1])), self.clock.at, self.clock.at, self.clock.at)
+            db.execute(
+                "INSERT INTO orders (token, kind, target, command, actor, issued, expires, ended, state) "
+                "VALUES (?, 'calibrated', 'meter-1', ?, 'li', ?, ?, ?, 'done')",
+                row,
+            )
+
+    def files(self, at: str, noise_class: NoiseClass, rules: Mapping[str, Mapping[str, object]] | None = None) -> None:
+        """The hub notes what the files say of limits from then on."""
+        zones = tuple(replace(zone, noise_class=None) for zone in self.site.zones)
+        told = told_of(
+            replace(self.site, noise_class=noise_class, rules=rules or {}, zones=zones), plain_rules(self.site, SITE)
+        )
+        self._put("file_limits", at=self.local(at), told=written_files(told))
+
+    def page(self, at: str, value: str | None) -> None:
+        """A manager has the boundary's table count, or takes that back."""
+        self._put(
+            "rule_limit", rule="noise-boundary", zone="square", key="use", value=value, before=None, actor="li",
+            reason="x", at=self.local(at),
+        )  # fmt: skip
+
+    def _put(self, table: str, **row: object) -> None:
+        with closing(sqlite3.connect(self.data / "journal.sqlite", isolation_level=None)) as db:
             marks = ", ".join("?" * len(row))
-            db.execute(f"INSERT INTO upkeep (device, {names}) VALUES ('meter-1', {marks})", [*row.values()])
+            db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
 
     def report(self, zone: str = "square", month: str = "2026-10") -> NoiseReport:
-        """The report of a zone."""
+        """The report of a zone, as the office process makes it."""
         place = self.site.zones_by_id()[zone]
         return noise_report(
-            self.site, place, month, self.store, self.data / "journal.sqlite", title, self.clock.at, lambda share: None
-        )
+            self.site, place, month, Measured(self.store, self.data / "journal.sqlite"), self.data / "journal.sqlite",
+            title, self.clock.at, lambda share: None,
+        )  # fmt: skip
 
 
 def title(rule: str) -> Label:

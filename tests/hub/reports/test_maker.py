@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hub.history.sat import Measured
 from hub.history.store import Sample, StoreError
 from hub.reports import maker as room
 from hub.reports.maker import RECENT_DAYS, Maker
@@ -51,6 +52,40 @@ class Gated:
         assert self.open.wait(20)
         self.now -= 1
         yield [(since_ms + 1, 50.0)]
+
+
+def evening(maker: Maker, october: "Community") -> float | None:
+    """The level of a loud hour as the page has it."""
+    device = october.site.devices()["meter-1"]
+    maker.look([device])
+    maker.idle()
+    days = {str(day.day): day for day in maker.days(device) or ()}
+    return days["2026-10-02"].hours[13].laeq
+
+
+def test_what_is_written_down_afterwards_changes_what_was_made(
+    make: Callable[..., Maker], october: "Community"
+) -> None:
+    """The report of that month and the newest days are made anew, once; other months, and zones, stay as they are."""
+    maker = make(Measured(october.store, october.data / "journal.sqlite"))
+    october.clock.at = october.local("2026-10-05T12:00")
+    others = Wanted("square", "2026-09", "zh", "xlsx"), Wanted("hall", "2026-10", "zh", "xlsx")
+    for wanted in (XLSX, *others):
+        maker.ask([wanted])
+    maker.idle()
+    assert evening(maker, october) == pytest.approx(68.0)
+    made = {paper.wanted: paper.made for paper in papers(october.data)}
+    assert maker.renew() == []
+
+    october.clock.at += 3_600_000
+    october.calibrated("2026-10-02T19:00", "2026-10-02T21:00:01")
+    october.clock.at += 60_001
+    assert maker.renew() == [XLSX]
+    maker.idle()
+    again = {paper.wanted: paper.made for paper in papers(october.data)}
+    assert {wanted for wanted in made if again[wanted] != made[wanted]} == {XLSX}
+    assert evening(maker, october) is None
+    assert maker.renew() == []
 
 
 class Broken:

@@ -65,7 +65,7 @@ def test_sudden_noise_at_night_is_listed(october: "Community") -> None:
     sudden = october.report().meters[0].month.sudden
 
     assert sudden is not None
-    assert [(bang.lafmax, sudden.limit) for bang in sudden.events] == [(77.7, 60.0)]
+    assert [(bang.lafmax, bang.limit) for bang in sudden.events] == [(77.7, 60.0)]
 
 
 def test_a_month_counts_its_valid_days_alone(october: "Community") -> None:
@@ -113,6 +113,83 @@ def test_the_calibration_stands_beside_the_figures(october: "Community", tmp_pat
     assert "-0.80 dB" in text_of(tmp_path / "x.pdf")
 
 
+def test_each_figure_has_its_share(october: "Community", tmp_path: Path) -> None:
+    """Days, nights, month, exceedances: how much of that time was measured stands beside it, on paper too."""
+    month = october.report().meters[0].month
+    assert month.by_day.coverage == pytest.approx((3 * 16 + 9) / (31 * 16))
+    assert month.by_night.coverage == pytest.approx(4 / 31)
+    assert [run.coverage for run in month.runs] == [pytest.approx(1.0)] * len(month.runs)
+    write_pdf(october.report(), Words("en", october.site.tz), tmp_path / "x.pdf")
+    told = " ".join(text_of(tmp_path / "x.pdf").split())
+    assert f"Ld {month.by_day.level:.1f} 11.5% 55 3 / 31" in told
+    assert f"Ln {month.by_night.level:.1f} 12.9% 45 4 / 31" in told
+
+
+def test_the_limits_are_those_of_then(october: "Community", tmp_path: Path) -> None:
+    """Class 0 until noon of the 2nd, then 3, at the boundary since the 4th: each day by its own, and it is said."""
+    october.files("2026-09-01T00:00", "0")
+    october.files("2026-10-02T12:00", "3")
+    october.files("2026-10-04T00:00", "4b", {"noise-boundary": {"zone": {"square": {"use": "on"}}}})
+    october.files("2026-11-01T12:00", "1")  # is November's
+    report = october.report()
+    assert [day.ld and day.ld.limit for day in report.meters[0].month.days[:4]] == [50.0, 50.0, 65.0, 70.0]
+    assert [day.ln and day.ln.limit for day in report.meters[0].month.days[:4]] == [40.0, 55.0, 55.0, 55.0]
+    assert {hour.limit for hour in report.meters[0].month.days[1].hours} == {50.0, 65.0, 55.0}
+    assert (report.limits.standard, report.limits.noise_class) == ("GB 22337-2008", "4b")
+    assert [(october.local("2026-10-02T12:00"), "0"), (october.local("2026-10-04T00:00"), "3")] == [
+        (until, held.noise_class) for until, held in report.limits_before
+    ]
+    assert report.meters[0].month.by_day.exceeding == 1  # the loud 2nd, by the 50 of its morning
+    write_pdf(report, Words("en", october.site.tz), tmp_path / "x.pdf")
+    assert "until 2026-10-02 12:00:00: GB 3096-2008, class 0, day 50, night 40 dB(A)" in " ".join(
+        text_of(tmp_path / "x.pdf").split()
+    )
+    days = recent_days(
+        october.site, october.site.devices()["meter-1"], october.store, october.data / "journal.sqlite",
+        october.clock.at, 33,
+    )  # fmt: skip
+    assert {day.day: day.ld for day in days}[date(2026, 10, 3)] == report.meters[0].month.days[2].ld
+
+
+def test_a_boundary_that_was_set_on_the_page_counts(october: "Community") -> None:
+    """From then on, and until it was taken back, over whatever the files say; without a note the files of now count."""
+    assert october.report().limits_before == []
+    october.page("2026-10-02T12:00", "on")
+    october.page("2026-10-03T12:00", None)
+    assert [(until, held.standard) for until, held in october.report().limits_before] == [
+        (october.local("2026-10-02T12:00"), "GB 3096-2008"), (october.local("2026-10-03T12:00"), "GB 22337-2008"),
+    ]  # fmt: skip
+
+
+def test_a_calibration_written_down_afterwards_is_in_no_figure(october: "Community") -> None:
+    """The loud evening was a calibrator: hours, Ld, exceedances and maxima are of the rest, and the gap says why."""
+    loud = october.report().meters[0]
+    assert max(hour.laeq or 0 for hour in loud.month.days[1].hours) == pytest.approx(68.0)
+    october.calibrated("2026-10-02T19:00:01", "2026-10-02T21:00:01")
+    meter = october.report().meters[0]
+    day = meter.month.days[1]
+    assert max(hour.laeq or 0 for hour in day.hours) == pytest.approx(50.0)
+    assert (day.hours[13].laeq, day.hours[13].coverage, day.hours[13].valid) == (None, 0.0, False)
+    assert day.ld is not None
+    assert day.ld.laeq == pytest.approx(50.0)
+    assert day.ld.coverage == pytest.approx(14 / 16)
+    assert meter.month.runs != loud.month.runs
+    assert meter.aside_ms == 7_200_000
+    assert meter.gaps[0].why is not None
+    assert "calibrator" in meter.gaps[0].why.en
+
+
+def test_of_another_meter_nothing_is_on_record(october: "Community") -> None:
+    """The finding is of the one before; the hours that a calibrator sat on that one stay out."""
+    at = october.local("2026-10-02T10:00")
+    done = {"actor": "li", "note": "x", "until": at + 60_000, "ended": at + 60_000}
+    october.upkeep(kind="calibration", at=at, level=94.0, reading=94.0, valid_until=10**13, **done)
+    assert october.report().meters[0].calibrated is not None
+    october.upkeep(kind="exchange", at=at + 600_000, **done)
+    meter = october.report().meters[0]
+    assert (meter.calibrated, meter.aside_ms) == (None, 60_000)
+
+
 def test_no_calibration_on_record_is_said(october: "Community") -> None:
     """Not left out, and not "unknown": nothing confirms these figures."""
     words = Words("en", october.site.tz)
@@ -137,7 +214,7 @@ def test_the_newest_days_are_those_of_the_report(october: "Community") -> None:
     """The page and the paper have the same figures, made by the same code."""
     october.clock.at = october.local("2026-10-05T10:00")
     device = october.site.devices()["meter-1"]
-    days = recent_days(october.site, device, october.store, october.clock.at, 4)
+    days = recent_days(october.site, device, october.store, october.data / "journal.sqlite", october.clock.at, 4)
 
     assert days[:3] == october.report().meters[0].month.days[1:4]
     assert days[3].ld is not None
