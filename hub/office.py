@@ -23,7 +23,7 @@ from dashboard.setup import Setup
 from dashboard.tls import Tls, pair_of
 from dashboard.users import renew_login
 from dashboard.watchman import Watchman
-from hub import control, hearsay
+from hub import broker, control, hearsay
 from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.backup import take_snapshot
 from hub.batches import Damaged, Row
@@ -65,6 +65,7 @@ async def serve_office(
     )
     office: Office = app.extensions[EXTENSION]
     office.watchman.pair = tls.pair if tls is not None else None
+    office.watchman.broker_ends = lambda: broker.certificate_ends(site, data)
     password = renew_login(data, clock) if demo else None
     shipper = app.extensions[CARRIER] = Shipper(
         data / FILE, store, clock, damaged=lambda bad: _damaged(data, clock, bad)
@@ -96,6 +97,7 @@ def _jobs(site: Site, site_path: Path, data: Path, store: HistoryStore, office: 
         vaccinations(site, data),
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(office.users, data, now)),
         Job("noise-reports", Every(10), office.reports.regular),
+        Job("broker-certificate", Every(60), lambda _: broker.renew_certificate(site, data)),
     ]
 
 

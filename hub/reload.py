@@ -23,10 +23,11 @@ from hub.control import Refused, Said
 from hub.field import Field
 from hub.former import same_cable
 from hub.journal import FILE, connect
+from hub.listeners import listeners
 from hub.route import check_routes
 from hub.rules import Rule, load_rules
 from hub.settings import load_site
-from hub.site import MqttBrokerLink, Site, SiteLink
+from hub.site import Site, SiteLink
 
 LOG = logging.getLogger("zhian.reload")
 ACCEPTED = "site.accepted.toml"
@@ -134,10 +135,10 @@ class Reloader:
                 self._make(site, link)
             except (ValueError, TypeError, OSError) as error:
                 raise Refusal(self._path, f"link[{at}]", str(error), value=link.id) from None
-        listens = {link.listen for link in self._site.links if isinstance(link, MqttBrokerLink) and not link.url}
+        listens = {listeners(link) for link in broker.own(self._site)}
         for link in broker.own(site):
             broker.executable()
-            if link.listen not in listens:
+            if listeners(link) not in listens:
                 broker.check_free(link)
 
     def _tell_broker(self, site: Site) -> None:

@@ -19,11 +19,12 @@ from firmware_bridge.simulate.script import Script, load_script
 from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE, Finite
-from hub.commands.run import DEFAULT_PORT, PORT, configure_log, is_loopback, run_site
+from hub.commands.run import DEFAULT_PORT, PORT, configure_log, run_site
 from hub.durable import replace_file
 from hub.duty import FILE as DUTY_FILE
 from hub.duty import read_duty
 from hub.journal import FILE, Journal
+from hub.listeners import is_loopback
 from hub.order_keys import is_signed, key_file, make_key, read_key
 from hub.outcome import Entry, Outcome
 from hub.settings import load_site

@@ -32,6 +32,7 @@ from hub.field import Field
 from hub.hearsay import OFFICE_FACTS, Hearsay
 from hub.journal import FILE, Journal
 from hub.lending import Lending
+from hub.listeners import is_loopback, listeners
 from hub.log_line import OneLine
 from hub.processes import Noted
 from hub.pulse import beating, show_stacks
@@ -140,7 +141,7 @@ async def _follow(keeper: Keeper, site_path: Path, data: Path, ours: Sequence[Ch
             LOG.error("the office goes on with the old file: %s", error)
             continue
         again = {"office"} if fresh != was else set()
-        if [link.listen for link in broker.own(fresh[0])] != [link.listen for link in broker.own(was[0])]:
+        if [listeners(link) for link in broker.own(fresh[0])] != [listeners(link) for link in broker.own(was[0])]:
             again.add("mosquitto")
         was = fresh
         await keeper.renew([*brokers, *ours], again)
@@ -230,11 +231,6 @@ def configure_log() -> None:
     handler.addFilter(Repeats())
     handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
