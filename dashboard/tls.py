@@ -15,7 +15,7 @@ from hub.certificates import DAY_MS as DAY_MS
 from hub.certificates import names_of as names_of
 from hub.certificates import own_page, read
 from hub.durable import replace_file
-from hub.site import Site
+from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.tls")
 CERTIFICATE_FILE, KEY_FILE = "page.crt", "page.key"

@@ -1,7 +1,7 @@
 """Certificates that the hub makes itself: the page's own, and an authority with what it issues. PEM texts, no files.
 
 Pure but for chance and the machine's own names. Where they are kept and who takes them up is others' business:
-dashboard/tls.py, hub/broker_tls.py.
+dashboard/tls.py, hub/processes/broker_tls.py.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hub.site import Site
+from hub.settings.site import Site
 
 DAY_MS = 86_400_000
 

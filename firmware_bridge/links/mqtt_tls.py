@@ -8,7 +8,7 @@ import hmac
 import ssl
 from urllib.parse import urlsplit
 
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 
 
 def address(url: str) -> tuple[str, int, bool]:

@@ -8,12 +8,12 @@ import msgspec
 
 from dashboard.tls import Pair, make_own, names_of, pair_of
 from device_profiles.door import Refusal
-from hub import broker, broker_tls
 from hub.clock import Clock
 from hub.commands.device import same_site
 from hub.commands.options import DATA, JSON, SITE, print_lines
-from hub.listeners import TLS_PORT, listeners
-from hub.settings import load_site
+from hub.processes import broker, broker_tls
+from hub.settings.door import load_site
+from hub.settings.listeners import TLS_PORT, listeners
 
 
 class CertificateLine(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from dashboard import sessions, users
 from dashboard.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
 from dashboard.tls import DAY_MS, Pair, make_own
-from hub.hearsay import OFFICE_FACTS
+from hub.processes.hearsay import OFFICE_FACTS
 from tests.dashboard.conftest import NOW, PASSWORD
 
 if TYPE_CHECKING:

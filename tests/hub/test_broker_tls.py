@@ -15,14 +15,24 @@ import pytest
 
 from device_profiles.door import Refusal
 from device_profiles.load import profiles
-from hub import broker, broker_tls
-from hub.broker_tls import BACK_DAYS, CA_FILE, CA_KEY_FILE, DAYS, FIRST_MS, RENEW_DAYS, SERVER_FILE, stale, take
 from hub.certificates import DAY_MS, Made, authority, issue, read
 from hub.clock import Clock
-from hub.listeners import Address, listeners
+from hub.processes import broker, broker_tls
+from hub.processes.broker_tls import (
+    BACK_DAYS,
+    CA_FILE,
+    CA_KEY_FILE,
+    DAYS,
+    FIRST_MS,
+    RENEW_DAYS,
+    SERVER_FILE,
+    stale,
+    take,
+)
 from hub.reading import Label
-from hub.settings_link import check_link
-from hub.site import Device, Devices, MqttBrokerLink, Site
+from hub.settings.links import check_link
+from hub.settings.listeners import Address, listeners
+from hub.settings.site import Device, Devices, MqttBrokerLink, Site
 from tests.conftest import free_port
 
 NAME = Label(zh="门", en="gate")

@@ -14,7 +14,7 @@ from firmware_bridge.links.mqtt_tls import tls_context
 from hub.certificates import Made, authority, issue
 from hub.clock import Clock
 from hub.reading import LinkChange, LinkState
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 
 if TYPE_CHECKING:
     from pathlib import Path
