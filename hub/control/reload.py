@@ -135,17 +135,17 @@ class Reloader:
                 self._make(site, link)
             except (ValueError, TypeError, OSError) as error:
                 raise Refusal(self._path, f"link[{at}]", str(error), value=link.id) from None
-        listens = {listeners(link) for link in broker.own(self._site)}
+        held = [address for link in broker.own(self._site) for address in listeners(link).all]
         for link in broker.own(site):
             broker.executable()
-            if listeners(link) not in listens:
-                broker.check_free(link)
+            broker.check_free(link, held)
 
     def _tell_broker(self, site: Site) -> None:
         """Who may speak where, before a new device is waited for."""
         for link in broker.own(site):
             broker.prepare(site, link, self._data)
-            broker.read_again(self._data)
+            if [listeners(link)] == [listeners(former) for former in broker.own(self._site)]:
+                broker.read_again(self._data)  # else it is started anew: mosquitto opens no other door while it runs
 
 
 def last_reload(data: Path, before: str) -> str:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -105,9 +105,14 @@ def own(site: Site) -> list[MqttBrokerLink]:
     return [link for link in site.links if isinstance(link, MqttBrokerLink) and not link.url]
 
 
-def check_free(link: MqttBrokerLink) -> None:
-    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log."""
+def check_free(link: MqttBrokerLink, held: Collection[Address] = ()) -> None:
+    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log.
+
+    `held`: where our own listens now.
+    """
     for key, address in zip(("listen", "listen_tls"), listeners(link).all, strict=False):
+        if address in held:
+            continue
         try:
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             socket.create_server(address, family=family).close()
