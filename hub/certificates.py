@@ -1,7 +1,7 @@
 """Certificates that the hub makes itself: the page's own, and an authority with what it issues. PEM texts, no files.
 
 Pure but for chance and the machine's own names. Where they are kept and who takes them up is others' business:
-dashboard/tls.py, hub/processes/broker_tls.py.
+dashboard/access/tls.py, hub/processes/broker_tls.py.
 """
 
 import datetime

@@ -14,6 +14,7 @@ from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.serials import Numbered
 from hub.alarms.flood import RULE as FLOOD
 from hub.alarms.flood import told
+from hub.challenge import Challenges
 from hub.clock import Clock
 from hub.core import Core
 from hub.devices.numbering import Sequences
@@ -24,7 +25,6 @@ from hub.journal.commit import Committer
 from hub.journal.reserve import Reserve
 from hub.journal.scarce import Space, spare
 from hub.journal.writer import Journal, connect, requested_orders
-from hub.orders.challenge import Challenges
 from hub.orders.sayso import Sayso
 from hub.outcome import Order, Outcome
 from hub.processes.inspector import Inspector

@@ -20,8 +20,8 @@ from firmware_bridge.simulate.script import QUIET
 from firmware_bridge.wire import orders
 from firmware_bridge.wire.nonce import LIFE_S, asked, asking
 from firmware_bridge.wire.seal import Seal
+from hub import challenge
 from hub.clock import Clock
-from hub.orders import challenge
 from hub.orders.keys import key_file, make_key, read_key
 from tests.simulate.gate_yard import TOPIC, Yard, clock_of_the_hub, intruder
 
