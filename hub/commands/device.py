@@ -139,7 +139,7 @@ def where_of(link: MqttBrokerLink) -> tuple[Address, list[str]]:
     if listeners(link).secure is None:
         right = f'listen_tls = "0.0.0.0:{TLS_PORT}"'
         return there, [f"the broker hears this machine only, and without TLS; for devices elsewhere: {right}"]
-    notes = ["the device trusts this authority and no other: zhian certificate ca > ca.crt"]
+    notes = ["let it trust this authority and no other: zhian certificate ca > ca.crt"]
     if link.plain == "network":
         notes.append(f"what cannot speak TLS comes by port {plain.port}: its password crosses the network readable")
     return Address(broker_tls.our_address(), there.port) if is_everywhere(there.host) else there, notes

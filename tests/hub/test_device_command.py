@@ -130,6 +130,17 @@ def test_a_device_elsewhere_comes_by_tls(run: Run, site: Callable[[str], Path], 
     assert json.loads(run("certificate", "ca", path, "--data", tmp_path, "--json")[1]) == other
 
 
+def test_a_home_assistant_elsewhere_comes_by_tls(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """The same door as for devices, and whom it is to trust there."""
+    path = site('listen_tls = "192.0.2.4:8884"')
+    path.write_text(path.read_text(encoding="utf-8") + '[home_assistant]\ndevices = ["gate-north"]\n', encoding="utf-8")
+    code, out, error = run("home-assistant", "credentials", path, "--data", tmp_path, "--json")
+    assert code == 0, error
+    told = json.loads(out)
+    assert (told["host"], told["port"], told["tls"], told["username"]) == ("192.0.2.4", 8884, True, "home-assistant")
+    assert "zhian certificate ca" in " ".join(told["notes"])
+
+
 def test_no_authority_where_no_tls_is_spoken(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
     """The line that is missing is named."""
     code, _, error = run("certificate", "ca", site(""), "--data", tmp_path)
