@@ -153,6 +153,7 @@ def _check_type(field: RegisterField | FrameField | JsonField, quantity: Quantit
         raise Refusal(path, key, "a tag needs `scheme` and `code`", right=right)
 
 
+_NONCE, _SEAL = "order_nonce", frozenset({"counter", "nonce", "sig"})
 MOST_GATE_S = 10.0  # an order to open that is older is for somebody else
 
 
@@ -203,9 +204,12 @@ def _check_signed(profile: MqttProfile, name: str, path: Path) -> None:
     command = profile.command[name]
     words = [*command.payload, *([command.text.key] if command.text is not None else [])]
     for word in words:
-        if not re.fullmatch(r"[A-Za-z0-9_]+", word) or word in ("counter", "sig"):
-            right = "letters, digits and _; `counter` and `sig` are the seal's"
+        if not re.fullmatch(r"[A-Za-z0-9_]+", word) or word in _SEAL:
+            right = "letters, digits and _; `counter`, `nonce` and `sig` are the seal's"
             raise Refusal(path, f"command.{name}.payload", "cannot be signed", value=word, right=right)
+    if _NONCE not in profile.reading:
+        right = f"[reading.{_NONCE}], for a hub whose clock is wrong: device_profiles/README.md"
+        raise Refusal(path, f"reading.{_NONCE}", "is missing where orders are signed", right=right)
     if command.expires > MOST_GATE_S:
         right = f"at most {MOST_GATE_S:g}: an order that waits longer is for somebody else"
         raise Refusal(

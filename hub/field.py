@@ -8,15 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from device_profiles.types import speech_of
 from firmware_bridge.links.mqtt_lanes import is_urgent
-from firmware_bridge.raw import Action, Arrival, Broker, Laned, Link, Redelivery, SendError, Trouble
+from firmware_bridge.raw import Arrival, Broker, Laned, Link, Publish, Redelivery, SendError, Trouble
 from firmware_bridge.wire.decode import Decoder, decoder
-from firmware_bridge.wire.orders import action
-from firmware_bridge.wire.seal import Seal
 from firmware_bridge.wire.serials import Numbered
 from hub.alarms.flood import RULE as FLOOD
 from hub.alarms.flood import told
+from hub.challenge import Challenges
 from hub.clock import Clock
 from hub.core import Core
 from hub.devices.numbering import Sequences
@@ -34,7 +32,7 @@ from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
 from hub.rules.door import Rule
 from hub.settings.site import Device, Site
-from hub.signer import Signer
+from hub.signer import Signer, orders_topic, written
 from hub.speaking.announce import Announcer
 from hub.speaking.outbox import let_go
 from hub.speaking.trial import TEST_VOICE, ended, too_late
@@ -76,6 +74,7 @@ class Field:
         self._sequences = Sequences(journal.sequences(), clock.now())
         self._receipts = Receipts(site, self._links)
         self._signer = Signer(journal.path.parent, clock)
+        self._challenges = Challenges(self._inspector.clock_trusted)
         self._group: asyncio.TaskGroup
         self._carrying: dict[str, asyncio.Task[None]] = {}
         self._begun = asyncio.Event()
@@ -258,6 +257,7 @@ class Field:
         if read is None:
             return [_unknown(link_id, arrival)]
         said = read(arrival.device, arrival.raw, arrival.rx)
+        self._challenges.heard(said)
         if type(said) is Numbered:
             return self._sequences.take(arrival.device, said.serial, said, arrival.rx)
         return said
@@ -311,40 +311,38 @@ class Field:
         await self._take(Outcome(orders=[over]))
 
     async def _send(self, order: Order) -> None:
-        """Send at most once, and not late: the journal says `sent` before the first byte leaves."""
+        """Send at most once, and not late: the journal says `sent` before the first byte of it leaves."""
         device = self._devices.get(order.target)
-        leaving = self._core.sent(order.id, self._clock.now())
-        await self._take(leaving)
-        if not leaving.orders or device is None:
-            return  # it ended while it waited
         try:
-            async with self._signer.turn(device) as seal:
-                if self._clock.now() >= order.expires:
-                    raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
-                link = self._links.get(device.link)
-                if link is None:
-                    raise SendError(FaultKind.LINK_DOWN, f"{device.link} was taken out of the site file")
-                await link.send(device.id, self._action(device, order, seal))
+            nonce = "" if device is None else await self._challenged(device, order)
+            leaving = self._core.sent(order.id, self._clock.now())
+            await self._take(leaving)
+            if leaving.orders and device is not None:  # else it ended while it waited
+                await self._leave(device, order, nonce)
         except SendError as error:
             await self._take(self._core.send_failed(order.id, error.kind, error.detail, self._clock.now()))
         except ValueError as error:
             await self._take(self._core.send_failed(order.id, FaultKind.REFUSED, str(error), self._clock.now()))
 
-    def _action(self, device: Device, order: Order, seal: Seal | None) -> Action:
-        topic = getattr(device.options, "orders", "").format(site=self._site.id, device=device.id)
-        return action(
-            device.profile,
-            order.command,
-            seconds=order.seconds,
-            text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
-            order_id=str(order.id),
-            expires=order.expires,
-            issued=order.issued,
-            device=device.id,
-            now=self._clock.now(),
-            topic=topic,
-            seal=seal,
-        )
+    async def _challenged(self, device: Device, order: Order) -> str:
+        """The controller's own number, where our clock is not trusted; this moves nothing, so `sent` need not stand."""
+
+        async def ask(question: Publish) -> None:
+            await self._link_of(device).send(device.id, question)
+
+        return await self._challenges.nonce(device, order, orders_topic(self._site.id, device), ask)
+
+    async def _leave(self, device: Device, order: Order, nonce: str) -> None:
+        async with self._signer.turn(device, nonce) as seal:
+            if self._clock.now() >= order.expires:
+                raise SendError(FaultKind.BUSY, "the journal could not be written before the order expired")
+            await self._link_of(device).send(device.id, written(self._site.id, device, order, self._clock.now(), seal))
+
+    def _link_of(self, device: Device) -> Link:
+        link = self._links.get(device.link)
+        if link is None:
+            raise SendError(FaultKind.LINK_DOWN, f"{device.link} was taken out of the site file")
+        return link
 
 
 def _decoders(devices: Mapping[str, Device]) -> dict[str, Decoder]:

@@ -34,7 +34,7 @@ from hub.journal.writer import FILE, QUARANTINE_BYTES, connect, quarantine
 from hub.keeping.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
 from hub.keeping.backup import take_snapshot
 from hub.keeping.rebuild import rebuild
-from hub.processes import hearsay
+from hub.processes import broker, hearsay
 from hub.reading import Fault, FaultKind
 from hub.settings.site import Site
 from hub.settings.site_web import Way
@@ -67,6 +67,7 @@ async def serve_office(
     )
     office: Office = app.extensions[EXTENSION]
     office.watchman.pair = tls.pair if tls is not None else None
+    office.watchman.broker_ends = lambda: broker.certificate_ends(site, data)
     password = renew_login(data, clock) if demo else None
     shipper = app.extensions[CARRIER] = Shipper(
         data / FILE, store, clock, damaged=lambda bad: _damaged(data, clock, bad)
@@ -98,6 +99,7 @@ def _jobs(site: Site, site_path: Path, data: Path, store: HistoryStore, office: 
         vaccinations(site, data),
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(office.users, data, now)),
         Job("noise-reports", Every(10), office.reports.regular),
+        Job("broker-certificate", Every(60), lambda _: broker.renew_certificate(site, data)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Seals orders as they leave: the controller's key, and a counter that is on the disk before the first byte goes out.
+"""Orders as they leave, written and sealed: by a counter that is on the disk before the first byte goes out.
 
 A key is read for each order, so that a new one counts at once, and is not kept in memory. What is signed, and how,
 stands in firmware_bridge/wire/seal.py.
@@ -10,10 +10,13 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from firmware_bridge.raw import SendError
+from device_profiles.types import speech_of
+from firmware_bridge.raw import Action, SendError
+from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.seal import Seal
 from hub.clock import Clock
 from hub.orders.keys import FOLDER, is_signed, key_file, read_key
+from hub.outcome import Order
 from hub.reading import FaultKind
 from hub.settings.secret import SecretError
 from hub.settings.site import Device
@@ -33,27 +36,54 @@ class Signer:
         self._turns: dict[str, asyncio.Lock] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, device: Device) -> AsyncIterator[Seal | None]:
-        """While an order to `device` leaves: its seal, None where it wants none. Raises SendError: no order without."""
+    async def turn(self, device: Device, nonce: str = "") -> AsyncIterator[Seal | None]:
+        """While an order to `device` leaves: its seal, None where it wants none. Raises SendError: no order without.
+
+        With a `nonce` the clock is not trusted: then it moves no counter that is known.
+        """
         if not is_signed(device):
             yield None
             return
         async with self._turns.setdefault(device.id, asyncio.Lock()):
             try:
-                seal = await asyncio.to_thread(self._seal, device)
+                seal = await asyncio.to_thread(self._seal, device, nonce)
             except (SecretError, OSError) as error:
                 words = error.problem if isinstance(error, SecretError) else error.strerror or str(error)
                 where = f"the key of {device.id} ({key_file(device, self._data)})"
                 raise SendError(FaultKind.REFUSED, f"{where}: {words}; see zhian device key {device.id}") from None
             yield seal
 
-    def _seal(self, device: Device) -> Seal:
+    def _seal(self, device: Device, nonce: str) -> Seal:
         key = read_key(key_file(device, self._data))
         file = self._data / FOLDER / f"{device.id}.counter"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        counter = max(_counter(file) + 1, self._clock.now())
+        last, now = _counter(file), self._clock.now()
+        counter = last + 1 if nonce and last else max(last + 1, now)
         _write_counter(file, counter)
-        return Seal(key, counter)
+        return Seal(key, counter, nonce)
+
+
+def orders_topic(site: str, device: Device) -> str:
+    """Where it is told what to do; empty for one that is behind no broker."""
+    topic: str = getattr(device.options, "orders", "")
+    return topic.format(site=site, device=device.id)
+
+
+def written(site: str, device: Device, order: Order, now: int, seal: Seal | None) -> Action:
+    """An order as this device's cable carries it. Raises ValueError, in clear words."""
+    return action(
+        device.profile,
+        order.command,
+        seconds=order.seconds,
+        text=order.text.strip() if speech_of(device.profile, order.command) is not None else "",
+        order_id=str(order.id),
+        expires=order.expires,
+        issued=order.issued,
+        device=device.id,
+        now=now,
+        topic=orders_topic(site, device),
+        seal=seal,
+    )
 
 
 def _counter(file: Path) -> int:

@@ -3,29 +3,23 @@
 1.2 at least. A certificate that was replaced is taken up without a restart; `watchman.py` asks how long it holds.
 """
 
-import datetime
-import hashlib
-import ipaddress
 import logging
-import socket
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device_profiles.door import Refusal
+from hub.certificates import DAY_MS as DAY_MS
+from hub.certificates import names_of as names_of
+from hub.certificates import own_page, read
 from hub.durable import replace_file
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.tls")
 CERTIFICATE_FILE, KEY_FILE = "page.crt", "page.key"
 OWN_DAYS = 825  # as long as browsers take one that somebody has trusted by hand (Apple HT210176)
-DAY_MS = 86_400_000
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -38,16 +32,12 @@ class Pair(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, as browsers show it. Raises OSError, ValueError."""
-        digest = hashlib.sha256(self._load().public_bytes(serialization.Encoding.DER)).hexdigest().upper()
-        return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+        return read(self.certificate.read_text(encoding="ascii", errors="replace")).fingerprint
 
     @property
     def ends(self) -> int:
         """When it ends, ms since 1970. Raises OSError, ValueError."""
-        return int(self._load().not_valid_after_utc.timestamp() * 1000)
-
-    def _load(self) -> x509.Certificate:
-        return x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        return read(self.certificate.read_text(encoding="ascii", errors="replace")).ends
 
 
 class Tls:
@@ -95,44 +85,11 @@ def pair_of(site: Site, data: Path, now: int) -> Pair:
     return pair
 
 
-def names_of(site: Site) -> list[str]:
-    """By which names and addresses people may reach this machine, as far as it knows."""
-    host = socket.gethostname()
-    found = ["localhost", "127.0.0.1", "::1", host, *site.web.names]
-    return list(dict.fromkeys([*found, *([f"{host}.local"] if "." not in host else [])]))
-
-
 def make_own(pair: Pair, names: Iterable[str], now: int) -> None:
     """A new key and a certificate that it signs itself. Raises OSError."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = list(names)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Zhian")])
-    begin = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC) - datetime.timedelta(days=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=OWN_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    replace_file(pair.key, private.decode(), mode=0o600)
-    replace_file(pair.certificate, made.public_bytes(serialization.Encoding.PEM).decode(), mode=0o644)
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    made = own_page(names, now - DAY_MS, OWN_DAYS)
+    replace_file(pair.key, made.key, mode=0o600)
+    replace_file(pair.certificate, made.certificate, mode=0o644)
 
 
 def _stamp(pair: Pair) -> tuple[tuple[int, int, int], ...]:

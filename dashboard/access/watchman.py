@@ -4,6 +4,7 @@ Facts are told to the hub, whose `self` rules (hub/rules/office.toml) make alarm
 """
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ CHECK_MS = 10 * 60_000  # between two looks at what is new in the trail
 ALL_MS = DAY_MS  # between two looks at all of it
 # Days left -> the rule that says so; the first that fits.
 ENDINGS = ((1, "certificate-ends-now"), (7, "certificate-ends-soon"), (30, "certificate-ends"))
+BROKER = "broker-"  # the same three of our own broker's certificate
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -39,6 +41,7 @@ class Watchman:
         self._whole_at = 0
         self._good: Anchor | None = None
         self.pair: Pair | None = None  # the certificate in use, where the office speaks TLS itself
+        self.broker_ends: Callable[[], int | None] = lambda: None  # when devices refuse our broker; None: never
 
     def facts(self) -> dict[str, str]:
         """Id of a rule -> why it is so, or empty."""
@@ -47,7 +50,8 @@ class Watchman:
         return {
             "login-guessing": ", ".join(guessing(self._engine, now)[:3]),
             "audit-wrong": f"#{wrong.row}" if wrong is not None else "",
-            **self._endings(now),
+            **_endings("", lambda: self.pair.ends if self.pair is not None else None, now),
+            **_endings(BROKER, self.broker_ends, now),
         }
 
     def verdict(self, *, within_ms: int = CHECK_MS) -> Checked:
@@ -67,11 +71,13 @@ class Watchman:
         self._good = last if found.wrong is None and last is not None and last.row <= found.good else None
         return found
 
-    def _endings(self, now: int) -> dict[str, str]:
-        told = dict.fromkeys((rule for _, rule in ENDINGS), "")
-        try:
-            left = (self.pair.ends - now) / DAY_MS if self.pair is not None else None
-        except (OSError, ValueError):
-            left = 0.0
-        rule = next((rule for days, rule in ENDINGS if left is not None and left <= days), "")
-        return {**told, **({rule: f"{max(0, round(left or 0))} d"} if rule else {})}
+
+def _endings(whose: str, ends: Callable[[], int | None], now: int) -> dict[str, str]:
+    told = dict.fromkeys((whose + rule for _, rule in ENDINGS), "")
+    try:
+        end = ends()
+        left = (end - now) / DAY_MS if end is not None else None
+    except (OSError, ValueError):
+        left = 0.0
+    rule = next((whose + rule for days, rule in ENDINGS if left is not None and left <= days), "")
+    return {**told, **({rule: f"{max(0, round(left or 0))} d"} if rule else {})}

@@ -38,6 +38,7 @@ class Login(msgspec.Struct, frozen=True):
     port: int
     username: str
     password: str
+    tls: bool = False
 
 
 class Tried(msgspec.Struct, kw_only=True):

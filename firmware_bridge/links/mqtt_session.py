@@ -9,13 +9,13 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Self
-from urllib.parse import urlsplit
 
 import msgspec
 
 from firmware_bridge.links.backoff import Backoff
 from firmware_bridge.links.broker_count import dropped
 from firmware_bridge.links.mqtt_routes import Routes
+from firmware_bridge.links.mqtt_tls import address, tls_context
 from firmware_bridge.links.mqtt_wire import Connection, ConnectionLost, Hello
 from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Publish, SendError, Trouble
@@ -52,7 +52,7 @@ class MqttSession:
         """`url`: mqtt://host:port or mqtts://host:port. Raises ValueError when it is not one. The rest: see Routes."""
         self.id = link.id
         self._link, self._clock = link, clock
-        self._host, self._port, self._tls = _address(url)
+        self._host, self._port, self._tls = address(url)
         self._hello = Hello(
             client_id=client_id,
             username=username,
@@ -153,7 +153,7 @@ class MqttSession:
 
     async def dropped(self) -> int | None:
         """How many messages the broker says that it has thrown away; None: not known."""
-        tls = await asyncio.to_thread(_tls_context, self._link) if self._tls else None
+        tls = await asyncio.to_thread(tls_context, self._link) if self._tls else None
         visitor = msgspec.structs.replace(self._hello, client_id=f"{self._hello.client_id}-count", session_expiry=0)
         return await dropped(self._host, self._port, tls, visitor, self._clock.now)
 
@@ -187,7 +187,7 @@ class MqttSession:
         return f"{self._host}:{self._port}: {why}"
 
     async def _open(self, connection: Connection) -> None:
-        tls = await asyncio.to_thread(_tls_context, self._link) if self._tls else None
+        tls = await asyncio.to_thread(tls_context, self._link) if self._tls else None
         async with asyncio.timeout(self._hello.keep_alive):
             present = await connection.open(self._host, self._port, tls)
             self._connection = connection
@@ -264,27 +264,6 @@ def _judge(code: int, device: str, action: Publish) -> None:
         raise SendError(FaultKind.REFUSED, f"the broker refuses to pass on {action.topic} (MQTT reason 0x{code:02x})")
     if code == _NOBODY_LISTENS and device and not action.retain:
         raise SendError(FaultKind.OFFLINE, f"nobody listens to {action.topic}")
-
-
-def _address(url: str) -> tuple[str, int, bool]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError(f"{url!r} is not mqtt://host:port or mqtts://host:port")
-    tls = parts.scheme == "mqtts"
-    return parts.hostname, parts.port or (8883 if tls else 1883), tls
-
-
-def _tls_context(link: MqttBrokerLink) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=link.ca_file or None)
-    if link.certificate_file:
-        context.load_cert_chain(link.certificate_file, link.key_file or None)
-    return context
-
-
-def tls_of(link: MqttBrokerLink) -> tuple[str, int, ssl.SSLContext | None]:
-    """Host, port and (where it is spoken) the TLS of a link's broker. Reads files. Raises ValueError, OSError."""
-    host, port, tls = _address(link.url or f"mqtt://{link.listen}")
-    return host, port, _tls_context(link) if tls else None
 
 
 def _in_words(error: Exception, patience: float) -> str:

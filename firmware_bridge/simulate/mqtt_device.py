@@ -18,8 +18,10 @@ import msgspec
 from device_profiles.types import MqttLink, MqttProfile, speech_of
 from firmware_bridge.raw import Publish
 from firmware_bridge.simulate.life import Life, Moment
+from firmware_bridge.simulate.nonces import Nonces
 from firmware_bridge.simulate.script import Mute
 from firmware_bridge.wire import encode, orders, seal
+from firmware_bridge.wire.nonce import QUANTITY, asked, is_nonce
 from hub.clock import Clock
 from hub.reading import Value
 from hub.settings.site import Device
@@ -61,6 +63,7 @@ class MqttDevice:
         self._obeyed: deque[tuple[int, str]] = deque(kept.obeyed, maxlen=50)  # issued, id
         self._counter = kept.counter if kept.key == _print(key) else 0  # another key counts anew
         self._said: deque[tuple[str, str, str]] = deque(maxlen=20)  # the event's quantity and value, and which order
+        self._nonces = Nonces()
         self.spoken: deque[str] = deque(maxlen=50)
         self._mute = Mute.NO
         self._boot, self._count = f"{clock.now():x}", itertools.count()
@@ -82,20 +85,35 @@ class MqttDevice:
         if retained:
             return "retained"  # an order is for now, not for whoever comes later
         said = _read(payload)
-        issued, expires = said.get("issued"), said.get("expires")
-        if said.get("device") != self._device or not isinstance(issued, int) or not isinstance(said.get("id"), str):
+        issued, nonce = said.get("issued"), said.get("nonce") if self._profile.signed else None
+        timed, named = isinstance(issued, int) or is_nonce(nonce), isinstance(said.get("id"), str)
+        if said.get("device") != self._device or not timed or not named:
             return "foreign"
         counter = seal.genuine(self._orders, payload, self._key) if self._profile.signed and self._key else None
         if self._profile.signed and counter is None:
             return "forged"
-        if not isinstance(expires, int) or expires < self._clock.now() or expires - issued > MOST_MS:
-            return "expired"
-        newest = max((at for at, _ in self._obeyed), default=0)
-        if (issued, said["id"]) in self._obeyed or issued < newest - MOST_MS:
-            return "repeated"  # also by a clock that was set back: nothing is good for longer than that
+        if late := self._late(said) if nonce is None else "":
+            return late
         if counter is not None and counter <= self._counter:
             return "repeated"
+        if nonce is not None and not self._nonces.good(str(nonce), self._clock.monotonic()):
+            return "expired"
         return "unknown" if orders.read(self._profile, Publish(self._orders, payload)) is None else ""
+
+    def _late(self, said: Mapping[str, object]) -> str:
+        """By the times that it carries."""
+        issued, expires = said["issued"], said.get("expires")
+        if not isinstance(issued, int) or not isinstance(expires, int):
+            return "expired"
+        if expires < self._clock.now() or expires - issued > MOST_MS:
+            return "expired"
+        newest = max((at for at, _ in self._obeyed), default=0)
+        # also by a clock that was set back: nothing is good for longer than that
+        return "repeated" if (issued, said["id"]) in self._obeyed or issued < newest - MOST_MS else ""
+
+    def nonce(self) -> str:
+        """A number for an order of a hub whose clock is wrong, good once and for ten seconds of our own clock."""
+        return self._nonces.give(self._clock.monotonic())
 
     def obey(self, payload: bytes, *, retained: bool) -> None:
         """Carry out an order, once, or refuse it and say so."""
@@ -108,7 +126,10 @@ class MqttDevice:
             return
         understood = orders.read(self._profile, Publish(self._orders, payload))
         if understood is not None:
-            self._remember(int(str(said["issued"])), str(said["id"]), int(str(said.get("counter", 0))))
+            self._nonces.spend(str(said.get("nonce", "")))
+            issued = said.get("issued")
+            known = (issued, str(said["id"])) if isinstance(issued, int) else None
+            self._remember(known, int(str(said.get("counter", 0))))
             command, seconds = understood
             if (speech := speech_of(self._profile, command)) is not None:
                 words, repeat = str(said[speech.key]), said.get("repeat", 1)
@@ -117,9 +138,9 @@ class MqttDevice:
             self._life.obey(command, seconds, self._now())
             self._said.append((OBEYED, command, str(said["id"])[:40]))
 
-    def _remember(self, issued: int, order: str, counter: int) -> None:
-        """Before anything moves: a device that dies now has had its one try."""
-        self._obeyed.append((issued, order))
+    def _remember(self, order: tuple[int, str] | None, counter: int) -> None:
+        """Before anything moves: a device that dies now has had its one try. With a nonce the count is enough."""
+        self._obeyed += [] if order is None else [order]
         self._counter = max(self._counter, counter if self._profile.signed else 0)
         if self._memory is not None:
             draft = self._memory.with_suffix(".new")
@@ -166,8 +187,13 @@ class MqttDevice:
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            if self._mute is Mute.NO and isinstance(message.payload, bytes):
+            if self._mute is not Mute.NO or not isinstance(message.payload, bytes):
+                continue
+            order = asked(self._device, message.payload) if self._profile.signed else None
+            if order is None:
                 self.obey(message.payload, retained=message.retain)
+            elif not message.retain:
+                await self._publish(client, {QUANTITY: self.nonce()}, {"order": order})
 
     async def _speak(self, client: aiomqtt.Client) -> None:
         """Until it is to be gone."""

@@ -17,13 +17,15 @@ _FIRST = b"zhian-order-1\n"
 _NAME = re.compile(r"[A-Za-z0-9_]+")  # a name that could hold "=" or a line's end could hide another member
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _MOST = 2**63 - 1
+_TIME = frozenset({"issued", "expires"})
 
 
 class Seal(NamedTuple):
-    """What an order is signed with."""
+    """What an order is signed with. `nonce`: the controller's own number, which then stands where time would."""
 
     key: bytes
     counter: int
+    nonce: str = ""
 
 
 # What samples of profiles are written with, so that whoever builds a controller can compare: a key that nobody uses.
@@ -41,8 +43,13 @@ def canonical(topic: str, members: Mapping[str, bytes]) -> bytes:
 
 
 def sealed(topic: str, payload: Mapping[str, object], seal: Seal) -> bytes:
-    """The message with `counter` and `sig`. Raises ValueError for a member that cannot be told apart in it."""
+    """The message with `counter` and `sig`. Raises ValueError for a member that cannot be told apart in it.
+
+    With a nonce it says nothing of time: a controller that knows no nonces refuses it, and believes no wrong clock.
+    """
     said = {**payload, "counter": seal.counter}
+    if seal.nonce:
+        said = {name: value for name, value in said.items() if name not in _TIME} | {"nonce": seal.nonce}
     if wrong := [name for name in said if not _NAME.fullmatch(name)]:
         raise ValueError(f"an order with a member {wrong[0]!r} cannot be signed")
     members = {name: msgspec.json.encode(value) for name, value in said.items()}

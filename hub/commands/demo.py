@@ -18,7 +18,7 @@ from firmware_bridge.simulate.community import play
 from firmware_bridge.simulate.script import Script, load_script
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE, Finite
-from hub.commands.run import DEFAULT_PORT, PORT, configure_log, is_loopback, run_site
+from hub.commands.run import DEFAULT_PORT, PORT, configure_log, run_site
 from hub.durable import replace_file
 from hub.duty.file import FILE as DUTY_FILE
 from hub.duty.file import read_duty
@@ -28,6 +28,7 @@ from hub.outcome import Entry, Outcome
 from hub.processes import broker
 from hub.processes.supervisor import Child, stop_on_signals, zhian
 from hub.settings.door import load_site
+from hub.settings.listeners import is_loopback
 from hub.settings.site import MqttBrokerLink, Site
 from hub.settings.site_web import Way
 

@@ -1,7 +1,6 @@
 """`zhian device credentials`, `zhian device key`: what an electrician types into an MQTT device, and nothing more."""
 
 import contextlib
-import socket
 import sqlite3
 import unicodedata
 from pathlib import Path
@@ -16,14 +15,16 @@ from firmware_bridge.wire.seal import SIGNED
 from hub.commands.options import DATA, JSON, SITE
 from hub.journal.writer import FILE, connect
 from hub.orders.keys import is_signed, key_file, make_key
-from hub.processes import broker
+from hub.processes import broker, broker_tls
 from hub.settings.door import load_site
+from hub.settings.listeners import TLS_PORT, Address, is_everywhere, listeners
 from hub.settings.site import Device, MqttBrokerLink, Site
 
 LABELS = {
     "host": "服务器 host",
     "port": "端口 port",
     "tls": "加密 TLS",
+    "ca": "根证书指纹 CA SHA-256",
     "username": "用户名 user name",
     "password": "密码 password",
     "up": "上报主题 publishes on",
@@ -45,6 +46,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     up: str
     alive: str
     do: str
+    ca: str = ""  # SHA-256 of the authority that our own broker is known by
     notes: tuple[str, ...] = ()
 
 
@@ -124,14 +126,23 @@ def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew
         broker.prepare(site, link, data, renew=device.id if renew else "")
         if not broker.read_again(data):
             notes.append("the broker does not run now: this is in force from its next start")
-    host, _, port = link.listen.rpartition(":")
-    if host.startswith("127.") or host == "localhost":
-        notes.append(f'the broker hears this machine only; for devices elsewhere: listen = "0.0.0.0:{port}"')
-    elif host == "0.0.0.0":  # noqa: S104  # only compared
-        host = _our_address()
-    notes.append("without TLS: keep devices and hub on a network of their own")
+    where, more = where_of(link)
+    ca = broker_tls.told(data / "broker").fingerprint if listeners(link).secure is not None else ""
     password = broker.credentials(data)[device.id]
-    return _told(site, device, host, int(port), tls=False, username=device.id, password=password, notes=notes)
+    access = {"tls": bool(ca), "username": device.id, "password": password, "ca": ca}
+    return _told(site, device, where, notes=[*notes, *more], **access)  # type: ignore[arg-type]  # of several types
+
+
+def where_of(link: MqttBrokerLink) -> tuple[Address, list[str]]:
+    """Where a client of our own broker connects, and what is to be said of it."""
+    there, plain = listeners(link).best, listeners(link).plain
+    if listeners(link).secure is None:
+        right = f'listen_tls = "0.0.0.0:{TLS_PORT}"'
+        return there, [f"the broker hears this machine only, and without TLS; for devices elsewhere: {right}"]
+    notes = ["let it trust this authority and no other: zhian certificate ca > ca.crt"]
+    if link.plain == "network":
+        notes.append(f"what cannot speak TLS comes by port {plain.port}: its password crosses the network readable")
+    return Address(broker_tls.our_address(), there.port) if is_everywhere(there.host) else there, notes
 
 
 def _of_another_broker(site: Site, device: Device, link: MqttBrokerLink, renew: bool) -> Credentials:
@@ -142,12 +153,13 @@ def _of_another_broker(site: Site, device: Device, link: MqttBrokerLink, renew: 
     tls = url.scheme == "mqtts"
     notes = [f"user name and password are given by the administrator of {url.hostname}"]
     port = url.port or (8883 if tls else 1883)
-    return _told(site, device, url.hostname or "", port, tls=tls, username="", password="", notes=notes)
+    return _told(site, device, Address(url.hostname or "", port), tls=tls, username="", password="", notes=notes)
 
 
 def _told(
-    site: Site, device: Device, host: str, port: int, *, tls: bool, username: str, password: str, notes: list[str]
-) -> Credentials:
+    site: Site, device: Device, where: Address, *, tls: bool, username: str, password: str, notes: list[str],
+    ca: str = "",
+) -> Credentials:  # fmt: skip
     if not isinstance(device.options, MqttLink):
         raise TypeError(device.id)  # the site file's door lets no other device on an MQTT link
     topics = {
@@ -156,9 +168,10 @@ def _told(
     }
     return Credentials(
         device=device.id,
-        host=host,
-        port=port,
+        host=where.host,
+        port=where.port,
         tls=tls,
+        ca=ca,
         username=username,
         password=password,
         notes=tuple(notes),
@@ -176,19 +189,10 @@ def same_site(site: Site, data: Path) -> None:
             raise Refusal("--data", "", f"belongs to site {row['value']}", value=data, right=f"the folder of {site.id}")
 
 
-def _our_address() -> str:
-    """The address of this machine on the network that leads out; its name where there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's; nothing is sent
-        except OSError:
-            return socket.gethostname()
-        return str(probe.getsockname()[0])
-
-
 def _shown(told: Credentials) -> str:
     values = {**msgspec.structs.asdict(told), "tls": "是 yes" if told.tls else "否 no"}
-    lines = [f"{_padded(label)}{values[key] or '-'}" for key, label in LABELS.items()]
+    labels = {key: label for key, label in LABELS.items() if key != "ca" or told.ca}
+    lines = [f"{_padded(label)}{values[key] or '-'}" for key, label in labels.items()]
     return "\n".join([*lines, *(f"! {note}" for note in told.notes)])
 
 

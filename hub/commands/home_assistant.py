@@ -7,10 +7,11 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal
-from hub.commands.device import same_site
+from hub.commands.device import same_site, where_of
 from hub.commands.options import DATA, JSON, SITE
 from hub.processes import broker
 from hub.settings.door import load_site
+from hub.settings.listeners import Address, listeners
 from hub.settings.share import broker_of
 from hub.settings.site import MqttBrokerLink, Site
 from hub.settings.site_share import READER, ROOT
@@ -21,6 +22,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
+    tls: bool
     username: str
     password: str
     prefix: str
@@ -56,11 +58,9 @@ def _of_ours(site: Site, link: MqttBrokerLink, data: Path, renew: bool) -> Acces
         broker.prepare(site, link, data, renew=READER if renew else "")
         if not broker.read_again(data):
             notes.append("the broker does not run now: this is in force from its next start")
-    host, _, port = link.listen.rpartition(":")
-    if host.startswith("127.") or host == "localhost":
-        notes.append(f'the broker hears this machine only; for a Home Assistant elsewhere: listen = "0.0.0.0:{port}"')
-    notes.append("it may read what is shared, and say that it has started; nothing can be ordered from there")
-    return _access(site, host, int(port), READER, broker.credentials(data)[READER], notes)
+    where, more = where_of(link)
+    notes += [*more, "it may read what is shared, and say that it has started; nothing can be ordered from there"]
+    return _access(site, where, READER, broker.credentials(data)[READER], notes, tls=listeners(link).secure is not None)
 
 
 def _of_another(site: Site, link: MqttBrokerLink, renew: bool) -> Access:
@@ -69,13 +69,16 @@ def _of_another(site: Site, link: MqttBrokerLink, renew: bool) -> Access:
         right = "its administrator makes the passwords; zhian makes those of its own broker only"
         raise Refusal(f"link {link.id}", "url", "is another broker", value=link.url, right=right)
     notes = [f"user name and password are given by the administrator of {url.hostname}; reading is enough"]
-    return _access(site, url.hostname or "", url.port or (8883 if url.scheme == "mqtts" else 1883), "", "", notes)
+    tls = url.scheme == "mqtts"
+    where = Address(url.hostname or "", url.port or (8883 if tls else 1883))
+    return _access(site, where, "", "", notes, tls=tls)
 
 
-def _access(site: Site, host: str, port: int, username: str, password: str, notes: list[str]) -> Access:
+def _access(site: Site, where: Address, username: str, password: str, notes: list[str], *, tls: bool) -> Access:
     return Access(
-        host=host,
-        port=port,
+        host=where.host,
+        port=where.port,
+        tls=tls,
         username=username,
         password=password,
         prefix=site.home_assistant.prefix if site.home_assistant is not None else "",
@@ -85,7 +88,8 @@ def _access(site: Site, host: str, port: int, username: str, password: str, note
 
 
 def _shown(told: Access) -> str:
-    labels = {"host": "服务器 broker", "port": "端口 port", "username": "用户名 user name", "password": "密码 password"}
-    labels |= {"prefix": "发现前缀 discovery prefix", "states": "状态主题 states"}
-    lines = [f"{label}: {getattr(told, name) or '-'}" for name, label in labels.items()]
+    labels = {"host": "服务器 broker", "port": "端口 port", "tls": "加密 TLS", "username": "用户名 user name"}
+    labels |= {"password": "密码 password", "prefix": "发现前缀 discovery prefix", "states": "状态主题 states"}
+    values = {**msgspec.structs.asdict(told), "tls": "是 yes" if told.tls else "否 no"}
+    lines = [f"{label}: {values[name] or '-'}" for name, label in labels.items()]
     return "\n".join([*lines, *(f"! {note}" for note in told.notes)])

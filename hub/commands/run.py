@@ -43,6 +43,7 @@ from hub.processes.state import Noted
 from hub.processes.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
 from hub.rules.door import load_rules
 from hub.settings.door import load_site
+from hub.settings.listeners import is_loopback, listeners
 from hub.settings.site import (
     Device,
     ModbusAsciiLink,
@@ -140,7 +141,7 @@ async def _follow(keeper: Keeper, site_path: Path, data: Path, ours: Sequence[Ch
             LOG.error("the office goes on with the old file: %s", error)
             continue
         again = {"office"} if fresh != was else set()
-        if [link.listen for link in broker.own(fresh[0])] != [link.listen for link in broker.own(was[0])]:
+        if [listeners(link) for link in broker.own(fresh[0])] != [listeners(link) for link in broker.own(was[0])]:
             again.add("mosquitto")
         was = fresh
         await keeper.renew([*brokers, *ours], again)
@@ -230,11 +231,6 @@ def configure_log() -> None:
     handler.addFilter(Repeats())
     handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

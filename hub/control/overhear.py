@@ -13,7 +13,9 @@ import msgspec
 from device_profiles.types import MqttLink
 from firmware_bridge.raw import Alive, Arrival, Link, Message, Raw, Trouble
 from hub.processes import broker
+from hub.processes.broker_tls import our_address
 from hub.reading import LinkState
+from hub.settings.listeners import is_everywhere, listeners
 from hub.settings.site import Device, Devices, MqttBrokerLink, Site, SiteLink
 
 LISTEN_S = 25.0  # a device says something a few times within `silent_after`, which is 90 s where nothing else is said
@@ -30,6 +32,7 @@ class Login(msgspec.Struct, frozen=True):
     port: int
     username: str
     password: str
+    tls: bool = False
 
 
 class Overheard(msgspec.Struct):
@@ -52,8 +55,10 @@ def login(site: Site, device: Device, known: Site, data: Path) -> tuple[Login | 
     made = device.id not in broker.credentials(data)
     broker.prepare(site, link, data)
     broker.read_again(data)
-    host, _, port = link.listen.rpartition(":")
-    return Login(host, int(port), device.id, broker.credentials(data)[device.id]), made
+    where = listeners(link)
+    host = our_address() if is_everywhere(where.best.host) else where.best.host
+    tls = where.secure is not None
+    return Login(host, where.best.port, device.id, broker.credentials(data)[device.id], tls), made
 
 
 async def overhear(site: Site, device: Device, open_guest: OpenGuest, seconds: float = LISTEN_S) -> Overheard:

@@ -25,7 +25,8 @@ from hub.journal.writer import FILE, connect
 from hub.processes import broker
 from hub.rules.door import Rule, load_rules
 from hub.settings.door import load_site
-from hub.settings.site import MqttBrokerLink, Site, SiteLink
+from hub.settings.listeners import listeners
+from hub.settings.site import Site, SiteLink
 from hub.speaking.route import check_routes
 
 LOG = logging.getLogger("zhian.reload")
@@ -134,17 +135,17 @@ class Reloader:
                 self._make(site, link)
             except (ValueError, TypeError, OSError) as error:
                 raise Refusal(self._path, f"link[{at}]", str(error), value=link.id) from None
-        listens = {link.listen for link in self._site.links if isinstance(link, MqttBrokerLink) and not link.url}
+        held = [address for link in broker.own(self._site) for address in listeners(link).all]
         for link in broker.own(site):
             broker.executable()
-            if link.listen not in listens:
-                broker.check_free(link)
+            broker.check_free(link, held)
 
     def _tell_broker(self, site: Site) -> None:
         """Who may speak where, before a new device is waited for."""
         for link in broker.own(site):
             broker.prepare(site, link, self._data)
-            broker.read_again(self._data)
+            if [listeners(link)] == [listeners(former) for former in broker.own(self._site)]:
+                broker.read_again(self._data)  # else it is started anew: mosquitto opens no other door while it runs
 
 
 def last_reload(data: Path, before: str) -> str:

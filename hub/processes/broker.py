@@ -16,14 +16,19 @@ import secrets
 import shutil
 import signal
 import socket
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
 
 from device_profiles.door import Refusal, parse, read_toml
 from device_profiles.types import MqttLink
+from hub.clock import Clock
+from hub.durable import replace_file
+from hub.processes import broker_tls
 from hub.settings.links import HUB as HUB
 from hub.settings.links import TOPIC
+from hub.settings.listeners import Address, Listeners, listeners
 from hub.settings.site import MqttBrokerLink, Site
 from hub.settings.site_share import READER, ROOT, HomeAssistant
 
@@ -41,11 +46,16 @@ ITERATIONS = 101  # what mosquitto_passwd of Debian 12 writes; the passwords are
 
 # max_inflight 0 and max_queued 0: no limit, so that nothing is dropped while the hub is away (bytes are capped).
 # max_packet_size, not message_size_limit: that one answers "Success" to an MQTT 3.1.1 device, and drops the message.
-# max_connections stays below what the system lets one process open: a mosquitto without a descriptor left to read its
-# access list with lets everybody do everything (CVE-2017-7652, and measured on 2.0.11).
+# max_connections (a listener's own) stays below what the system lets one process open: a mosquitto without a descriptor
+# left to read its access list with lets everybody do everything (CVE-2017-7652, and measured on 2.0.11).
+# tlsv1.2: that and newer. Certificate and key stand in one file, which mosquitto reads again with the others (SIGHUP).
+_TLS = """\
+certfile {folder}/{file}
+keyfile {folder}/{file}
+tls_version tlsv1.2
+"""
 _CONFIGURATION = """\
-listener {port} {host}
-max_connections {connections}
+{listeners}
 pid_file {folder}/pid
 allow_anonymous false
 password_file {folder}/passwords
@@ -95,31 +105,75 @@ def own(site: Site) -> list[MqttBrokerLink]:
     return [link for link in site.links if isinstance(link, MqttBrokerLink) and not link.url]
 
 
-def check_free(link: MqttBrokerLink) -> None:
-    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log."""
-    host, _, port = link.listen.rpartition(":")
-    try:
-        socket.create_server((host, int(port))).close()
-    except (OSError, OverflowError) as error:
-        right = (
-            "stop what listens there (systemctl disable --now mosquitto), give another `listen`, or a broker's `url`"
-        )
-        raise Refusal(f"link {link.id}", "listen", f"cannot be used: {error}", value=link.listen, right=right) from None
+def check_free(link: MqttBrokerLink, held: Collection[Address] = ()) -> None:
+    """A broker of Debian's own on our port is the usual surprise: told now, not again and again in a log.
+
+    `held`: where our own listens now.
+    """
+    for key, address in zip(("listen", "listen_tls"), listeners(link).all, strict=False):
+        if address in held:
+            continue
+        try:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            socket.create_server(address, family=family).close()
+        except (OSError, OverflowError) as error:
+            right = f"stop what listens there (systemctl disable --now mosquitto), give another `{key}`, or a `url`"
+            problem = f"cannot be used: {error}"
+            raise Refusal(f"link {link.id}", key, problem, value=str(address), right=right) from None
 
 
 def prepare(site: Site, link: MqttBrokerLink, data: Path, *, renew: str = "") -> Path:
-    """Write configuration, passwords and access list; returns the configuration's path.
+    """Write configuration, passwords, access list, and where TLS is spoken a certificate; returns the first's path.
 
     `renew`: a user who gets a new password. Raises Refusal for a topic that would open other devices' topics.
     """
+    with _alone(data) as folder:
+        if listeners(link).secure is not None:
+            _certify(site, link, folder)
+        return _prepare(site, link, data, renew)
+
+
+def renew_certificate(site: Site, data: Path) -> bool:
+    """Where our broker speaks TLS: a new certificate when the old one ends soon, taken up by the running broker.
+
+    True when it is new, or was not taken up before; sessions stay. Raises Refusal, OSError.
+    """
+    for link, secure in _secured(site):
+        with _alone(data) as folder:
+            renewed = _certify(site, link, folder)
+        if renewed or not broker_tls.is_served(data / "broker", secure):
+            return read_again(data) or renewed
+    return False
+
+
+def certificate_ends(site: Site, data: Path) -> int | None:
+    """When devices will refuse our broker, ms since 1970; None where it speaks no TLS. Raises OSError, ValueError."""
+    return min((broker_tls.ends(data / "broker", secure) for _, secure in _secured(site)), default=None)
+
+
+def _secured(site: Site) -> list[tuple[MqttBrokerLink, Address]]:
+    return [(link, secure) for link in own(site) if (secure := listeners(link).secure) is not None]
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[Path]:
+    """The broker's folder, which no other process writes to meanwhile: the command line does so, too."""
     folder = data / "broker"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the command line writes here too
-        return _prepare(site, link, data, renew)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
     finally:
         os.close(lock)
+
+
+def _certify(site: Site, link: MqttBrokerLink, folder: Path) -> bool:
+    try:
+        return broker_tls.take(site, link, folder, Clock().now())  # devices judge it by real time, a demo's too
+    except ValueError as error:
+        right = "zhian certificate ca --new makes another one; each device needs it then"
+        raise Refusal(folder, "", f"the broker's certificate cannot be made: {error}", right=right) from None
 
 
 def read_again(data: Path) -> bool:
@@ -177,15 +231,21 @@ def _prepare(site: Site, link: MqttBrokerLink, data: Path, renew: str) -> Path:
         for name in [HUB, *(device.id for device in devices), *shared]
     }
     lines = "".join(f'"{name}" = "{password}"\n' for name, password in users.items())
-    _private(folder / "credentials.toml", f"# Made by zhian; a device's user name is its id.\n[users]\n{lines}")
-    _private(folder / "passwords", "".join(f"{name}:{_hash(password)}\n" for name, password in users.items()))
-    _private(folder / "access", "\n".join(access) + "\n")
-    host, _, port = link.listen.rpartition(":")
+    replace_file(folder / "credentials.toml", f"# Made by zhian; a device's user name is its id.\n[users]\n{lines}")
+    replace_file(folder / "passwords", "".join(f"{name}:{_hash(password)}\n" for name, password in users.items()))
+    replace_file(folder / "access", "\n".join(access) + "\n")
     configuration = _CONFIGURATION.format(
-        port=port, host=host, folder=folder.resolve(), user=getpass.getuser(), connections=_most_connections()
+        listeners=_listening(listeners(link), folder.resolve()), folder=folder.resolve(), user=getpass.getuser()
     )
-    _private(folder / "mosquitto.conf", configuration)
+    replace_file(folder / "mosquitto.conf", configuration)
     return folder / "mosquitto.conf"
+
+
+def _listening(where: Listeners, folder: Path) -> str:
+    most = _most_connections() // len(where.all)  # each its own: devices that come in a flood do not shut the hub out
+    begun = [f"listener {each.port} {each.host}\nmax_connections {most}\n" for each in where.all]
+    tls = _TLS.format(folder=folder, file=broker_tls.SERVER_FILE) if where.secure is not None else ""
+    return ("".join(begun) + tls).rstrip()
 
 
 def _access(site: str, device: str, options: MqttLink) -> list[str]:
@@ -222,14 +282,3 @@ def _hash(password: str) -> str:
     salt = secrets.token_bytes(12)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
-
-
-def _private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -9,8 +9,9 @@ from hub.control.door import Handler, Refused, Said
 
 DO = "office-facts"
 LONGEST = 200
+_ENDINGS = ("certificate-ends", "certificate-ends-soon", "certificate-ends-now")
 OFFICE_FACTS = frozenset(
-    {"login-guessing", "audit-wrong", "certificate-ends", "certificate-ends-soon", "certificate-ends-now"}
+    {"login-guessing", "audit-wrong", *_ENDINGS, *(f"broker-{rule}" for rule in _ENDINGS)},
 )
 
 

@@ -96,6 +96,10 @@ class Verdicts:
             "hub-calibration-overdue": found.uncalibrated,
         }
 
+    def moved(self, wall_s: float, running_s: float) -> bool:
+        """Whether the clock was set since the last look."""
+        return self._offset is not None and abs(wall_s - running_s - self._offset) > STEP_S
+
 
 class Inspector:
     """Looks once in a while. `take` writes what the core says."""
@@ -146,6 +150,11 @@ class Inspector:
         if news:
             self.told |= news
             await self._take(self._core.know(news, now))
+
+    def clock_trusted(self) -> bool:
+        """Whether the machine's clock means anything to others: the kernel says so, and nobody has just set it."""
+        moved = self._verdicts.moved(self._clock.now() / 1000, time.monotonic() * self._clock.speed)
+        return synchronised() is True and not moved and not self.told.get("hub-clock-stepped")
 
     async def measure(self) -> None:
         """The journal's space. A disk that fails otherwise than by being full is the writer's to find out."""

@@ -49,7 +49,7 @@ def zhian(*arguments: str) -> list[str]:
 
 
 class Keeper:
-    """The children that run now. `renew` them at the start, when they are to be others, and with none at the end."""
+    """The children that run now. `renew` them at the start and when they are to be others; `close` ends them all."""
 
     def __init__(self, noted: Noted | None = None) -> None:
         """None yet. `noted`: where it is written how they are."""
@@ -58,9 +58,25 @@ class Keeper:
         self._children: dict[str, Child] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._hung: set[str] = set()  # is being killed for it
+        self._turn = asyncio.Lock()  # a stop may come while a reload renews: one of them after the other
+        self._closed = False
 
     async def renew(self, children: Sequence[Child], again: Collection[str] = ()) -> None:
-        """Stop what is not wanted any more, the last first, and start what is new; `again`: though it is the same."""
+        """Stop what is not wanted any more, the last first, and start what is new; `again`: though it is the same.
+
+        Once it is closed, nothing is started any more.
+        """
+        async with self._turn:
+            if not self._closed:
+                await self._renew(children, again)
+
+    async def close(self) -> None:
+        """Stop all of them, the last first."""
+        async with self._turn:
+            self._closed = True
+            await self._renew([], ())
+
+    async def _renew(self, children: Sequence[Child], again: Collection[str]) -> None:
         wanted = {child.name: child for child in children}
         for name in [*reversed(self._tasks)]:
             if wanted.get(name) != self._children[name] or name in again:
@@ -165,7 +181,7 @@ async def supervise(children: Sequence[Child], stop: asyncio.Event, keeper: Keep
     await stop.wait()
     notify("STOPPING=1")
     telling.cancel()
-    await keeper.renew([])
+    await keeper.close()
 
 
 async def _tell_watchdog() -> None:

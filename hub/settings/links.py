@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from device_profiles.door import Refusal
 from device_profiles.types import ModbusLink, MqttLink
+from hub.settings.listeners import TLS_PORT, is_loopback, listeners
 from hub.settings.site import (
     Device,
     ModbusAsciiLink,
@@ -28,6 +29,7 @@ BLANKS = frozenset({"site", "device"})
 TOPIC = re.compile(r"[^\s+#$\x00-\x1f\x7f-\x9f]([^+#\x00-\x1f\x7f-\x9f]{0,198}[^\s+#\x00-\x1f\x7f-\x9f])?")
 """One topic for one device. Not longer than 200 characters: mosquitto 2.0 takes no more than 200 levels, and lets every
 device do everything when it reads an access list again that has a topic it does not take."""
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}")
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
@@ -87,11 +89,10 @@ def _check_topics(device: str, options: MqttLink, site: str, key: str, path: Pat
 
 
 def _check_broker(link: MqttBrokerLink, key: str, path: Path) -> None:
-    host, _, port = link.listen.rpartition(":")
-    if not is_host(host) or not re.fullmatch(r"[1-9]\d{0,4}", port) or int(port) > 0xFFFF:
-        right = 'an address and a port, as "127.0.0.1:1883"'
-        raise Refusal(path, f"{key}.listen", "nobody can listen there", value=link.listen, right=right)
+    """A broker of ours says where it listens, another one where it is and how we come in; a mixture is a mistake."""
+    _check_listen(link.listen, f"{key}.listen", path)
     if not link.url:
+        _check_ours(link, key, path)
         return
     try:
         parts = urlsplit(link.url)
@@ -101,6 +102,42 @@ def _check_broker(link: MqttBrokerLink, key: str, path: Path) -> None:
     if not good:
         right = "mqtt://HOST:PORT or mqtts://HOST:PORT"
         raise Refusal(path, f"{key}.url", "is no address of a broker", value=link.url, right=right)
+    if link.listen_tls:
+        right = "leave it out: that broker listens where its own configuration says"
+        raise Refusal(path, f"{key}.listen_tls", "is for zhian's own broker", value=link.listen_tls, right=right)
+    if link.fingerprint and not _FINGERPRINT.fullmatch(link.fingerprint):
+        right = "SHA-256 of the broker's certificate, as `openssl x509 -noout -fingerprint -sha256` prints it"
+        raise Refusal(path, f"{key}.fingerprint", "is no fingerprint", value=link.fingerprint, right=right)
+    for name in ("ca_file", "fingerprint", "certificate_file", "key_file"):
+        if (value := getattr(link, name)) and not link.url.startswith("mqtts:"):
+            raise Refusal(path, f"{key}.{name}", "counts with TLS only", value=value, right="url = mqtts://HOST:PORT")
+
+
+def _check_ours(link: MqttBrokerLink, key: str, path: Path) -> None:
+    for name in ("username", "password_file", "ca_file", "fingerprint", "certificate_file", "key_file"):
+        if value := getattr(link, name):
+            right = "leave it out, or give that broker's `url`"
+            raise Refusal(path, f"{key}.{name}", "is for a broker that zhian does not run", value=value, right=right)
+    if link.listen_tls:
+        _check_listen(link.listen_tls, f"{key}.listen_tls", path)
+    plain, secure = listeners(link)
+    if not is_loopback(plain.host) and link.plain == "this-machine":
+        right = f'listen_tls = "{plain.host}:{TLS_PORT}" instead; plain = "network" where a device cannot speak TLS'
+        problem = "passwords and orders would cross the network readable"
+        raise Refusal(path, f"{key}.listen", problem, value=link.listen, right=right)
+    if is_loopback(plain.host) and link.plain == "network":
+        raise Refusal(
+            path, f"{key}.plain", "nobody elsewhere reaches `listen`", value=link.listen, right='"this-machine"'
+        )
+    if secure is not None and secure.port == plain.port:
+        raise Refusal(path, f"{key}.listen_tls", "is the port of `listen`", value=link.listen_tls, right="another one")
+
+
+def _check_listen(text: str, key: str, path: Path) -> None:
+    host, _, port = text.rpartition(":")
+    if not is_host(host) or not re.fullmatch(r"[1-9]\d{0,4}", port) or int(port) > 0xFFFF:
+        default = "127.0.0.1:1883" if key.endswith(".listen") else f"0.0.0.0:{TLS_PORT}"
+        raise Refusal(path, key, "nobody can listen there", value=text, right=f'an address and a port, as "{default}"')
 
 
 def is_host(text: str) -> bool:

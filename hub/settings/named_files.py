@@ -6,8 +6,10 @@
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from device_profiles.door import Refusal
+from hub.settings.listeners import is_loopback
 from hub.settings.secret import SecretError, read_secret
 from hub.settings.site import MqttBrokerLink, Site
 
@@ -29,7 +31,7 @@ def check_files(site: Site, path: Path, now: int) -> list[str]:
 
 
 def _check_broker(link: MqttBrokerLink, key: str, path: Path, now: int) -> list[str]:
-    warnings = []
+    warnings = _readable(link, key, path)
     if link.password_file:
         _secret(link.password_file, f"{key}.password_file", path)
     if link.ca_file:
@@ -42,6 +44,17 @@ def _check_broker(link: MqttBrokerLink, key: str, path: Path, now: int) -> list[
     if link.certificate_file:
         warnings += _check_certificate(link, key, path, now)
     return warnings
+
+
+def _readable(link: MqttBrokerLink, key: str, path: Path) -> list[str]:
+    """Of what crosses the network without TLS."""
+    if not link.url:
+        why = "who listens on the network reads passwords and orders; right would be devices that speak TLS"
+        return [f"{path}: {key}.plain = {link.plain!r}: {why}"] if link.plain == "network" else []
+    url = urlsplit(link.url)
+    if url.scheme == "mqtts" or is_loopback(url.hostname or ""):
+        return []
+    return [f"{path}: {key}.url = {link.url!r}: our password crosses the network readable; right would be mqtts://"]
 
 
 def _check_certificate(link: MqttBrokerLink, key: str, path: Path, now: int) -> list[str]:

@@ -170,13 +170,19 @@ class SerialPortLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", t
 
 
 class MqttBrokerLink(_LinkCommon, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
-    """A broker. Without `url`, `zhian run` starts a mosquitto of its own that listens on `listen`."""
+    """A broker. Without `url`, `zhian run` starts a mosquitto of its own: listeners.py says where it listens.
+
+    `plain` = from where it is spoken to without TLS. `fingerprint` = SHA-256 of the other broker's certificate, pinned.
+    """
 
     url: str = ""
     listen: str = "127.0.0.1:1883"
+    listen_tls: str = ""
+    plain: Literal["this-machine", "network"] = "this-machine"
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    fingerprint: str = ""
     certificate_file: str = ""
     key_file: str = ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from firmware_bridge.links.mqtt_session import tls_of
+from firmware_bridge.links.mqtt_tls import tls_of
 from firmware_bridge.links.mqtt_wire import Connection, ConnectionLost, Hello
 from hub.clock import Clock
 from hub.durable import replace_file

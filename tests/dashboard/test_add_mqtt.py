@@ -193,6 +193,17 @@ def test_at_our_own_broker(tmp_path: Path, office: Any, unused_port: int) -> Non
         running.wait(10)
 
 
+@pytest.mark.parametrize(("key", "tls"), [("listen_tls", True), ("listen", False)])
+def test_a_login_for_tls(tmp_path: Path, office: Any, unused_port: int, key: str, tls: bool) -> None:
+    """Its door, and whom the device is to trust there; said of no broker that this machine alone hears."""
+    with Hub(tmp_path, f'{key} = "127.0.0.1:{unused_port}"', 1.0) as hub:
+        page = office(hub).post(FORM, **fill()).text
+    assert fact(page, "Broker") == f"127.0.0.1:{unused_port}"
+    assert ("</code> TLS</dd>" in page) is tls
+    assert ("zhian certificate ca" in page) is tls
+    assert ("The broker hears this machine only" in page) is not tls
+
+
 def test_a_login_wants_a_fresh_password(tmp_path: Path, office: Any, unused_port: int, clock: StillClock) -> None:
     """Whoever finds a page left open gets no way into the broker."""
     with Hub(tmp_path, f'listen = "127.0.0.1:{unused_port}"', 1.0) as hub:

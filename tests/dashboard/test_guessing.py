@@ -13,6 +13,7 @@ from sqlalchemy import text
 from dashboard.access import sessions, users
 from dashboard.access.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
 from dashboard.access.tls import DAY_MS, Pair, make_own
+from hub.processes.hearsay import OFFICE_FACTS
 from tests.dashboard.conftest import NOW, PASSWORD
 
 if TYPE_CHECKING:
@@ -155,9 +156,17 @@ def test_a_certificate_that_ends_is_told_ahead(
     pair = Pair(tmp_path / "c", tmp_path / "k", own=True)
     make_own(pair, ["localhost"], clock.at)
     office.watchman.pair = pair
+    office.watchman.broker_ends = lambda: pair.ends + 1_000 * DAY_MS
     clock.at = pair.ends - days * DAY_MS
+    assert _ending(office) == ([rule] if rule else [])
+    office.watchman.pair, office.watchman.broker_ends = None, lambda: pair.ends
+    assert _ending(office) == ([f"broker-{rule}"] if rule else [])
+
+
+def _ending(office: "Office") -> list[str]:
     facts = office.watchman.facts()
-    assert [name for name, why in facts.items() if why and name.startswith("certificate")] == ([rule] if rule else [])
+    assert facts.keys() <= OFFICE_FACTS
+    return [name for name, why in facts.items() if why and "certificate" in name]
 
 
 def test_a_certificate_that_cannot_be_read_is_told(office: "Office", tmp_path: "Path") -> None:

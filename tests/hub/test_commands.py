@@ -254,7 +254,8 @@ def test_a_port_that_is_taken_is_named(run: Run, tmp_path: Path) -> None:
     """A broker of Debian's own on our port: named at the start, with what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        path = example(tmp_path, **{'listen = "0.0.0.0:1883"': f'listen = "127.0.0.1:{port}"'})
+        path = example(tmp_path, **{'listen_tls = "0.0.0.0:8883"': f'listen = "127.0.0.1:{port}"'})
+        assert f"127.0.0.1:{port}" in path.read_text(encoding="utf-8")  # else a hub would run, and look for its devices
         code, _, error = run("run", str(path), "--data", str(tmp_path / "data"), "--port", "0")
 
     assert code == 2

@@ -1,6 +1,8 @@
 """`zhian device credentials` and `zhian reload` on the command line: what they print, and what they refuse in words."""
 
+import hashlib
 import json
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +88,7 @@ def test_what_an_electrician_types_in(run: Run, site: Callable[[str], Path], tmp
         "host": "127.0.0.1",
         "port": 18830,
         "tls": False,
+        "ca": "",
         "username": "gate-north",
         "up": "court/gate-north/up",
         "alive": "court/gate-north/alive",
@@ -108,6 +111,60 @@ def test_for_people_in_two_languages(run: Run, site: Callable[[str], Path], tmp_
         ["用户名", "user", "name", "gate-north"],
         ["密码", "password", password],
     ]
+
+
+def test_a_device_elsewhere_comes_by_tls(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its port, and the authority that it is to trust, whose PEM the other command prints: the same fingerprint."""
+    path = site('listen_tls = "192.0.2.4:8884"')
+    told = json.loads(run("device", "credentials", "gate-north", path, "--data", tmp_path, "--json")[1])
+    assert (told["host"], told["port"], told["tls"]) == ("192.0.2.4", 8884, True)
+    assert "zhian certificate ca" in " ".join(told["notes"])
+    code, pem, aside = run("certificate", "ca", path, "--data", tmp_path)
+    assert (code, pem.splitlines()[0]) == (0, "-----BEGIN CERTIFICATE-----")
+    der = ssl.PEM_cert_to_DER_cert(pem)
+    assert hashlib.sha256(der).hexdigest().upper() == told["ca"].replace(":", "")
+    assert told["ca"] in aside
+    assert "PRIVATE" not in pem + aside
+    other = json.loads(run("certificate", "ca", path, "--data", tmp_path, "--new", "--json")[1])
+    assert other["fingerprint"] != told["ca"]
+    assert json.loads(run("certificate", "ca", path, "--data", tmp_path, "--json")[1]) == other
+
+
+def test_a_home_assistant_elsewhere_comes_by_tls(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """The same door as for devices, and whom it is to trust there."""
+    path = site('listen_tls = "192.0.2.4:8884"')
+    path.write_text(path.read_text(encoding="utf-8") + '[home_assistant]\ndevices = ["gate-north"]\n', encoding="utf-8")
+    code, out, error = run("home-assistant", "credentials", path, "--data", tmp_path, "--json")
+    assert code == 0, error
+    told = json.loads(out)
+    assert (told["host"], told["port"], told["tls"], told["username"]) == ("192.0.2.4", 8884, True, "home-assistant")
+    assert "zhian certificate ca" in " ".join(told["notes"])
+
+
+def test_no_authority_where_no_tls_is_spoken(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
+    """The line that is missing is named."""
+    code, _, error = run("certificate", "ca", site(""), "--data", tmp_path)
+    assert (code, 'listen_tls = "0.0.0.0:8883"' in error) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ('listen = "0.0.0.0:1883"\nplain = "network"', "link[0].plain = 'network': who listens on the network reads"),
+        ('url = "mqtt://broker.example"', "our password crosses the network readable"),
+        ('url = "mqtt://127.0.0.1"', ""),
+        ('url = "mqtts://broker.example"', ""),
+        ('listen_tls = "0.0.0.0:8883"', ""),
+    ],
+)
+def test_what_crosses_the_network_readable_is_warned_of(
+    run: Run, site: Callable[[str], Path], where: str, words: str
+) -> None:
+    """`zhian check` names the line; nothing is said of TLS, and of what stays on this machine."""
+    code, out, _ = run("check", site(where))
+    assert code == 0
+    assert words in out
+    assert ("readable" in out or "reads passwords" in out) is bool(words)
 
 
 def test_another_broker_has_its_own_administrator(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:

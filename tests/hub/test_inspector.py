@@ -14,6 +14,7 @@ from hub.journal.commit import Committer
 from hub.journal.scarce import Space
 from hub.journal.writer import FILE, Journal
 from hub.outcome import Outcome
+from hub.processes import inspector
 from hub.processes.inspector import Found, Inspector, Verdicts, lag_s, synchronised
 from hub.processes.state import FILE as BOARD
 from hub.processes.state import Board, Process
@@ -56,6 +57,34 @@ def test_a_clock_that_was_set_is_told_for_ten_minutes() -> None:
     assert verdicts.judge(replace(WELL, wall_s=wall - 3580, running_s=120.0))["hub-clock-stepped"] == "-3602 s"
     assert why(verdicts, wall_s=wall - 3580 + 599, running_s=719.0) == {"hub-clock-stepped"}
     assert not why(verdicts, wall_s=wall - 3580 + 600, running_s=720.0)
+
+
+def test_a_clock_that_was_set_just_now_is_not_trusted() -> None:
+    """An order does not wait for the next look; before the first one there is nothing to compare with."""
+    verdicts, wall = Verdicts(), WELL.wall_s
+    assert not verdicts.moved(wall, 0.0)
+    assert not why(verdicts)
+    assert not verdicts.moved(wall + 5.0, WELL.running_s + 5.0)
+    assert verdicts.moved(wall + 3600.0, WELL.running_s + 5.0)
+
+
+@pytest.mark.parametrize(("kernel", "trusted"), [(True, True), (False, False), (None, False)])
+def test_whose_clock_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, site: Site, kernel: bool | None, trusted: bool
+) -> None:
+    """Where the kernel does not know, nobody knows; a clock that was set is doubted for as long as it is told."""
+    monkeypatch.setattr(inspector, "synchronised", lambda: kernel)
+    journal = Journal(tmp_path / FILE, site)
+    committer, core = Committer(journal), Core(site, (), journal.memory(), 0)
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError
+
+    looking = Inspector(core, committer, nothing, tmp_path, Clock(), nothing, Space())
+    journal.close()
+    assert looking.clock_trusted() is trusted
+    looking.told["hub-clock-stepped"] = "+3600 s"
+    assert not looking.clock_trusted()
 
 
 def test_a_clock_that_is_not_synchronised_is_told() -> None:
@@ -108,18 +137,18 @@ async def test_the_other_processes_are_looked_at(tmp_path: Path, site: Site, rul
 
     journal = Journal(tmp_path / FILE, site)
     committer, core = Committer(journal), Core(site, rules, journal.memory(), clock.now())
-    inspector = Inspector(core, committer, take, tmp_path, clock, dropped, Space())
+    looking = Inspector(core, committer, take, tmp_path, clock, dropped, Space())
     ends = (time.monotonic() - 1,) * 3
     noted(tmp_path, office=Process(state="down", since=0.0, how="SIGKILL"), field=Process(state="up", since=0.0))
-    await inspector.look()
-    assert (inspector.told["hub-office-down"], inspector.told["hub-field-restarts"]) == ("SIGKILL", "")
+    await looking.look()
+    assert (looking.told["hub-office-down"], looking.told["hub-field-restarts"]) == ("SIGKILL", "")
     (tmp_path / BOARD).write_bytes(b'{"superv')
-    await inspector.look()
-    assert inspector.told["hub-office-down"] == "SIGKILL"
+    await looking.look()
+    assert looking.told["hub-office-down"] == "SIGKILL"
     noted(
         tmp_path, office=Process(state="up", since=0.0), field=Process(state="up", since=0.0, how="exit 1", ends=ends)
     )
-    await inspector.look()
-    assert (inspector.told["hub-office-down"], inspector.told["hub-field-restarts"]) == ("", "3× exit 1")
+    await looking.look()
+    assert (looking.told["hub-office-down"], looking.told["hub-field-restarts"]) == ("", "3× exit 1")
     assert [flip.key for outcome in said for flip in outcome.flips] == ["hub-field-restarts/hub"]
     committer.close()

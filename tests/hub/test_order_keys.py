@@ -91,6 +91,19 @@ async def test_the_count_only_grows(tmp_path: Path) -> None:
     assert await counter(tmp_path, clock) == 2_000_000
 
 
+async def test_a_clock_that_is_not_trusted_moves_no_count(tmp_path: Path) -> None:
+    """A leap to 2099 would make every later count stand there; only where none is known the clock is all there is."""
+    make_key(key_file(gate(), tmp_path))
+    signer, nonce = Signer(tmp_path, Stopped(4_070_908_800_000)), "a" * 32
+    (tmp_path / FOLDER / "gate-1.counter").write_text("00000001760000000000\n")
+    async with signer.turn(gate(), nonce) as seal:
+        assert seal == (read_key(key_file(gate(), tmp_path)), 1_760_000_000_001, nonce)
+    (tmp_path / FOLDER / "gate-1.counter").unlink()
+    async with signer.turn(gate(), nonce) as seal:
+        assert seal is not None
+        assert seal.counter == 4_070_908_800_000
+
+
 async def test_a_damaged_count_goes_on_by_the_clock(tmp_path: Path) -> None:
     """Every count that was used is below the present time in ms: there is no second order a millisecond."""
     make_key(key_file(gate(), tmp_path))

@@ -56,6 +56,25 @@ async def test_a_child_that_dies_comes_back_and_stop_stops_it(tmp_path: Path, mo
     assert not alive(second)
 
 
+async def test_a_stop_while_a_reload_renews_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What a reload is about to start is not started after the stop, also when both come at once."""
+    log, stop, keeper = tmp_path / "log", asyncio.Event(), Keeper()
+    child = a_child(log)
+    running = asyncio.create_task(supervise([child], stop, keeper))
+    await numbers(log, 1)
+    renewing = asyncio.create_task(keeper.renew([child], again={"child"}))
+    await asyncio.sleep(0)  # it is under way
+    stop.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(running, renewing)
+    await keeper.renew([child])
+    noted = await numbers(log, 1)
+    await asyncio.sleep(0.3)
+    assert await numbers(log, 1) == noted
+    assert not any(alive(number) for number in noted)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_child_that_ignores_term_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that does not listen to SIGTERM is killed after a while."""
     monkeypatch.setattr(supervisor, "STOP_S", 0.3)

@@ -18,6 +18,7 @@ from hub.core import Core
 from hub.field import Field
 from hub.journal.writer import FILE, Journal, connect, put_order
 from hub.outcome import Order
+from hub.processes import inspector
 from hub.reading import Label
 from hub.rules.door import load_rules
 from hub.settings.site import Devices, MqttBrokerLink, Site, Zone
@@ -25,6 +26,8 @@ from hub.settings.site import Devices, MqttBrokerLink, Site, Zone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import pytest
 
     from hub.settings.site import Device
     from tests.conftest import Mosquitto
@@ -107,6 +110,11 @@ class Yard:
     def opened(self) -> int:
         """How often the gate moved."""
         return sum(value == "moving" for (value,) in self.ask(_GATE))
+
+
+def clock_of_the_hub(monkeypatch: pytest.MonkeyPatch, *, trusted: bool) -> None:
+    """What the kernel says of the machine's clock, instead of what this machine's says."""
+    monkeypatch.setattr(inspector, "synchronised", lambda: trusted)
 
 
 _GATE = "SELECT value FROM reading WHERE quantity = 'gate' ORDER BY seq"

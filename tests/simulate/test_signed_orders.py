@@ -18,7 +18,7 @@ from firmware_bridge.simulate.script import QUIET
 from firmware_bridge.wire import orders
 from firmware_bridge.wire.seal import Seal
 from hub.orders.keys import key_file, make_key, read_key
-from tests.simulate.gate_yard import CLOCK, TOPIC, Yard, intruder
+from tests.simulate.gate_yard import CLOCK, TOPIC, Yard, clock_of_the_hub, intruder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from tests.conftest import Mosquitto
 
 KEY = bytes(range(32))
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's clock is right; the other half is test_challenge.py."""
+    clock_of_the_hub(monkeypatch, trusted=True)
 
 
 @pytest.fixture

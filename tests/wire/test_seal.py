@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import device_profiles
 from device_profiles.load import profiles
 from firmware_bridge.wire.seal import EXAMPLE, EXAMPLE_TOPIC, Seal, canonical, genuine, sealed
 
@@ -38,6 +40,27 @@ def test_the_samples_are_genuine(text: str) -> None:
     assert genuine(EXAMPLE_TOPIC, text.encode(), EXAMPLE.key) == EXAMPLE.counter
     assert genuine(EXAMPLE_TOPIC, text.encode(), bytes(32)) is None
     assert genuine("garden/gate-2/do", text.encode(), EXAMPLE.key) is None
+
+
+CHALLENGED = b"""zhian-order-1
+garden/gate-1/do
+counter=1760000000000
+device="gate-1"
+do="open"
+id="42"
+nonce="9f86d081884c7d659a2feaa0c55ad015"
+"""
+
+
+def test_what_is_signed_with_a_number_is_what_the_manual_says() -> None:
+    """A hub whose clock is wrong: the controller's number stands where issued and expires would."""
+    made = msgspec.json.decode(sealed(EXAMPLE_TOPIC, ORDER, EXAMPLE._replace(nonce="9f86d081884c7d659a2feaa0c55ad015")))
+    signature = made.pop("sig")
+    assert signature == hmac.digest(bytes(range(32)), CHALLENGED, hashlib.sha256).hex()
+    members = {name: msgspec.json.encode(value) for name, value in made.items()}
+    assert canonical(EXAMPLE_TOPIC, members) == CHALLENGED
+    manual = (Path(device_profiles.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert msgspec.json.encode(made | {"sig": signature}).decode().replace(",", ", ").replace(":", ": ") in manual
 
 
 @given(place=st.integers(0), bit=st.integers(0, 7))
