@@ -60,7 +60,7 @@ def complete(folder: Path, manifest: Manifest) -> None:
     try:
         run([*call, "--find-links", folder, f"zhian=={manifest.version}"], BUILD_S)
     except Failed as error:
-        right = "pip wheel . --constraint deploy/constraints.txt --wheel-dir FOLDER"
+        right = "make wheels: build/wheels is whole then"
         raise UpdateError(folder, "", f"is not all that it takes: {error}", right=right) from None
 
 
