@@ -50,7 +50,7 @@ runtime)
         python3 -m venv "$VENV"
     fi
     python_packages "what the hub needs" deploy/runtime.lock
-    pip_install --editable .
+    pip_install --quiet --editable . # twice quiet: setuptools warns of what an editable installation is
     touch "$VENV/.runtime"
     say "ready: $VENV/bin/zhian"
     ;;
