@@ -50,8 +50,8 @@ from dashboard.watchman import Watchman
 from dashboard.words import RuleText, Words
 from hub.clock import Clock
 from hub.reports.maker import Maker
-from hub.rules import load_rules
-from hub.site import Site
+from hub.rules.door import load_rules
+from hub.settings.site import Site
 
 MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a comment
 KEY_FILE = "office.key"

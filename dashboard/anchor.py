@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 
 from dashboard.audit import Anchor, head
 from dashboard.journal_view import FILE
-from hub.journal_file import connect
+from hub.journal.file import connect
 
 LOG = logging.getLogger("zhian.audit")
 

@@ -1,7 +1,7 @@
 """Events as counts and counters as increases, a bar for each stretch of the site's clock. Gaps stay gaps.
 
 A counter that falls went over its end, began anew from zero, or is another one, and each is told apart
-(`hub/counter.py`); so is what it counted during a gap, for nobody knows when that was.
+(`hub/devices/counter.py`); so is what it counted during a gap, for nobody knows when that was.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from dashboard.telling import numbers, said, told
 from dashboard.thin import given_up
 from dashboard.window import Window
 from device_profiles.counting import end_of
-from hub.counter import How, exchanged, step
+from hub.devices.counter import How, exchanged, step
+from hub.keeping.retention import KEEP_TRACES_MS, TRACES
 from hub.reading import Kind
-from hub.retention import KEEP_TRACES_MS, TRACES
-from hub.site import Device
+from hub.settings.site import Device
 
 MOST_BARS = 200
 MINUTE_MS = 60_000

@@ -3,9 +3,9 @@
 import msgspec
 
 from dashboard.office import office
+from hub.care.upkeep import MOST_DB, counts, is_meter, newest
 from hub.outcome import Upkeep
-from hub.site import Device
-from hub.upkeep import MOST_DB, counts, is_meter, newest
+from hub.settings.site import Device
 
 
 class Care(msgspec.Struct, frozen=True, kw_only=True):

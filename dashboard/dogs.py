@@ -10,7 +10,7 @@ from datetime import date
 import msgspec
 
 from dashboard.traces import Trace
-from hub.kennel import LOST, OVERDUE, REGISTERED, VACCINATED, changes
+from hub.devices.kennel import LOST, OVERDUE, REGISTERED, VACCINATED, changes
 
 LONGEST_NOTE = 80
 SOON_DAYS = 30

@@ -1,8 +1,8 @@
 """How incidents and shifts are called on a page, and which step of an incident comes next. No page logic, no rows."""
 
 from dashboard.i18n import lazy_gettext
-from hub.handover import STATES
-from hub.incident import Event, State
+from hub.duty.handover import STATES
+from hub.duty.incident import Event, State
 
 __all__ = ["BOARD", "EVENTS", "LEADS", "LOG", "NEXT", "STATES", "WANTS"]
 

@@ -8,8 +8,8 @@ from dashboard.office import Office
 from dashboard.situation import FIGURES, Facts, Situation, siren_token, situation
 from dashboard.together import asked
 from device_profiles.door import Refusal
-from hub.duty import load_duty
-from hub.firstout import Group, look
+from hub.alarms.firstout import Group, look
+from hub.duty.file import load_duty
 from hub.outcome import Order, OrderState
 
 MOST_OPEN = 200  # more open alarms than this are a flood: the count is right, the list stops

@@ -1,4 +1,4 @@
-"""How long things are kept, as sentences made from the figures that hub/retention.py works by; and kinds of days.
+"""How long things are kept, in sentences from the figures that hub/keeping/retention.py works by; and kinds of days.
 
 What is deleted when is decided there; docs/history.md tells the same table.
 """
@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from dashboard.i18n import gettext, lazy_gettext
-from hub import retention
-from hub.site import Site
+from hub.keeping import retention
+from hub.settings.site import Site
 
-KEEP_BACKUPS = 7  # as hub.agenda, which a page need not load; a test holds them together
+KEEP_BACKUPS = 7  # as hub.keeping.agenda, which a page need not load; a test holds them together
 DAY_KINDS: dict[str, Any] = {  # Any: flask_babel's lazy strings, here and below
     "holiday": lazy_gettext("holiday"),
     "adjusted": lazy_gettext("adjusted workday (a weekend that is worked)"),

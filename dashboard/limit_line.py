@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dashboard.office import Office
 from dashboard.rulebook import plain
 from device_profiles.door import Refusal
-from hub.days import Days, calendar_or_seed
-from hub.kinds.level import upper
-from hub.limits import SITE, current, merged
+from hub.calendar.days import Days, calendar_or_seed
+from hub.calendar.schedule import Hours
 from hub.outcome import Limit
-from hub.rule import Rule
-from hub.rules import covers, numbered
-from hub.schedule import Hours
-from hub.site import Device
+from hub.rules.door import covers, numbered
+from hub.rules.kinds.level import upper
+from hub.rules.limits import SITE, current, merged
+from hub.rules.rule import Rule
+from hub.settings.site import Device
 
 FIGURES = frozenset({"energy-mean", "mean", "min", "max"})  # of a window: in the quantity's own unit
 

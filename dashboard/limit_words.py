@@ -1,6 +1,6 @@
 """How the numbers of rules are called and written on a page: functions of the vocabulary and the request's language.
 
-What the numbers mean is told in docs/alarms.md; which a rule has is decided in hub/limits.py.
+What the numbers mean is told in docs/alarms.md; which a rule has is decided in hub/rules/limits.py.
 """
 
 from dashboard.i18n import gettext, lazy_gettext

@@ -19,11 +19,11 @@ from dashboard.shared import Shared
 from dashboard.vault import Vault
 from dashboard.watchman import Watchman
 from dashboard.words import Words
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.store import Bucket, Said, Sample
+from hub.journal.batches import Row
 from hub.reports.maker import Maker
-from hub.site import Site
+from hub.settings.site import Site
 
 EXTENSION = "zhian"
 

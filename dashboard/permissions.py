@@ -18,8 +18,8 @@ from dashboard.office import office
 from dashboard.roles import Permission as Permission
 from dashboard.roles import Role
 from dashboard.sessions import Signed
-from hub.site import Site
-from hub.site_web import SecondFactor
+from hub.settings.site import Site
+from hub.settings.site_web import SecondFactor
 
 V = TypeVar("V", bound=Callable[..., object])
 

@@ -2,9 +2,9 @@
 
 from dashboard.dogs import grouped
 from dashboard.i18n import gettext, lazy_gettext
-from hub.days import DayKind
-from hub.schedule import windows_of
-from hub.site import DayHours, Windows
+from hub.calendar.days import DayKind
+from hub.calendar.schedule import windows_of
+from hub.settings.site import DayHours, Windows
 
 VERDICTS = {
     "real": lazy_gettext("It was real"),

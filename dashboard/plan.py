@@ -6,7 +6,7 @@ It is only a backdrop that helps a guard to find a place; a site with a picture 
 import math
 from typing import NamedTuple
 
-from hub.site import Site, Zone
+from hub.settings.site import Site, Zone
 
 WIDTH, HEIGHT = 640, 520
 MARGIN = 26

@@ -9,10 +9,10 @@ from typing import Any
 from dashboard.hub_words import said
 from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.limit_words import fit
-from hub.order_words import in_words
+from hub.orders.words import in_words
 from hub.reading import Label
 
-# A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarm.py).
+# A flip's note where the hub wrote it: why it closed, or why something was not possible (hub/alarms/alarm.py).
 NOTES = {
     "on-duty": lazy_gettext("who is on duty"),
     "all": lazy_gettext("everybody"),
@@ -30,7 +30,7 @@ NOTES = {
     "no-end": lazy_gettext("a mute needs an end in the future"),
     "too-long": lazy_gettext("muted for longer than is allowed"),
 }
-# Why an order is where it is (hub/order.py); the detail after the colon is the hub's or the device's own.
+# Why an order is where it is (hub/orders/order.py); the detail after the colon is the hub's or the device's own.
 REASONS = {
     "no-echo": lazy_gettext("its answer did not come"),
     "confirmed": lazy_gettext("confirmed"),

@@ -18,7 +18,7 @@ from dashboard.thin import given_up
 from dashboard.window import Window
 from device_profiles import vocabulary
 from hub.history.store import Bucket, StoreError
-from hub.site import Device
+from hub.settings.site import Device
 
 LOG = logging.getLogger("zhian.office")
 

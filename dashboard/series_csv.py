@@ -13,7 +13,7 @@ from dashboard.i18n import gettext, say
 from dashboard.series import Series
 from dashboard.stretches import SEVERAL, Stretches
 from hub.history.sheet import Cell, Sheet, safe
-from hub.site import Site
+from hub.settings.site import Site
 
 Shown: TypeAlias = Series | Bars | Stretches
 

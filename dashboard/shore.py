@@ -11,10 +11,10 @@ import msgspec
 
 from dashboard.journal_view import Happening
 from dashboard.situation import Situation, Unwatched
+from hub.alarms.people import FALSE
 from hub.outcome import Drill, DrillState, Mute, Order
-from hub.people import FALSE
 from hub.reading import Reading
-from hub.site import Device, Site, Zone
+from hub.settings.site import Device, Site, Zone
 
 WATCHING = ("presence", "people")  # what tells that somebody is there
 BLIND = ("water-unwatched", "water-eye-blind", "water-stuck", "water-test-failed")

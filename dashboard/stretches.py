@@ -14,7 +14,7 @@ from dashboard.telling import said, told
 from dashboard.window import Window
 from device_profiles import vocabulary
 from hub.reading import Label
-from hub.site import Device
+from hub.settings.site import Device
 
 MOST_STRETCHES = 1_500
 SEVERAL = "*"  # in a stretch too short to be drawn, more than one state

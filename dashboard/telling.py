@@ -16,7 +16,7 @@ from dashboard.series import POINTS
 from dashboard.window import Window
 from hub.history.store import StoreError
 from hub.reading import Kind
-from hub.site import Device
+from hub.settings.site import Device
 
 LOG = logging.getLogger("zhian.office")
 

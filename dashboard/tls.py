@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device_profiles.door import Refusal
 from hub.durable import replace_file
-from hub.site import Site
+from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.tls")
 CERTIFICATE_FILE, KEY_FILE = "page.crt", "page.key"

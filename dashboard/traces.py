@@ -14,10 +14,10 @@ from datetime import datetime
 import msgspec
 
 from dashboard.office import Office
-from hub.batches import Row
 from hub.history.store import StoreError
+from hub.journal.batches import Row
 from hub.reading import Value
-from hub.site import Site
+from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.office")
 DAY_MS = 86_400_000

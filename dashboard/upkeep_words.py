@@ -3,7 +3,7 @@
 from typing import Any
 
 from dashboard.i18n import lazy_gettext
-from hub.upkeep import ABANDON, BEGIN, EXCHANGE, FINISH
+from hub.care.upkeep import ABANDON, BEGIN, EXCHANGE, FINISH
 
 ORDERS: dict[str, Any] = {  # Any: flask_babel's lazy strings
     BEGIN: lazy_gettext("Calibrator put on"),

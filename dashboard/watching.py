@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from hub import control
-from hub.exchange_line import Line
+from hub.control import door as control
+from hub.control.exchange_line import Line
 
 LONGEST_S = 60.0
 MOST_WATCHES = 3

@@ -12,11 +12,11 @@ from dashboard.i18n import gettext, lazy_gettext, say
 from dashboard.reasons import reason
 from device_profiles import vocabulary
 from hub.outcome import Order, OrderState
-from hub.own import SOURCE as HUB
 from hub.reading import Kind, Label, Value
-from hub.route import VOICE
-from hub.site import Device, Site
-from hub.voice_names import voice_name
+from hub.rules.own import SOURCE as HUB
+from hub.settings.site import Device, Site
+from hub.speaking.names import voice_name
+from hub.speaking.route import VOICE
 
 SEVERITIES = {
     "P1": lazy_gettext("Critical"),

@@ -19,7 +19,7 @@ from dashboard.pages.acts import ACT_EXPIRES_MS, COMMENT_EXPIRES_MS
 from dashboard.pages.alarms import LONGEST_COMMENT, Filters, condition
 from dashboard.permissions import Permission
 from hub.reading import Label
-from hub.rules import MAX_SHELF_S
+from hub.rules.door import MAX_SHELF_S
 
 Text = Annotated[str, Meta(max_length=LONGEST_COMMENT, description="a word for the timeline")]
 Reason = Annotated[str, Meta(min_length=2, max_length=LONGEST_COMMENT, pattern=r"\S\s*\S", description="why")]

@@ -19,7 +19,7 @@ from dashboard.office import me, office
 from dashboard.permissions import Permission, may
 from dashboard.roles import SCOPES
 from device_profiles.door import nearest
-from hub.order_words import in_words
+from hub.orders.words import in_words
 from hub.outcome import Order
 from hub.reading import Label
 from hub.rows import to_struct

@@ -18,10 +18,10 @@ from dashboard.series import Series
 from dashboard.stretches import Stretches
 from dashboard.window import SPANS_MS, Window, asked_for
 from device_profiles.door import nearest
-from hub.noise import NoiseLimits
 from hub.outcome import Health
 from hub.reading import Kind, Label, Reading, Value
-from hub.site import Device
+from hub.rules.noise import NoiseLimits
+from hub.settings.site import Device
 
 Instant = Annotated[int, Meta(ge=0, le=LARGEST, description="ms since 1970 (UTC)")]
 Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a date of the site, as 2026-01-31")]

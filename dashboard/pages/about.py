@@ -23,7 +23,7 @@ from dashboard.kept_words import size
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
 from hub import sbom
-from hub.processes import read_board
+from hub.processes.state import read_board
 
 bp = Blueprint("about", __name__, url_prefix="/about")
 _BACKUPS = "zhian-backups"

@@ -14,8 +14,8 @@ from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.alarms import LONGEST_COMMENT, find
 from dashboard.permissions import Permission, allow
-from hub.people import VERDICTS
-from hub.rules import MAX_SHELF_S
+from hub.alarms.people import VERDICTS
+from hub.rules.door import MAX_SHELF_S
 
 bp = Blueprint("acts", __name__, url_prefix="/alarms/<int:number>")
 ACT_EXPIRES_MS = 60_000

@@ -14,9 +14,9 @@ from dashboard.pages.limits import known, origin_of
 from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
 from dashboard.together import together
-from hub.handover import STATES
+from hub.duty.handover import STATES
 from hub.outcome import OrderState
-from hub.rules import MAX_SHELF_S
+from hub.rules.door import MAX_SHELF_S
 
 bp = Blueprint("alarms", __name__, url_prefix="/alarms")
 PAGE = 50

@@ -1,6 +1,6 @@
 """The calendar's page: which days are holidays and which weekends are worked (调休), for people to correct.
 
-A year is announced in the autumn before and cannot be computed. The tables are those of `zhian calendar` (hub/days.py).
+A year is announced in the autumn before, not computed. The tables are those of `zhian calendar` (hub/calendar/days.py).
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from dashboard.kept_words import DAY_KINDS, WEEKDAYS
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
-from hub.days import Calendar, DayKind, days_between, load_calendar, save_calendar, seed
+from hub.calendar.days import Calendar, DayKind, days_between, load_calendar, save_calendar, seed
 
 bp = Blueprint("calendar", __name__, url_prefix="/settings/calendar")
 MOST_DAYS = 62

@@ -22,10 +22,10 @@ from dashboard.together import together
 from dashboard.window import SPANS_MS
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
+from hub.care.upkeep import MOST_DB
 from hub.outcome import Health
 from hub.reading import Kind, Reading
-from hub.site import Device
-from hub.upkeep import MOST_DB
+from hub.settings.site import Device
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 LONGEST_REASON = 500

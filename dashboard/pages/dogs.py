@@ -23,7 +23,7 @@ from dashboard.owners import Owner
 from dashboard.permissions import Permission, allow, may
 from dashboard.traces import kept_ms, traces
 from device_profiles.iso11784 import parse_any, remark, understand
-from hub.kennel import LOST
+from hub.devices.kennel import LOST
 from hub.outcome import OrderState
 from hub.reading import Label
 

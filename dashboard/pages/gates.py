@@ -16,12 +16,12 @@ from dashboard.rulebook import plain
 from dashboard.situation import why_blind
 from dashboard.together import together
 from dashboard.traces import Trace, Traces, local_day, mark, traces
-from hub.days import Days, calendar_or_seed
+from hub.calendar.days import Days, calendar_or_seed
+from hub.calendar.schedule import Hours
 from hub.outcome import Health, Order
 from hub.reading import Reading
-from hub.rules import covers
-from hub.schedule import Hours
-from hub.site import Device
+from hub.rules.door import covers
+from hub.settings.site import Device
 
 bp = Blueprint("gates", __name__, url_prefix="/gates")
 DAY_MS = 24 * 3600 * 1000

@@ -17,9 +17,9 @@ from dashboard.journal_view import Happening, Told
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow, may
-from hub.casebook import ORDER
-from hub.duty import Person
-from hub.incident import Event, Incident, State, possible
+from hub.duty.casebook import ORDER
+from hub.duty.file import Person
+from hub.duty.incident import Event, Incident, State, possible
 from hub.outcome import OrderState
 from hub.rows import to_struct
 

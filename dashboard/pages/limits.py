@@ -18,9 +18,9 @@ from dashboard.pages.auth import note
 from dashboard.permissions import Permission, allow
 from dashboard.reasons import reason
 from dashboard.rulebook import plain
-from hub.limits import Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, OrderState
-from hub.rules import Rule, covers
+from hub.rules.door import Rule, covers
+from hub.rules.limits import Book, Origin, Wrong, parse_setting
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 EXPIRES_MS = 60_000

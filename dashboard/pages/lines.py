@@ -17,8 +17,8 @@ from dashboard.office import me, office
 from dashboard.option_words import LINK_KINDS
 from dashboard.permissions import Permission, allow
 from dashboard.watching import LONGEST_S, Watching
-from hub import control
-from hub.site import SiteLink
+from hub.control import door as control
+from hub.settings.site import SiteLink
 
 bp = Blueprint("lines", __name__, url_prefix="/lines")
 _WATCHING = "zhian-watching"

@@ -1,6 +1,6 @@
 """Mutes of zones: for a while nobody is told of P3 and P4 there. They end by themselves, and every page says so.
 
-An order to the hub, as all that people do. P1, P2 and sirens are never muted: hub/muted.py has no way to.
+An order to the hub, as all that people do. P1, P2 and sirens are never muted: hub/speaking/muted.py has no way to.
 """
 
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for

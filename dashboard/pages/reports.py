@@ -11,11 +11,11 @@ from dashboard.gather import gather
 from dashboard.i18n import gettext, language, lazy_gettext
 from dashboard.office import me, office
 from dashboard.permissions import Permission, allow
+from hub.calendar.schedule import parse_span
 from hub.figures.periods import month_before, noise_day
 from hub.reports.maker import noise_month_end
 from hub.reports.noise import noise_meters
 from hub.reports.shelf import FOLDER, Wanted, papers, wanted_of
-from hub.schedule import parse_span
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 MONTHS = 24  # so far back the form offers; the command line takes any

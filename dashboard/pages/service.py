@@ -12,9 +12,9 @@ from dashboard.journal_view import JournalUnreadable
 from dashboard.office import office
 from dashboard.ordering import put_from_form
 from dashboard.permissions import Permission, allow
+from hub.care.reminder import HOUR
 from hub.outcome import OrderState, Service
 from hub.reading import Label
-from hub.reminder import HOUR
 
 bp = Blueprint("service", __name__, url_prefix="/service")
 OUT, BACK = "out-of-service", "in-service"

@@ -20,12 +20,12 @@ from dashboard.permissions import Permission, allow
 from dashboard.reasons import reason
 from dashboard.rulebook import plain
 from device_profiles.door import Refusal
-from hub.days import load_calendar
+from hub.calendar.days import load_calendar
 from hub.outcome import Order, OrderState
 from hub.rows import to_struct
-from hub.site_voice import Voice
-from hub.trial import EXPIRES_MS, TEST_VOICE
-from hub.voice_state import VoiceState
+from hub.settings.site_voice import Voice
+from hub.speaking.state import VoiceState
+from hub.speaking.trial import EXPIRES_MS, TEST_VOICE
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 LAST_CHANGES = 5

@@ -15,9 +15,7 @@ from dashboard.office import office
 from dashboard.ordering import put_from_form
 from dashboard.pages.devices import find
 from dashboard.permissions import Permission, allow
-from hub.outcome import OrderState
-from hub.site import Device
-from hub.upkeep import (
+from hub.care.upkeep import (
     ABANDON,
     BEGIN,
     EXCHANGE,
@@ -33,6 +31,8 @@ from hub.upkeep import (
     is_meter,
     written,
 )
+from hub.outcome import OrderState
+from hub.settings.site import Device
 
 bp = Blueprint("upkeep", __name__, url_prefix="/devices")
 EXPIRES_MS = 60_000

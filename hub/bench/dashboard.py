@@ -27,7 +27,7 @@ from hub.bench.blast import Blast, connect, publish
 from hub.bench.court import Court, Process, court
 from hub.bench.ingest import QUANTITIES, quantile
 from hub.clock import Clock
-from hub.supervisor import zhian
+from hub.processes.supervisor import zhian
 
 T = TypeVar("T")
 SECONDS = 30.0

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from hub.batches import Batch, Damaged, Row
 from hub.clock import Clock
 from hub.history import aside, duck_levels
 from hub.history.duck_ask import DuckQuestions
@@ -37,6 +36,7 @@ from hub.history.duck_snapshot import SNAPSHOTS, load_snapshot, newest, write_sn
 from hub.history.duck_unpack import Series, insert_batches, insert_rows
 from hub.history.gate import Gate
 from hub.history.store import Grain, Snapshot, StoreError
+from hub.journal.batches import Batch, Damaged, Row
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 log = logging.getLogger("zhian.history")

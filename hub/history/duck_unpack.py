@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import duckdb
 
 from device_profiles import vocabulary
-from hub.batches import Batch, Damaged, Row, sound
 from hub.history.store import by_energy
+from hub.journal.batches import Batch, Damaged, Row, sound
 
 _MANY = 2_000  # readings; fewer are sooner read as JSON than SQL is planned
 

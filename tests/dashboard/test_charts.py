@@ -18,7 +18,7 @@ from dashboard.stretches import MOST_STRETCHES, SEVERAL, Stretch, changes, stret
 from dashboard.window import LONGEST_MS, Window, asked_for
 from device_profiles.types import ModbusProfile, RegisterField
 from hub.history.store import StoreError
-from hub.retention import KEEP_TRACES_MS
+from hub.keeping.retention import KEEP_TRACES_MS
 
 if TYPE_CHECKING:
     from dashboard.office import Office

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from dashboard import owners
 from dashboard.owners import Owner
-from hub.kennel import LOST, OVERDUE, VACCINATED
+from hub.devices.kennel import LOST, OVERDUE, VACCINATED
 
 if TYPE_CHECKING:
     from dashboard.office import Office

@@ -149,7 +149,7 @@ def test_a_viewer_sees_and_moves_nothing(browser: "Browser", field: "Field") -> 
 def test_hours_by_the_kind_of_day(app: "Flask") -> None:
     """Closed hours as the site file has them; the half that was left out is not invented."""
     from dashboard.place_words import closed_hours
-    from hub.site import DayHours
+    from hub.settings.site import DayHours
 
     with app.test_request_context("/?lang=en"):
         assert closed_hours("") == []

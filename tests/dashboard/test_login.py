@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from dashboard.office import Office
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 

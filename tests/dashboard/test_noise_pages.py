@@ -17,7 +17,7 @@ from hub.figures.month import Figure, NoiseDay
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.shelf import FOLDER
-from hub.site import Site
+from hub.settings.site import Site
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from dashboard.series import Point, gaps, merge
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import Bucket, StoreError
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -17,7 +17,7 @@ from tests.dashboard.test_security import path_of, rules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 FIELDS = {"name": "wei", "password": "a lake at night", "again": "a lake at night"}

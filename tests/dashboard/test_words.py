@@ -10,16 +10,16 @@ from babel.messages.pofile import read_po
 from dashboard import i18n, reasons, words
 from dashboard.limit_words import limit_text
 from dashboard.plan import HEIGHT, WIDTH, drawing, spot
-from hub.alarm import Closed, Deed, Rejected
-from hub.order import OrderWord
-from hub.order_words import REASONS
+from hub.alarms.alarm import Closed, Deed, Rejected
+from hub.orders.order import OrderWord
+from hub.orders.words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser
 
 ROOM = Path(words.__file__).parent

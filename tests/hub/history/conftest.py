@@ -20,17 +20,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub import batches
 from hub.__main__ import main
-from hub.batches import Row
 from hub.bench.servers import Daemon, influxdb, victoriametrics
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.journal import batches
+from hub.journal.batches import Row
 from hub.reading import Reading, Value
 
 NOW = 1_760_000_000_000
 Run = Callable[..., tuple[int, str, str]]
-SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
+SCHEMA = Path(__file__).parents[3] / "hub" / "journal" / "schema.sql"
 
 
 class SetClock(Clock):
@@ -64,7 +64,7 @@ class JournalFile:
         """Add `count` readings of noise-1, `step` ms apart, each in a batch of its own."""
         value = more.get("value", 50.0)
         with closing(self.connect()) as db:
-            db.execute("BEGIN")
+            db.execute("BEGIN IMMEDIATE")
             for at in range(start, start + count * step, step):
                 reading = Reading(device="noise-1", quantity=quantity, value=value, ts=at, rx=at)
                 batches.add(db, batches.last_seq(db) + 1, [reading])

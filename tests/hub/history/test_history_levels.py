@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Row
 from hub.history import duck_levels
 from hub.history.duck import DuckStore
 from hub.history.duck_snapshot import load_snapshot
 from hub.history.store import HOUR_MS, MINUTE_MS, Bucket, Figure, Grain
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

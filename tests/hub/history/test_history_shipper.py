@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.batches import Batch, Damaged, sound
 from hub.history import shipper as shipper_module
 from hub.history.duck import DuckStore
 from hub.history.shipper import Lag, Shipper
 from hub.history.store import StoreError
+from hub.journal.batches import Batch, Damaged, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

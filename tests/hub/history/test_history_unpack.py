@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Batch, Row, sound
 from hub.history import duck_unpack
 from hub.history.duck import DuckStore
+from hub.journal.batches import Batch, Row, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

@@ -15,7 +15,7 @@ import pytest
 
 from dashboard.tls import Pair, Tls, make_own
 from hub.clock import Clock
-from hub.supervisor import zhian as own_process
+from hub.processes.supervisor import zhian as own_process
 from hub.update.programs import Failed, address_of, build, check, complete, is_well, run
 from hub.update.release import UpdateError, Wheel, manifest_of
 from tests.hub.update.yard import wheel
