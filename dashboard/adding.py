@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from dashboard.i18n import gettext
-from dashboard.option_words import EXPERT, OPTIONS
+from dashboard.language.i18n import gettext
+from dashboard.language.option_words import EXPERT, OPTIONS
 from device_profiles.load import profiles
 from device_profiles.types import ModbusLink, Profile
 from hub.settings.door import MOST_ID

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from dashboard.journal_view import Happening, Told
-from dashboard.words import Words
+from dashboard.language.words import Words
 from hub.alarms.flood import KEY as FLOOD
 from hub.outcome import Health, Mute, Order, Service, Upkeep
 from hub.reading import Label, Reading, Value

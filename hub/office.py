@@ -15,14 +15,14 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from dashboard import create_app
-from dashboard.anchor import drop_anchor
+from dashboard.access.anchor import drop_anchor
+from dashboard.access.setup import Setup
+from dashboard.access.tls import Tls, pair_of
+from dashboard.access.users import renew_login
+from dashboard.access.watchman import Watchman
 from dashboard.asgi import asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.pages.history import CARRIER
-from dashboard.setup import Setup
-from dashboard.tls import Tls, pair_of
-from dashboard.users import renew_login
-from dashboard.watchman import Watchman
 from hub.clock import Clock
 from hub.control import door as control
 from hub.history import door, open_store

@@ -9,10 +9,10 @@ import msgspec
 from flask import request, url_for
 from msgspec import Meta
 
+from dashboard.access.permissions import Permission
 from dashboard.api.contract import LARGEST, Query, get
 from dashboard.api.problem import Problem
 from dashboard.office import office
-from dashboard.permissions import Permission
 from device_profiles.door import Refusal
 from hub.calendar.days import Days, load_calendar
 from hub.duty.file import Duty, load_duty

@@ -6,14 +6,14 @@ An order names the occurrence that the person saw, so that it can never silence 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.alarms import LONGEST_COMMENT, find
-from dashboard.permissions import Permission, allow
 from hub.alarms.people import VERDICTS
 from hub.rules.door import MAX_SHELF_S
 

@@ -11,15 +11,15 @@ import msgspec
 from flask import Blueprint, abort, current_app, render_template, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow
 from dashboard.adding import fields, fitting, free_unit, span, table_of
-from dashboard.asking import note, stale, unproved
 from dashboard.backups import site_file
 from dashboard.gather import gather
-from dashboard.hub_words import said
-from dashboard.i18n import gettext
+from dashboard.language.hub_words import said
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.lines import find, kind_of
-from dashboard.permissions import Permission, allow
 from device_profiles.types import ModbusLink, Profile
 from hub.control import door as control
 from hub.settings.site import MqttBrokerLink, SiteLink

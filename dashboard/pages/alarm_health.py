@@ -8,10 +8,10 @@ from contextlib import closing
 from flask import Blueprint, render_template, request, url_for
 from flask_babel import lazy_gettext  # type: ignore[import-untyped]
 
+from dashboard.access.permissions import Permission, allow, may
 from dashboard.gather import gather
 from dashboard.office import office
 from dashboard.pages.limits import known
-from dashboard.permissions import Permission, allow, may
 from dashboard.rulebook import plain
 from hub.alarms.isa import DAY
 from hub.journal.file import FILE, connect

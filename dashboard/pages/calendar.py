@@ -10,13 +10,13 @@ import msgspec
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.hub_words import said
-from dashboard.i18n import gettext
-from dashboard.kept_words import DAY_KINDS, WEEKDAYS
+from dashboard.language.hub_words import said
+from dashboard.language.i18n import gettext
+from dashboard.language.kept_words import DAY_KINDS, WEEKDAYS
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
 from hub.calendar.days import Calendar, DayKind, days_between, load_calendar, save_calendar, seed
 

@@ -11,14 +11,14 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.duty_book import DAY_MS, Guardian, book, duty_now, guardians, number
 from dashboard.gather import gather
-from dashboard.i18n import gettext, language
+from dashboard.language.i18n import gettext, language
+from dashboard.language.reasons import trouble
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow
-from dashboard.reasons import trouble
 from dashboard.rulebook import plain
 from hub.duty.desk import ORDER, Ask
 from hub.duty.file import FILE, Override, Person

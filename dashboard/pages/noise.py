@@ -10,14 +10,14 @@ import msgspec
 from flask import Blueprint, current_app, render_template
 from markupsafe import Markup
 
+from dashboard.access.permissions import Permission, allow
+from dashboard.charts.noise_bars import HEIGHT, WIDTH, bars
 from dashboard.gather import gather
-from dashboard.i18n import language
 from dashboard.journal_view import Happening
-from dashboard.noise_bars import HEIGHT, WIDTH, bars
+from dashboard.language.i18n import language
+from dashboard.live.together import together
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
 from dashboard.situation import why_blind
-from dashboard.together import together
 from hub.calendar.schedule import Hours, parse_span
 from hub.figures.month import NoiseDay
 from hub.figures.periods import Part, noise_day

@@ -6,11 +6,11 @@ import msgspec
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.wrappers import Response as Answer
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext, language, lazy_gettext
+from dashboard.language.i18n import gettext, language, lazy_gettext
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
 from hub.calendar.schedule import parse_span
 from hub.figures.periods import month_before, noise_day
 from hub.reports.maker import noise_month_end

@@ -8,13 +8,13 @@ import math
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.care import care_of
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import office
 from dashboard.ordering import put_from_form
 from dashboard.pages.devices import find
-from dashboard.permissions import Permission, allow
+from dashboard.places.care import care_of
 from hub.care.upkeep import (
     ABANDON,
     BEGIN,

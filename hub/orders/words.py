@@ -1,6 +1,6 @@
 """Why a gate was not moved, in words for people, in both languages: for the page, the API and the command line alike.
 
-The other outcomes of orders are worded by the page (dashboard/words.py).
+The other outcomes of orders are worded by the page (dashboard/language/words.py).
 """
 
 from collections.abc import Callable

@@ -22,12 +22,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import create_app, sessions
+from dashboard import create_app
+from dashboard.access import sessions
+from dashboard.access.roles import ROLES
+from dashboard.access.tables import User
+from dashboard.access.users import create_user, open_office
 from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
-from dashboard.roles import ROLES
-from dashboard.tables import User
-from dashboard.users import create_user, open_office
 from hub.clock import Clock
 from hub.history.store import Bucket
 from hub.journal import batches

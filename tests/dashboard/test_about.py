@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from dashboard import tls
+from dashboard.access import tls
+from dashboard.access.sessions import PROOF_MS
 from dashboard.backups import Backups
 from dashboard.office import EXTENSION
-from dashboard.sessions import PROOF_MS
 from hub import sbom
 from hub.clock import Clock
 from hub.keeping import sealed_file

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from dashboard import create_app
+from dashboard.access.sessions import PROOF_MS
 from dashboard.office import EXTENSION
-from dashboard.sessions import PROOF_MS
 from device_profiles.load import profiles
 from device_profiles.types import MqttLink
 from firmware_bridge.simulate.life import Life

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.orm import Session
 
-from dashboard import owners
-from dashboard.owners import Owner
+from dashboard.places import owners
+from dashboard.places.owners import Owner
 from hub.devices.kennel import LOST, OVERDUE, VACCINATED
 
 if TYPE_CHECKING:

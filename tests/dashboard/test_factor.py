@@ -9,10 +9,11 @@ import pyotp
 import pytest
 from flask import Flask
 
-from dashboard import create_app, factor
+from dashboard import create_app
+from dashboard.access import factor
+from dashboard.access.permissions import BEFORE_FACTOR, Permission
+from dashboard.access.sessions import HALF_MS
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import BEFORE_FACTOR, Permission
-from dashboard.sessions import HALF_MS
 from hub.settings.site_web import SecondFactor, Web
 from tests.dashboard.test_security import path_of, permission_of, rules
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from babel.messages.pofile import read_po
 
-from dashboard import hub_words, reasons
-from dashboard.i18n import FOLDER
+from dashboard.language import hub_words, reasons
+from dashboard.language.i18n import FOLDER
 from device_profiles.door import Refusal
 from hub.duty.incident import Event, State
 

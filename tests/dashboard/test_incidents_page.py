@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboard import duty_words
+from dashboard.language import duty_words
 from hub.duty.casebook import ORDER
 from hub.duty.file import FILE
 from hub.duty.incident import NEEDS_TEXT, PEOPLES, TABLE, Effect, Event, State

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from dashboard import create_app
+from dashboard.access.sessions import PROOF_MS
 from dashboard.office import EXTENSION
 from dashboard.pages import lines
-from dashboard.sessions import PROOF_MS
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
 from firmware_bridge.raw import Link

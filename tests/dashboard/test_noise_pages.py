@@ -10,9 +10,9 @@ import msgspec
 import openpyxl
 import pytest
 
-from dashboard.noise_bars import BOTTOM, HEIGHT, bars
+from dashboard.access.roles import Role
+from dashboard.charts.noise_bars import BOTTOM, HEIGHT, bars
 from dashboard.pages.noise import KEPT, Drawn, scale_share
-from dashboard.roles import Role
 from hub.figures.month import Figure, NoiseDay
 from hub.figures.periods import Part
 from hub.reading import Label

@@ -12,10 +12,10 @@ import pytest
 from werkzeug.routing import Rule
 
 from dashboard import MOST_BYTES, create_app
-from dashboard.headers import POLICY
-from dashboard.permissions import Permission
-from dashboard.roles import CHANGES, GRANTS, Role
-from dashboard.users import add_user
+from dashboard.access.headers import POLICY
+from dashboard.access.permissions import Permission
+from dashboard.access.roles import CHANGES, GRANTS, Role
+from dashboard.access.users import add_user
 from hub.settings.site_web import Web
 
 if TYPE_CHECKING:

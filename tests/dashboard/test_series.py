@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from dashboard.series import Point, gaps, merge
+from dashboard.charts.series import Point, gaps, merge
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import Bucket, StoreError

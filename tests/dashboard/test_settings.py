@@ -3,7 +3,7 @@
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dashboard.kept_words import KEEP_BACKUPS
+from dashboard.language.kept_words import KEEP_BACKUPS
 from hub.calendar.days import DayKind, load_calendar
 from hub.keeping import agenda
 

@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 
 from dashboard import create_app
+from dashboard.access.permissions import BEFORE_SETUP
+from dashboard.access.setup import GOOD_S, Setup, is_near
+from dashboard.access.users import add_user, list_users, open_office
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import BEFORE_SETUP
-from dashboard.setup import GOOD_S, Setup, is_near
-from dashboard.users import add_user, list_users, open_office
 from tests.dashboard.test_security import path_of, rules
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from dashboard.access.tls import OWN_DAYS, Pair, Tls, make_own, names_of, pair_of
 from dashboard.asgi import asgi_app, serve
-from dashboard.tls import OWN_DAYS, Pair, Tls, make_own, names_of, pair_of
 from device_profiles.door import Refusal
 from hub.settings.door import load_site
 from hub.settings.site_web import Web

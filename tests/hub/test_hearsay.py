@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.watchman import ENDINGS
+from dashboard.access.watchman import ENDINGS
 from hub.control.door import Control, Refused, ask
 from hub.processes.hearsay import DO, LONGEST, OFFICE_FACTS, Hearsay
 from hub.rules.door import PACKS, load_pack

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard.tls import Pair, Tls, make_own
+from dashboard.access.tls import Pair, Tls, make_own
 from hub.clock import Clock
 from hub.processes.supervisor import zhian as own_process
 from hub.update.programs import Failed, address_of, build, check, complete, is_well, run
