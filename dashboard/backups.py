@@ -19,8 +19,8 @@ from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
 from hub.journal.file import FILE, connect
 from hub.keeping.archive import unpack
+from hub.keeping.archives import BACKUPS, SEALED, archives, made_at, name_at, passphrase_for, passphrase_of
 from hub.keeping.backup import Source, backup
-from hub.keeping.terms.archives import BACKUPS, SEALED, archives, made_at, name_at, passphrase_for, passphrase_of
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.office")

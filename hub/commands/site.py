@@ -19,7 +19,7 @@ from hub.clock import Clock
 from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
 from hub.control.bus_load import crowded
-from hub.keeping.terms.archives import backup_warnings
+from hub.keeping.archives import backup_warnings
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules.door import all_rules, load_rules
 from hub.settings.door import load_site

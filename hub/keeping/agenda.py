@@ -19,9 +19,9 @@ from hub.devices.kennel import OVERDUE, VACCINATED, Change, changes
 from hub.history.store import HistoryStore
 from hub.journal.writer import FILE as JOURNAL
 from hub.journal.writer import connect, put_order
+from hub.keeping.archives import BACKUPS, archives, name_at, passphrase_of
 from hub.keeping.backup import Backup, Source, backup, take_snapshot
 from hub.keeping.retention import forget_old, forget_traces, prune_journal
-from hub.keeping.terms.archives import BACKUPS, archives, name_at, passphrase_of
 from hub.outcome import Order
 from hub.settings.site import BackupSettings, History, Site
 from hub.speaking.outbox import voice_states

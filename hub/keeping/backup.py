@@ -35,7 +35,7 @@ from hub.keeping.archive import (
     unpack,
     write_archive,
 )
-from hub.keeping.terms.archives import BACKUPS
+from hub.keeping.archives import BACKUPS
 
 HISTORY = "history.duckdb"
 SNAPSHOTS = "history-snapshots"

@@ -19,9 +19,9 @@ from hub.history.store import Grain, HistoryStore
 from hub.journal import batches
 from hub.journal.file import FILE as JOURNAL
 from hub.journal.file import transaction
+from hub.keeping.archives import archives, made_at
 from hub.keeping.terms import KEEP_TRACES_MS as KEEP_TRACES_MS
 from hub.keeping.terms import TRACES as TRACES
-from hub.keeping.terms.archives import archives, made_at
 from hub.settings.site import History
 
 MINUTE_MS = 60_000

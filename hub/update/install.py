@@ -17,7 +17,7 @@ import msgspec
 
 from hub.clock import Clock
 from hub.keeping.archive import BackupError
-from hub.keeping.terms.archives import BACKUPS, name_at, passphrase_of
+from hub.keeping.archives import BACKUPS, name_at, passphrase_of
 from hub.settings.site import BackupSettings
 from hub.update.box import Box, Note
 from hub.update.forms import changed, forms_of, put_back

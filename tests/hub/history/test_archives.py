@@ -13,9 +13,9 @@ from hub.journal.batches import Row
 from hub.keeping import sealed_file
 from hub.keeping.agenda import KEEP_BACKUPS, nightly_backup
 from hub.keeping.archive import BackupError
+from hub.keeping.archives import archives, backup_warnings, made_at, name_at
 from hub.keeping.backup import restore
 from hub.keeping.retention import forget_copies
-from hub.keeping.terms.archives import archives, backup_warnings, made_at, name_at
 from hub.settings.door import load_site
 from hub.settings.site import BackupSettings, Site
 
