@@ -10,7 +10,14 @@ from hub.control.door import Handler, Refused, Said
 DO = "office-facts"
 LONGEST = 200
 OFFICE_FACTS = frozenset(
-    {"login-guessing", "audit-wrong", "certificate-ends", "certificate-ends-soon", "certificate-ends-now"}
+    {
+        "login-guessing",
+        "audit-wrong",
+        "backup-late",
+        "certificate-ends",
+        "certificate-ends-soon",
+        "certificate-ends-now",
+    }
 )
 
 
