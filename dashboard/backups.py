@@ -4,13 +4,11 @@ What a backup holds and how it is read again is hub/keeping/backup.py's; this ca
 """
 
 import logging
-import re
 import sqlite3
 import threading
 import time
 import zlib
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from tarfile import TarError
 
@@ -21,11 +19,11 @@ from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
 from hub.journal.file import FILE, connect
 from hub.keeping.archive import unpack
-from hub.keeping.backup import BACKUPS, Source, backup
+from hub.keeping.archives import BACKUPS, SEALED, archives, made_at, name_at, passphrase_for, passphrase_of
+from hub.keeping.backup import Source, backup
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.office")
-_ARCHIVE = re.compile(r"zhian-\d{8}T\d{6}Z\.tar\.gz")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +43,11 @@ class Archive(msgspec.Struct, frozen=True):
     name: str
     size: int
     made: int
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is encrypted."""
+        return self.name.endswith(SEALED)
 
 
 class Backups:
@@ -68,25 +71,22 @@ class Backups:
 
     def listed(self) -> list[Archive]:
         """The newest first."""
-        folder = self._data / BACKUPS
-        found = [path for path in folder.glob("zhian-*.tar.gz") if _ARCHIVE.fullmatch(path.name)]
-        return sorted((_archive(path) for path in found), key=lambda each: each.name, reverse=True)
+        return [Archive(path.name, _bytes(path), made_at(path.name) or 0) for path in reversed(archives(self._data))]
 
     def path(self, name: str) -> Path | None:
         """The file of one that is listed; None where there is none of this name."""
         path = self._data / BACKUPS / name
-        return path if _ARCHIVE.fullmatch(name) and path.is_file() else None
+        return path if made_at(name) is not None and path.is_file() else None
 
     def written(self) -> int:
         """Bytes that the backup under way has written so far."""
         folder = self._data / BACKUPS
-        drafts = [*folder.glob(".zhian-*/**/*"), *folder.glob("*.part")]
+        drafts = [*self._data.glob(".zhian-*/**/*"), *folder.glob(".zhian-*/**/*"), *folder.glob("*.part")]
         return sum(_bytes(path) for path in drafts)
 
     def make(self, site: Site, now: int) -> bool:
         """Begin one; False while another is under way."""
-        name = f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-        return self._begin(Work(deed="backup", name=name, began=now), site)
+        return self._begin(Work(deed="backup", name=name_at(now, site.backup), began=now), site)
 
     def check(self, name: str, site: Site, now: int) -> bool:
         """Begin to read one again; False while another is under way, or there is none of this name."""
@@ -103,7 +103,7 @@ class Backups:
     def _do(self, work: Work, site: Site) -> None:
         started = time.monotonic()
         try:
-            words = self._packed(work, site) if work.deed == "backup" else self._read_again(work)
+            words = self._packed(work, site) if work.deed == "backup" else self._read_again(work, site)
             state = "done"
         except (Refusal, OSError, EOFError, TarError, zlib.error, sqlite3.Error) as error:
             LOG.error("%s of %s failed: %s", work.deed, work.name, error)
@@ -112,11 +112,11 @@ class Backups:
 
     def _packed(self, work: Work, site: Site) -> str:
         history = Source(lambda: ask_snapshot(self._data) if kept_here(site.history) else None, elsewhere(site.history))
-        target = self._data / BACKUPS / work.name
-        return str(backup(self._data, target, work.began, site=site_file(self._data), history=history))
+        target, file, passphrase = self._data / BACKUPS / work.name, site_file(self._data), passphrase_of(site.backup)
+        return str(backup(self._data, target, work.began, site=file, history=history, passphrase=passphrase))
 
-    def _read_again(self, work: Work) -> str:
-        found = unpack(self._data / BACKUPS / work.name, None)
+    def _read_again(self, work: Work, site: Site) -> str:
+        found = unpack(self._data / BACKUPS / work.name, None, passphrase_for(work.name, site.backup))
         return f"{len(found.members)} files, {sum(member.size for member in found.members)} bytes"
 
 
@@ -126,11 +126,6 @@ def site_file(data: Path) -> Path | None:
         row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
     path = Path(row[0]) if row else None
     return path if path is not None and path.exists() else None
-
-
-def _archive(path: Path) -> Archive:
-    made = datetime.strptime(path.name[6:22], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return Archive(path.name, _bytes(path), int(made.timestamp() * 1000))
 
 
 def _bytes(path: Path) -> int:

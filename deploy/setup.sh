@@ -32,25 +32,30 @@ need() {
     case "${keep_off:-}" in *mosquitto*) $as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 }
 
-python_packages() {
+pip_install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$@"; }
+
+# The packages of a lock and no others, each by its SHA-256.
+python_packages() { # what, lock
+    "$VENV/bin/python" deploy/lock.py wanted
     say "installing Python packages into $VENV ($1)"
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable "$2"
+    pip_install --require-hashes --requirement "$2"
 }
 
 case "${1:-}" in
 runtime)
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "Python 3.11 or newer is needed"; exit 2; }
+    python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { say "Python 3.11 is needed"; exit 2; }
     if [ ! -x "$VENV/bin/pip" ]; then
         python3 -c 'import venv, ensurepip' 2>/dev/null || need "no-such-program:python3-venv"
         say "making $VENV"
         python3 -m venv "$VENV"
     fi
-    python_packages "what the hub needs" .
+    python_packages "what the hub needs" deploy/runtime.lock
+    pip_install --quiet --editable . # twice quiet: setuptools warns of what an editable installation is
     touch "$VENV/.runtime"
     say "ready: $VENV/bin/zhian"
     ;;
 development)
-    python_packages "tests and checks" ".[dev]"
+    python_packages "tests and checks" deploy/development.lock
     touch "$VENV/.development"
     ;;
 demo-programs)

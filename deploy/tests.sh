@@ -7,6 +7,7 @@ PYTEST=${PYTEST:-.venv/bin/pytest}
 AT_ONCE=3
 MOST=3 # failures that may be accidents
 later=""
+unset PYTHONDONTWRITEBYTECODE # hundreds of programs are started: each would compile all of Zhian anew
 
 say() { printf '\033[1mmake test:\033[0m %s\n' "$*"; }
 

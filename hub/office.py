@@ -94,7 +94,7 @@ async def serve_office(
 def _jobs(site: Site, site_path: Path, data: Path, store: HistoryStore, office: Office) -> list[Job]:
     """What the office does by the calendar and the clock."""
     return [
-        *standard_jobs(store, data, site_path, site.history),
+        *standard_jobs(store, data, site_path, site.history, site.backup),
         voice_tests(site, data),
         vaccinations(site, data),
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(office.users, data, now)),

@@ -1,4 +1,4 @@
-"""What the office finds out about its own door: guessing at passwords, a certificate that ends, a trail not whole.
+"""What the office finds out of its own: guessing, a certificate that ends, a trail not whole, no backup.
 
 Facts are told to the hub, whose `self` rules (hub/rules/office.toml) make alarms of them. It carries nothing.
 """
@@ -11,13 +11,15 @@ import msgspec
 from sqlalchemy.engine import Engine
 
 from dashboard.access.anchor import anchors
-from dashboard.access.audit import Anchor, Verdict, head, verify
+from dashboard.access.audit import KEY_FILE, Anchor, Verdict, head, verify
 from dashboard.access.sessions import guessing, real_now
 from dashboard.access.tls import DAY_MS, Pair
 from hub.clock import Clock
+from hub.keeping.archives import archives, made_at
 
 CHECK_MS = 10 * 60_000  # between two looks at what is new in the trail
 ALL_MS = DAY_MS  # between two looks at all of it
+LATE_MS = 50 * 3_600_000  # two nights without a backup, and the time that one takes
 # Days left -> the rule that says so; the first that fits.
 ENDINGS = ((1, "certificate-ends-now"), (7, "certificate-ends-soon"), (30, "certificate-ends"))
 BROKER = "broker-"  # the same three of our own broker's certificate
@@ -50,6 +52,7 @@ class Watchman:
         return {
             "login-guessing": ", ".join(guessing(self._engine, now)[:3]),
             "audit-wrong": f"#{wrong.row}" if wrong is not None else "",
+            "backup-late": self._late(now),
             **_endings("", lambda: self.pair.ends if self.pair is not None else None, now),
             **_endings(BROKER, self.broker_ends, now),
         }
@@ -70,6 +73,17 @@ class Watchman:
         found = verify(self._engine, anchors(self._data), self._good)
         self._good = last if found.wrong is None and last is not None and last.row <= found.good else None
         return found
+
+    def _late(self, now: int) -> str:
+        """How old the newest archive is, or the folder that never had one; empty while that is not long."""
+        found = archives(self._data)
+        since = made_at(found[-1].name) if found else None
+        try:
+            begun = int((self._data / KEY_FILE).stat().st_mtime * 1000)
+        except OSError:
+            begun = now
+        age = now - (begun if since is None else since)
+        return f"{age // DAY_MS} d" if age > LATE_MS else ""
 
 
 def _endings(whose: str, ends: Callable[[], int | None], now: int) -> dict[str, str]:

@@ -52,6 +52,7 @@ def page() -> str:
         uptime=_uptime(),
         disk=_disk(office().data),
         backups=backups(),
+        sealing=bool(office().site.backup.passphrase_file),
         proof=stale(),
         size=size,
         situation=gather(office()),
@@ -106,7 +107,7 @@ def download(name: str) -> Response:
         flash(problem)
         return redirect(url_for("about.page", _anchor="backups"))
     note("backup-download", me().name, name)
-    return send_file(path, mimetype="application/gzip", as_attachment=True, download_name=name)
+    return send_file(path, mimetype="application/octet-stream", as_attachment=True, download_name=name)
 
 
 def backups() -> Backups:

@@ -19,6 +19,7 @@ from hub.clock import Clock
 from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
 from hub.control.bus_load import crowded
+from hub.keeping.archives import backup_warnings
 from hub.reading import Fault, FaultKind, Reading
 from hub.rules.door import all_rules, load_rules
 from hub.settings.door import load_site
@@ -50,7 +51,7 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
     warnings += ending + _silenced(checked, site) + _untold(checked) + _piled(checked, site)
-    warnings += gate_warnings(checked, site, data)
+    warnings += gate_warnings(checked, site, data) + backup_warnings(checked, site, data)
     if data is not None:
         warnings += duty_warnings(data, checked)
     counts = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hub.settings.door import load_site
 from hub.update import programs
 from hub.update.box import Box
 from hub.update.install import Means, install, would_change
@@ -82,7 +83,7 @@ def update_install(
         check=partial(programs.check, owner=data.absolute()),
         back_up=programs.back_up, restart=partial(programs.order, restart), stop=partial(programs.order, stop),
         well=partial(programs.is_well, programs.address_of(health)), say=_say, within_s=within, steady_s=steady,
-        while_unwell=while_unwell,
+        while_unwell=while_unwell, backups=lambda: load_site(site).backup,
     )  # fmt: skip
     sys.exit(0 if install(file, box, means) else 1)
 

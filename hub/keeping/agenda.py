@@ -6,7 +6,7 @@ The jobs are plain functions of paths and `now`; `Agenda` only runs them, one at
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -19,14 +19,16 @@ from hub.devices.kennel import OVERDUE, VACCINATED, Change, changes
 from hub.history.store import HistoryStore
 from hub.journal.writer import FILE as JOURNAL
 from hub.journal.writer import connect, put_order
-from hub.keeping.backup import BACKUPS, Backup, Source, backup, take_snapshot
+from hub.keeping.archives import BACKUPS, archives, name_at, passphrase_of
+from hub.keeping.backup import Backup, Source, backup, take_snapshot
 from hub.keeping.retention import forget_old, forget_traces, prune_journal
 from hub.outcome import Order
-from hub.settings.site import History, Site
+from hub.settings.site import BackupSettings, History, Site
 from hub.speaking.outbox import voice_states
 from hub.speaking.trial import DAY_MS, EXPIRES_MS, due_trials
 
 KEEP_BACKUPS = 7
+_PLAIN = BackupSettings()
 
 
 class Daily(msgspec.Struct, frozen=True):
@@ -101,7 +103,9 @@ class Agenda:
             self._failed(event.job_id, event.exception or Missed(f"not run at {event.scheduled_run_time}"))
 
 
-def standard_jobs(store: HistoryStore, data: Path, site_path: Path, history: History | None = None) -> list[Job]:
+def standard_jobs(
+    store: HistoryStore, data: Path, site_path: Path, history: History | None = None, settings: BackupSettings = _PLAIN
+) -> list[Job]:
     """What every site does: pruning each 10 minutes; at night the history is sorted, what is too old and old traces are
     forgotten, and then a backup is made, without them.
     """
@@ -111,7 +115,7 @@ def standard_jobs(store: HistoryStore, data: Path, site_path: Path, history: His
         Job("sort-history", Daily(2), lambda _: store.compact()),
         Job("forget-old", Daily(2, 30), lambda now: forget_old(store, data, keep, now)),
         Job("forget-traces", Daily(3), lambda now: forget_traces(store, data, now, keep.trace_days * DAY_MS)),
-        Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now)),
+        Job("backup", Daily(3, 30), lambda now: nightly_backup(store, data, site_path, now, settings)),
     ]
 
 
@@ -159,15 +163,18 @@ def _list_order(change: Change, now: int) -> Order:
     )
 
 
-def nightly_backup(store: HistoryStore, data: Path, site_path: Path, now: int) -> Backup:
+def nightly_backup(
+    store: HistoryStore, data: Path, site_path: Path, now: int, settings: BackupSettings = _PLAIN
+) -> Backup:
     """A snapshot of the history, an archive in `backups/`, and only the newest 7 of them kept.
 
-    Raises StoreError, BackupError, OSError.
+    A passphrase that cannot be used makes none: never an archive that is not encrypted instead. Raises StoreError,
+    BackupError, OSError.
     """
+    passphrase = passphrase_of(settings)
     take_snapshot(store, data, now)
-    folder = data / BACKUPS
-    file = folder / f"zhian-{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-    made = backup(data, file, now, site=site_path, force=True, history=Source(elsewhere=store.elsewhere))
-    for old in sorted(folder.glob("zhian-*.tar.gz"))[:-KEEP_BACKUPS]:
+    file, history = data / BACKUPS / name_at(now, settings), Source(elsewhere=store.elsewhere)
+    made = backup(data, file, now, site=site_path, force=True, history=history, passphrase=passphrase)
+    for old in archives(data)[:-KEEP_BACKUPS]:
         old.unlink()
     return made

@@ -35,10 +35,10 @@ from hub.keeping.archive import (
     unpack,
     write_archive,
 )
+from hub.keeping.archives import BACKUPS
 
 HISTORY = "history.duckdb"
 SNAPSHOTS = "history-snapshots"
-BACKUPS = "backups"
 NEW_ENOUGH_MS = 600_000  # a snapshot this young is taken as it is, instead of another one being made
 
 # What is made anew at each start, or is in the archive in another form.

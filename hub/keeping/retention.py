@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from hub.history.store import Grain, HistoryStore
 from hub.journal import batches
 from hub.journal.file import FILE as JOURNAL
 from hub.journal.file import transaction
+from hub.keeping.archives import archives, made_at
 from hub.keeping.terms import KEEP_TRACES_MS as KEEP_TRACES_MS
 from hub.keeping.terms import TRACES as TRACES
 from hub.settings.site import History
@@ -118,7 +118,7 @@ def kept_days(history: History) -> dict[tuple[Grain, int], list[str]]:
 
 def forget_copies(data: Path, before: int) -> int:
     """Delete nightly archives (but the newest), snapshots and files set aside of before that instant."""
-    old = [path for path in sorted(data.glob("backups/zhian-*.tar.gz"))[:-1] if _archived(path) < before]
+    old = [path for path in archives(data)[:-1] if (made_at(path.name) or before) < before]
     old += [path for path in data.glob("history-snapshots/*") if path.name.isdigit() and int(path.name) < before]
     old += [path for path in data.glob("*.corrupt-*") if _set_aside(path) < before]
     for path in old:
@@ -127,15 +127,6 @@ def forget_copies(data: Path, before: int) -> int:
         else:
             path.unlink()
     return len(old)
-
-
-def _archived(path: Path) -> float:
-    """When, by its name: a copy of a file has another date. Not ours: never old."""
-    try:
-        made = datetime.strptime(path.name, "zhian-%Y%m%dT%H%M%SZ.tar.gz").replace(tzinfo=UTC)
-    except ValueError:
-        return math.inf
-    return made.timestamp() * 1000
 
 
 def _set_aside(path: Path) -> float:

@@ -11,7 +11,7 @@ DO = "office-facts"
 LONGEST = 200
 _ENDINGS = ("certificate-ends", "certificate-ends-soon", "certificate-ends-now")
 OFFICE_FACTS = frozenset(
-    {"login-guessing", "audit-wrong", *_ENDINGS, *(f"broker-{rule}" for rule in _ENDINGS)},
+    {"login-guessing", "audit-wrong", "backup-late", *_ENDINGS, *(f"broker-{rule}" for rule in _ENDINGS)},
 )
 
 

@@ -25,6 +25,7 @@ from hub.settings.share import check_share
 from hub.settings.site import (
     DEVICE_KIND,
     LINK_KINDS,
+    BackupSettings,
     DayHours,
     Device,
     Devices,
@@ -77,6 +78,7 @@ class _File(Strict, frozen=True, kw_only=True):
     interlock: list[Interlock] = []
     history: History = History()
     journal: JournalSpace = JournalSpace()
+    backup: BackupSettings = BackupSettings()
     rule: dict[str, dict[str, object]] = {}
     packs: Packs = Packs()
     page: Web = Web()
@@ -109,7 +111,7 @@ def load_site(path: Path, text: str | None = None) -> Site:
         noise_class=str(file.site.noise_class),  # type: ignore[arg-type]  # the door checked the choices
         night=_span(file.site.night, path, "site.night"),
         noise_valid_share=file.site.noise_valid_share,
-        plan=str(path.absolute().parent / file.site.plan) if file.site.plan else "",  # beside the site file
+        plan=_beside(path, file.site.plan),
         zones=tuple(zones.values()),
         links=links,
         page=_address(file.site.page, path, "site.page").rstrip("/"),
@@ -117,10 +119,9 @@ def load_site(path: Path, text: str | None = None) -> Site:
         interlocks=tuple(file.interlock),
         history=_history(file.history, path),
         journal=file.journal,
+        backup=BackupSettings(passphrase_file=_beside(path, file.backup.passphrase_file)),
         rules=file.rule,
-        packs=msgspec.structs.replace(
-            file.packs, files=tuple(str(path.absolute().parent / name) for name in file.packs.files)
-        ),
+        packs=msgspec.structs.replace(file.packs, files=tuple(_beside(path, name) for name in file.packs.files)),
         web=check_web(file.page, path),
         home_assistant=file.home_assistant,
     )
@@ -142,6 +143,11 @@ def check_hours(hours: Windows | DayHours, path: Path, key: str) -> None:
     given = {name: spans for name in DayHours.__struct_fields__ if (spans := getattr(hours, name)) is not None}
     if not sum(_check_windows(spans, path, f"{key}.{name}") for name, spans in given.items()):
         raise Refusal(path, key, "has no hours on any day", right="leave it out, or write hours")
+
+
+def _beside(site_file: Path, name: str) -> str:
+    """The whole path of a file that is named from the site file's folder; empty: none."""
+    return str(site_file.absolute().parent / name) if name else ""
 
 
 def _numbers_as_class(table: dict[str, object]) -> None:
@@ -193,7 +199,7 @@ def _device(table: dict[str, object], key: str, link: SiteLink, zones: dict[str,
         name=wanted.name or Label(zh=wanted.id, en=wanted.id),
         names=_channel_names(wanted, profile, path, key),
         link=link.id,
-        order_key_file=str(path.absolute().parent / wanted.order_key_file) if wanted.order_key_file else "",
+        order_key_file=_beside(path, wanted.order_key_file),
     )
 
 

@@ -101,6 +101,12 @@ class JournalSpace(Strict, frozen=True, kw_only=True):
     reserve_mb: Annotated[int, Meta(ge=4)] = 32
 
 
+class BackupSettings(Strict, frozen=True, kw_only=True):
+    """`passphrase_file` (a whole path, mode 0600) encrypts the archives in `backups/`; empty: nothing does."""
+
+    passphrase_file: str = ""
+
+
 class Device(Strict, frozen=True, kw_only=True):
     """One device of the site, with its profile and the profile's link options as this site overrides them."""
 
@@ -224,6 +230,7 @@ class Site(Strict, frozen=True, kw_only=True):
     interlocks: tuple[Interlock, ...] = ()
     history: History = History()
     journal: JournalSpace = JournalSpace()
+    backup: BackupSettings = BackupSettings()
     rules: Mapping[str, Mapping[str, object]] = {}  # rule id -> number -> value, where the site differs from the pack
     packs: Packs = Packs()
     web: Web = Web()

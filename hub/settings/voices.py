@@ -91,7 +91,7 @@ def check_secrets(site: Site, path: Path) -> None:
             except SecretError as error:
                 raise Refusal(path, f"voice[{at}].{name}", error.problem, value=file, right=error.right) from None
         if isinstance(voice, AppriseSpec) and importlib.util.find_spec("apprise") is None:
-            right = "install it into Zhian's environment: pip install apprise"
+            right = "install it into Zhian's environment: docs/voices.md, Everything else"
             raise Refusal(path, f"voice[{at}].kind", "the library is not installed", value="apprise", right=right)
 
 

@@ -26,13 +26,16 @@ PATIENCE_S = 120.0
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """An update under way. `old` and `new` are what the link points to; `forms` those of the data folder's files."""
+    """An update under way. `old` and `new` are what the link points to; `forms` those of the data folder's files;
+    `sealed_by` the file with the passphrase of the backup.
+    """
 
     step: Literal["try", "back"]
     old: str
     new: str
     backup: str
     forms: dict[str, str]
+    sealed_by: str = ""
 
 
 class Box:

@@ -28,7 +28,7 @@ def changed(data: Path, before: dict[str, str]) -> list[str]:
     return [name for name, form in before.items() if now.get(name) != form]
 
 
-def put_back(data: Path, names: list[str], archive: Path, newer: str) -> list[str]:
+def put_back(data: Path, names: list[str], archive: Path, newer: str, passphrase: str = "") -> list[str]:
     """Put each file back as it is in the backup; where the newer ones lie now. Nobody may have them open.
 
     Raises BackupError, OSError.
@@ -36,7 +36,7 @@ def put_back(data: Path, names: list[str], archive: Path, newer: str) -> list[st
     for left in data.glob(f"{_STAGING}*"):  # of a time when this was cut off
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=_STAGING, dir=data) as staging:
-        unpack(archive, Path(staging), "")
+        unpack(archive, Path(staging), passphrase)
         return [_swap(data / name, Path(staging) / name, f"{name}.of-{newer}") for name in names]
 
 

@@ -11,14 +11,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from hub.clock import Clock
 from hub.keeping.archive import BackupError
-from hub.keeping.backup import BACKUPS
+from hub.keeping.archives import BACKUPS, name_at, passphrase_of
+from hub.settings.site import BackupSettings
 from hub.update.box import Box, Note
 from hub.update.forms import changed, forms_of, put_back
 from hub.update.keys import trusted
@@ -29,18 +29,21 @@ LOOK_EVERY_S = 1.0
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """How things are done on this box. All that may fail raises Failed; `well` says what /healthz says."""
+    """How things are done on this box. All that may fail raises Failed; `well` says what /healthz says, `backups` what
+    the site file says of archives: it is asked before anything is switched.
+    """
 
     site: Path
     data: Path
     keys: Path
     build: Callable[[Path, Path, Manifest], None]
     check: Callable[[Path, str, Path], None]
-    back_up: Callable[[Path, Path, Path], None]
+    back_up: Callable[[Path, Path, Path, str], None]
     restart: Callable[[], None]
     stop: Callable[[], None]
     well: Callable[[], bool]
     say: Callable[[str], None]
+    backups: Callable[[], BackupSettings] = BackupSettings
     within_s: float = 120.0
     steady_s: float = 60.0
     while_unwell: bool = False
@@ -66,7 +69,9 @@ def install(file: Path, box: Box, means: Means) -> bool:
             means.say(f"zhian {release.manifest.version}, signed by {release.signer}")
             box.tidy()
             new = _prepare(file, release, box, means)
-        note = Note(step="try", old=old, new=new, backup=_backed_up(box, means), forms=forms_of(means.data))
+        backups = means.backups()
+        target, sealed_by = _backed_up(box, means, backups), backups.passphrase_file
+        note = Note(step="try", old=old, new=new, backup=target, forms=forms_of(means.data), sealed_by=sealed_by)
         os.sync()  # the new folder, before anything says that it is there
         box.write_note(note)
         return _go_on(box, means, note)
@@ -115,13 +120,14 @@ def _prepare(file: Path, release: Release, box: Box, means: Means) -> str:
     return box.place(version)
 
 
-def _backed_up(box: Box, means: Means) -> str:
+def _backed_up(box: Box, means: Means, backups: BackupSettings) -> str:
     """The archive's path. Its name is that of a nightly one: rotation and retention know it."""
-    now = datetime.fromtimestamp(Clock().now() / 1000, UTC)
-    target = means.data.absolute() / BACKUPS / f"zhian-{now:%Y%m%dT%H%M%SZ}.tar.gz"
+    target = means.data.absolute() / BACKUPS / name_at(Clock().now(), backups)
     means.say(f"backup before the switch: {target}")
     try:
-        means.back_up(box.root / box.current() / "bin" / "zhian", means.data.absolute(), target)
+        means.back_up(
+            box.root / box.current() / "bin" / "zhian", means.data.absolute(), target, backups.passphrase_file
+        )
     except Failed as error:
         right = "nothing was changed; mend that first"
         raise UpdateError(means.data, "", f"no backup could be made: {error}", right=right) from None
@@ -175,8 +181,9 @@ def _went_back(box: Box, means: Means, note: Note) -> None:
 
 def _files_back(means: Means, note: Note, names: list[str]) -> None:
     """What the old version cannot read any more, as it was before the switch; the service stands still meanwhile."""
+    passphrase = passphrase_of(BackupSettings(passphrase_file=note.sealed_by))
     means.stop()
-    aside = put_back(means.data, names, Path(note.backup), Path(note.new).name)
+    aside = put_back(means.data, names, Path(note.backup), Path(note.new).name, passphrase)
     means.say(
         f"put back as in {note.backup}: {', '.join(names)}. What was written into them since is not in them; "
         f"it lies in {means.data} as {', '.join(aside)}"

@@ -60,7 +60,7 @@ def complete(folder: Path, manifest: Manifest) -> None:
     try:
         run([*call, "--find-links", folder, f"zhian=={manifest.version}"], BUILD_S)
     except Failed as error:
-        right = "pip wheel . --constraint deploy/constraints.txt --wheel-dir FOLDER"
+        right = "make wheels: build/wheels is whole then"
         raise UpdateError(folder, "", f"is not all that it takes: {error}", right=right) from None
 
 
@@ -73,9 +73,10 @@ def check(folder: Path, version: str, site: Path, owner: Path | None = None) -> 
     run([program, "check", site.absolute()], CHECK_S, as_owner_of=owner)
 
 
-def back_up(program: Path, data: Path, target: Path) -> None:
+def back_up(program: Path, data: Path, target: Path, passphrase_file: str = "") -> None:
     """By the version that runs now, with all that its office knows. Raises Failed."""
-    run([program, "backup", target, "--force", "--data", data], BACKUP_S, as_owner_of=data)
+    sealed = ["--passphrase-file", passphrase_file] if passphrase_file else []
+    run([program, "backup", target, "--force", "--data", data, *sealed], BACKUP_S, as_owner_of=data)
 
 
 def order(command: str) -> None:

@@ -61,7 +61,7 @@ def _notify(urls: list[str], title: str, body: str) -> None:
     try:
         import apprise
     except ImportError:
-        raise VoiceError("the library apprise is not installed: pip install apprise", Why.LOCKED) from None
+        raise VoiceError("the library apprise is not installed (docs/voices.md)", Why.LOCKED) from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     speaker = apprise.Apprise()
     if not all(speaker.add(url) for url in urls):

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from dashboard.access import tls
 from dashboard.access.sessions import PROOF_MS
 from dashboard.backups import Backups
+from dashboard.office import EXTENSION
 from hub import sbom
 from hub.clock import Clock
+from hub.keeping import sealed_file
+from hub.settings.site import BackupSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +99,37 @@ def test_a_backup_now(admin: "Browser", field: "Field", app: "Flask", office: "O
     assert archive.name in text
     answer = admin.post(f"/about/backup/{archive.name}/download")
     assert answer.data == (office.data / "backups" / archive.name).read_bytes()
+
+
+def test_a_backup_of_a_site_with_a_passphrase(
+    admin: "Browser", field: "Field", app: "Flask", office: "Office", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page makes an encrypted one and reads it again, says so, and says in words when the passphrase is gone."""
+    from dashboard.pages import about
+
+    field.all_well()
+    assert "New ones are not encrypted" in admin.client.get("/about").text
+    monkeypatch.setattr(sealed_file, "LOG_N", 10)
+    secret = tmp_path / "passphrase"
+    secret.touch(0o600)
+    secret.write_text("correct horse battery staple")
+    settings = BackupSettings(passphrase_file=str(secret))
+    site = msgspec.structs.replace(office.site, backup=settings)
+    monkeypatch.setitem(app.extensions, EXTENSION, msgspec.structs.replace(office, site=site))
+    admin.post("/about/backup")
+    with app.app_context():
+        backups = about.backups()
+    done(backups)
+    (archive,) = backups.listed()
+    assert (archive.sealed, sealed_file.is_sealed(office.data / "backups" / archive.name)) == (True, True)
+    assert "New ones are encrypted" in admin.client.get("/about").text
+    for state, words in (("done", "files"), ("failed", str(secret))):
+        admin.post(f"/about/backup/{archive.name}/check")
+        done(backups)
+        assert backups.work is not None
+        assert (backups.work.state, words in backups.work.words) == (state, True)
+        secret.unlink(missing_ok=True)
+    assert len(backups.listed()) == 1
 
 
 def test_a_damaged_archive_is_found(admin: "Browser", field: "Field", app: "Flask", office: "Office") -> None:

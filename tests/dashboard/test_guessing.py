@@ -1,5 +1,6 @@
 """Somebody guesses: a thousand tries, a hundred at once, and what the hub is told. Nobody else is shut out."""
 
+import os
 import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,13 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 
 from dashboard.access import sessions, users
+from dashboard.access.audit import KEY_FILE
 from dashboard.access.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
 from dashboard.access.tls import DAY_MS, Pair, make_own
+from dashboard.access.watchman import LATE_MS
+from hub.keeping.archives import made_at, name_at
 from hub.processes.hearsay import OFFICE_FACTS
+from hub.settings.site import BackupSettings
 from tests.dashboard.conftest import NOW, PASSWORD
 
 if TYPE_CHECKING:
@@ -174,3 +179,22 @@ def test_a_certificate_that_cannot_be_read_is_told(office: "Office", tmp_path: "
     office.watchman.pair = Pair(tmp_path / "gone", tmp_path / "gone", own=False)
     assert office.watchman.facts()["certificate-ends-now"] == "0 d"
     assert msgspec.json.encode(office.watchman.facts())
+
+
+def test_two_nights_without_a_backup_are_told(office: "Office", clock: "StillClock") -> None:
+    """From 50 hours after the newest archive on, or after the first start; until there is one."""
+    os.utime(office.data / KEY_FILE, (NOW / 1000, NOW / 1000))
+    folder = office.data / "backups"
+    folder.mkdir()
+    for made in ("", "zhian-20251101T193000Z.sealed", "zhian-20251101T193000Z.tar.gz"):
+        since = NOW
+        if made:
+            (folder / made).touch()
+            since = made_at(made) or 0
+        for past, told in ((LATE_MS, ""), (LATE_MS + 1, "2 d"), (LATE_MS + 5 * DAY_MS, "7 d")):
+            clock.at = since + past
+            assert office.watchman.facts()["backup-late"] == told
+    (folder / "zhian-20251108T193000Z.sealed.part").touch()
+    assert office.watchman.facts()["backup-late"] != ""
+    (folder / name_at(clock.at - 1, BackupSettings())).touch()
+    assert office.watchman.facts()["backup-late"] == ""

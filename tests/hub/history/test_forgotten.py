@@ -1,7 +1,6 @@
 """What a site forgets, by quantity and grain; traces are in no file afterwards, archives and snapshots included."""
 
 import shutil
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ from hub.history.duck_file import quoted
 from hub.history.store import Grain
 from hub.journal.batches import Row
 from hub.keeping.agenda import nightly_backup
+from hub.keeping.archive import unpack
 from hub.keeping.retention import DAY_MS, TRACES, ClockDoubt, forget_copies, forget_old, forget_traces, kept_days
 from hub.settings.door import load_site
 from hub.settings.site import History, Keep
@@ -48,8 +48,8 @@ def _contents(path: Path, scratch: Path) -> Iterator[bytes]:
             yield repr(db.execute(f"FROM read_parquet({quoted(path)})").fetchall()).encode()
     if path.name.endswith(".tar.gz"):
         shutil.rmtree(scratch, ignore_errors=True)
-        with tarfile.open(path) as tar:
-            tar.extractall(scratch, filter="data")
+        scratch.mkdir(parents=True)
+        unpack(path, scratch)
         for inner in scratch.rglob("*"):
             if inner.is_file():
                 yield from _contents(inner, scratch / "inner")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from hub.keeping import sealed_file
+from hub.settings.site import BackupSettings
 from hub.update.install import install, stays_well, would_change
 from hub.update.programs import Failed
 from hub.update.release import UpdateError
@@ -111,6 +113,20 @@ def test_a_file_of_a_newer_form_is_put_back(yard: Yard) -> None:
     assert not (yard.data / "journal.sqlite.of-1.2.0").exists(), "only what was changed"
 
 
+def test_a_file_is_put_back_from_an_encrypted_backup(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the site has its archives encrypted, that of the update is too; the way back needs no site file."""
+    monkeypatch.setattr(sealed_file, "LOG_N", 10)
+    secret = yard.folder / "passphrase"
+    secret.touch(0o600)
+    secret.write_text("correct horse battery staple")
+    settings = BackupSettings(passphrase_file=str(secret))
+    assert not install(yard.release("1.2.0"), yard.box, msgspec.structs.replace(yard.means(), backups=lambda: settings))
+
+    (archive,) = (yard.data / "backups").iterdir()
+    assert (archive.suffix, sealed_file.is_sealed(archive)) == (".sealed", True)
+    assert (yard.running, yard.office_rows()) == ("1.0.0", ["old"])
+
+
 def test_a_file_of_a_newer_form_stays_where_the_new_version_is_well(yard: Yard) -> None:
     """The control of the one above."""
     yard.good.add("1.2.0")
@@ -146,7 +162,7 @@ def test_a_hub_that_is_not_well_is_mended_first(yard: Yard) -> None:
 def test_without_a_backup_nothing_is_switched(yard: Yard) -> None:
     """The way back may need it."""
 
-    def back_up(program: Path, data: Path, target: Path) -> None:
+    def back_up(program: Path, data: Path, target: Path, passphrase_file: str) -> None:
         raise Failed(f"{program}: {data}: cannot be packed into {target}: the disk is full")
 
     with pytest.raises(UpdateError, match="the disk is full"):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hub.clock import Clock
 from hub.keeping.backup import backup
+from hub.settings.secret import read_secret
 from hub.update.box import Box
 from hub.update.install import Means
 from hub.update.keys import make_key
@@ -124,11 +125,12 @@ class Yard:
             raise Failed("not the wheels of the list")
         script(folder, manifest.version)
 
-    def _back_up(self, program: Path, data: Path, target: Path) -> None:
+    def _back_up(self, program: Path, data: Path, target: Path, passphrase_file: str) -> None:
         if not program.exists():
             raise Failed("no program")
         if self.quick_backup is None:
-            backup(data, target, Clock().now(), force=True)
+            passphrase = read_secret(passphrase_file) if passphrase_file else ""
+            backup(data, target, Clock().now(), force=True, passphrase=passphrase)
             return
         target.parent.mkdir(exist_ok=True)
         shutil.copy(self.quick_backup, target)
