@@ -98,35 +98,49 @@ def one(name: str) -> str:
 def ask(name: str, command: str) -> str:
     """What will happen, and why is it wanted?"""
     device = find(name)
-    wanted = find_command(device, command)
-    return render_template(
-        "order.html",
-        device=device,
-        command=command,
-        wanted=wanted,
-        label=office().words.command(device.id, command),
-        proof=stale(),
-        situation=gather(office()),
-        longest=LONGEST_REASON,
-        back=_back(device),
-    )
+    return order_page(device, command, action=url_for("devices.do", name=name, command=command), back=_back(device))
 
 
 @bp.post("/<name>/do/<command>")
 @allow(Permission.COMMAND)
 def do(name: str, command: str) -> Response:
-    """Put the order in. The same form sent twice is one order; the hub sends it at most once."""
+    """Put the order in, or ask again for what is missing."""
     device = find(name)
+    if give(device, command):
+        return redirect(_back(device))
+    came = {"from": "gates"} if request.form.get("from") == "gates" else {}
+    return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
+
+
+def order_page(device: Device, command: str, *, action: str, back: str) -> str:
+    """The page on which an order is meant: what will happen, and why is it wanted?"""
+    return render_template(
+        "order.html",
+        device=device,
+        action=action,
+        wanted=find_command(device, command),
+        label=office().words.command(device.id, command),
+        proof=stale(),
+        situation=gather(office()),
+        longest=LONGEST_REASON,
+        back=back,
+    )
+
+
+def give(device: Device, command: str) -> bool:
+    """Put the form's order in; False, and a word for the reader, where something is missing.
+
+    The same form sent twice is one order; the hub sends it at most once.
+    """
     wanted = find_command(device, command)
     reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
     if wanted.caution == "ask" and (problem := _not_yet(reason)):
         flash(problem)
-        came = {"from": "gates"} if request.form.get("from") == "gates" else {}
-        return redirect(url_for("devices.ask", name=device.id, command=command, **came))  # type: ignore[arg-type]  # more arguments of the address
+        return False
     expires_ms = int(wanted.expires * 1000)
     note("command", me().name, f"{device.id} {command}; {reason}")
     put_from_form("command", device.id, expires_ms, command=command, seconds=_seconds(wanted.seconds), text=reason)
-    return redirect(_back(device))
+    return True
 
 
 def _back(device: Device) -> str:

@@ -133,15 +133,20 @@ def test_what_is_not_watched_is_one_strip(admin: "Browser", field: "Field") -> N
     assert all(reason in page for reason in ("new probe", "works"))
 
 
-@pytest.mark.parametrize(("role", "offered"), [("guard", False), ("manager", True)])
+@pytest.mark.parametrize(("role", "offered"), [("viewer", False), ("guard", True), ("manager", True)])
 def test_a_siren_is_ordered_off_from_its_alarm(browser: "Browser", field: "Field", role: str, offered: bool) -> None:
-    """One press from the P1 to the order that makes this very channel quiet, for who may give it."""
+    """From the P1 to the order that makes this very channel quiet: also for a guard, who moves nothing else."""
     field.all_well()
     field.alarm("water-presence", "radar-lake", severity="P1")
     field.alarm("gate-held", "gate-east", severity="P2")
     browser.enter(role)
-    found = re.findall(r'href="(/devices/yard-relay/do/[^"]+)"', browser.client.get("/").text)
-    assert found == (["/devices/yard-relay/do/off_2"] if offered else [])
+    found = re.findall(r'href="(/sirens/[^"]+)"', browser.client.get("/").text)
+    assert found == (["/sirens/lake"] if offered else [])
+    assert browser.client.get("/sirens/lake").status_code == (200 if offered else 403)
+    sent = browser.post("/sirens/lake", reason="nobody in the water").status_code
+    ordered = [(order["target"], order["command"], order["actor"]) for order in field.orders()]
+    assert (sent, ordered) == ((302, [("yard-relay", "off_2", role)]) if offered else (403, []))
+    assert browser.client.get("/sirens/square").status_code == (404 if offered else 403)
 
 
 def test_an_alarm_says_what_the_system_did(admin: "Browser", field: "Field") -> None:

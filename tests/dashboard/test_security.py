@@ -117,6 +117,7 @@ CHANGING = {
     "service.out",
     "upkeep.begin",
     "upkeep.finish",
+    "sirens.do",
     "upkeep.earlier",
     "upkeep.stop",
     "upkeep.exchange",
