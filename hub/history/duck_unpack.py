@@ -140,6 +140,8 @@ def _insert_plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[B
     """Have their lines written by SQL; returns those that are not plain, of which nothing is written."""
     if not batches:
         return []
+    if not series.known:
+        series.learn(db, _pairs(db, after))
     left = sum(batch.last - max(batch.first - 1, after) for batch in batches)
     for _ in range(2):  # the second time with the series that are new
         for insert in (_PLAIN, _OTHER):
