@@ -15,43 +15,29 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from dashboard import (
-    audit_words,
-    by_script,
-    duty_book,
-    forms,
-    headers,
-    hub_words,
-    i18n,
-    limit_words,
-    machine,
-    menu,
-    permissions,
-    place_words,
-    reasons,
-    rulebook,
-    together,
-    words,
-)
+from dashboard import duty_book, machine, menu, rulebook
+from dashboard.access import forms, headers, permissions
+from dashboard.access.setup import Setup
+from dashboard.access.users import open_office
+from dashboard.access.vault import Vault
+from dashboard.access.watchman import Watchman
 from dashboard.api import bp as api
 from dashboard.api import problem
 from dashboard.api.refusals import refusal
-from dashboard.dog_csv import MOST_BYTES as MOST_FILE
 from dashboard.gather import glance
-from dashboard.i18n import gettext
 from dashboard.journal_view import FILE, JournalUnreadable, JournalView, OrderDesk
+from dashboard.language import audit_words, hub_words, i18n, limit_words, place_words, reasons, words
+from dashboard.language.i18n import gettext
+from dashboard.language.words import RuleText, Words
+from dashboard.live import by_script, together
 from dashboard.office import EXTENSION, HistoryReader, Office, office
 from dashboard.pages import PAGES, briefing, dog_files, mutes, service
-from dashboard.plan import drawing
-from dashboard.setup import Setup
-from dashboard.users import open_office
-from dashboard.vault import Vault
-from dashboard.watchman import Watchman
-from dashboard.words import RuleText, Words
+from dashboard.places.dog_csv import MOST_BYTES as MOST_FILE
+from dashboard.places.plan import drawing
 from hub.clock import Clock
 from hub.reports.maker import Maker
-from hub.rules import load_rules
-from hub.site import Site
+from hub.rules.door import load_rules
+from hub.settings.site import Site
 
 MOST_BYTES = 64 * 1024  # of a request: the longest thing anybody sends is a comment
 KEY_FILE = "office.key"

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from dashboard.i18n import gettext
-from dashboard.option_words import EXPERT, OPTIONS
+from dashboard.language.i18n import gettext
+from dashboard.language.option_words import EXPERT, OPTIONS
 from device_profiles.load import profiles
 from device_profiles.types import ModbusLink, Profile
-from hub.settings import MOST_ID
-from hub.site import DEVICE_KIND, ModbusLine, Site, SiteLink
+from hub.settings.door import MOST_ID
+from hub.settings.site import DEVICE_KIND, ModbusLine, Site, SiteLink
 
 LINE = {"baud", "parity", "stop_bits"}  # of the link, where several share one line
 LONGEST = 120

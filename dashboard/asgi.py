@@ -22,19 +22,19 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 
-from dashboard import clients, sessions
-from dashboard.again import Again, looks_again
+from dashboard.access import clients, sessions
+from dashboard.access.front import Front
+from dashboard.access.headers import ALWAYS
+from dashboard.access.permissions import cookie_name, owes_factor
+from dashboard.access.roles import Role
+from dashboard.access.sessions import Signed
+from dashboard.access.tls import Tls
 from dashboard.api import problem
-from dashboard.front import Front
-from dashboard.headers import ALWAYS
 from dashboard.http import Connection
-from dashboard.lane import Lane
-from dashboard.live import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
+from dashboard.live.again import Again, looks_again
+from dashboard.live.changes import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
+from dashboard.live.lane import Lane
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import cookie_name, owes_factor
-from dashboard.roles import Role
-from dashboard.sessions import Signed
-from dashboard.tls import Tls
 
 LOG = logging.getLogger("zhian.office")
 STREAMS = ("/stream", "/api/v1/stream")  # the page's, and the programs': a token counts under /api/ alone

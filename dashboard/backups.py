@@ -1,6 +1,6 @@
 """Backups from the page: one at a time in a thread of its own, what became of the last one, and the archives there are.
 
-What a backup holds and how it is read again is hub/backup.py's; this carries, and remembers while the office runs.
+What a backup holds and how it is read again is hub/keeping/backup.py's; this carries, and remembers for now.
 """
 
 import logging
@@ -17,12 +17,12 @@ from tarfile import TarError
 import msgspec
 
 from device_profiles.door import Refusal
-from hub.archive import unpack
-from hub.backup import BACKUPS, Source, backup
 from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
-from hub.journal_file import FILE, connect
-from hub.site import Site
+from hub.journal.file import FILE, connect
+from hub.keeping.archive import unpack
+from hub.keeping.backup import BACKUPS, Source, backup
+from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.office")
 _ARCHIVE = re.compile(r"zhian-\d{8}T\d{6}Z\.tar\.gz")

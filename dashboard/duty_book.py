@@ -10,13 +10,13 @@ from flask import Flask, current_app, g
 
 from dashboard.office import EXTENSION, Office, office
 from device_profiles.door import Refusal
-from hub import days
-from hub.days import Days, load_calendar
-from hub.duty import FILE, PHONE, Person, load_duty
-from hub.incident import Incident, limit_of
+from hub.calendar import days
+from hub.calendar.days import Days, load_calendar
+from hub.duty.file import FILE, PHONE, Person, load_duty
+from hub.duty.incident import Incident, limit_of
+from hub.duty.roster import OnDuty, Roster
 from hub.reading import Label
-from hub.roster import OnDuty, Roster
-from hub.site_voice import MailSpec
+from hub.settings.site_voice import MailSpec
 
 DAY_MS = 86_400_000
 _BOOK = "zhian-duty-book"

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from dashboard import site_plan
 from dashboard.journal_view import Happening, JournalUnreadable, Told
+from dashboard.live.together import asked
 from dashboard.office import Office
+from dashboard.places import site_plan
 from dashboard.situation import FIGURES, Facts, Situation, siren_token, situation
-from dashboard.together import asked
 from device_profiles.door import Refusal
-from hub.duty import load_duty
-from hub.firstout import Group, look
+from hub.alarms.firstout import Group, look
+from hub.duty.file import load_duty
 from hub.outcome import Order, OrderState
 
 MOST_OPEN = 200  # more open alarms than this are a flood: the count is right, the list stops

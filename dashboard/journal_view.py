@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from hub import batches
-from hub.drill import is_drill
+from hub.care.drill import is_drill
 from hub.history.progress import Backlog, backlog
-from hub.journal_file import transaction
+from hub.journal import batches
+from hub.journal.file import transaction
 from hub.outcome import Health, Limit, Mute, Occurrence, Order, Service, Upkeep
 from hub.reading import UNMEASURED, Reading, Value
 from hub.rows import hidden, to_reading, to_struct

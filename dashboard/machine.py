@@ -7,9 +7,9 @@ import os
 import time
 
 from dashboard.office import office
-from hub.processes import Process, read_board
+from hub.journal.thinning import Thinned
+from hub.processes.state import Process, read_board
 from hub.rows import to_struct
-from hub.thinning import Thinned
 
 MOST = 50
 

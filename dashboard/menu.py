@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from dashboard.i18n import lazy_gettext
-from dashboard.permissions import Permission, may
+from dashboard.access.permissions import Permission, may
+from dashboard.language.i18n import lazy_gettext
 
 
 class Entry(msgspec.Struct, frozen=True):

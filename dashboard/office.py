@@ -11,19 +11,19 @@ import msgspec
 from flask import current_app, g
 from sqlalchemy.engine import Engine
 
+from dashboard.access.sessions import Present, Signed
+from dashboard.access.setup import Setup
+from dashboard.access.vault import Vault
+from dashboard.access.watchman import Watchman
 from dashboard.journal_view import JournalView, OrderDesk
-from dashboard.plan import Drawing
-from dashboard.sessions import Present, Signed
-from dashboard.setup import Setup
-from dashboard.shared import Shared
-from dashboard.vault import Vault
-from dashboard.watchman import Watchman
-from dashboard.words import Words
-from hub.batches import Row
+from dashboard.language.words import Words
+from dashboard.live.shared import Shared
+from dashboard.places.plan import Drawing
 from hub.clock import Clock
 from hub.history.store import Bucket, Said, Sample
+from hub.journal.batches import Row
 from hub.reports.maker import Maker
-from hub.site import Site
+from hub.settings.site import Site
 
 EXTENSION = "zhian"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flask import request
 
-from dashboard.asking import note, noted
+from dashboard.access.asking import note, noted
 from dashboard.office import me, office
 from hub.outcome import Order
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from flask import Flask, current_app
 
 from dashboard.office import EXTENSION
-from hub.limits import SITE
-from hub.rules import Rule, plain_rules
+from hub.rules.door import Rule, plain_rules
+from hub.rules.limits import SITE
 
 _PLAIN = "zhian-plain-rules"
 

@@ -10,14 +10,14 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from dashboard.journal_view import Happening, Told
-from dashboard.words import Words
-from hub.flood import KEY as FLOOD
-from hub.muted import WAITING
-from hub.noise import NoiseLimits
+from dashboard.language.words import Words
+from hub.alarms.flood import KEY as FLOOD
 from hub.outcome import Health, Mute, Order, Service, Upkeep
 from hub.reading import Label, Reading, Value
-from hub.site import Device, Site
-from hub.site_voice import LogSpec, MqttSpec, Voice
+from hub.rules.noise import NoiseLimits
+from hub.settings.site import Device, Site
+from hub.settings.site_voice import LogSpec, MqttSpec, Voice
+from hub.speaking.muted import WAITING
 
 HUB_FRESH_MS = 5_000
 FIGURES = ("laeq", "water_level")  # what the strip at the bottom shows

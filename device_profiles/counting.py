@@ -1,6 +1,6 @@
 """How far a counter counts before it is at nought again: from the profile, which has it from the register or the maker.
 
-Pure. What a step from one reading to the next means is `hub/counter.py`'s business.
+Pure. What a step from one reading to the next means is `hub/devices/counter.py`'s business.
 """
 
 import re

@@ -10,7 +10,7 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 import msgspec
 
 from hub.reading import FaultKind, LinkChange
-from hub.site import Device
+from hub.settings.site import Device
 
 
 class Registers(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import sys
 import click
 
 from device_profiles.door import Refusal
-from hub.journal import JournalError
+from hub.journal.writer import JournalError
 
 # Each command's file is imported when it is called, so that `zhian decode` does not wait for a web server.
 COMMANDS = {

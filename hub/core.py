@@ -1,30 +1,30 @@
 """The deciding core: news, time and orders in, the rows of one journal transaction out.
 
-Pure: `now` (ms since 1970) is an argument, nothing is opened, nothing waits. What is true is decided in hub.truth, what
-an alarm does in hub.alarm and hub.gate; here stands only what touches what.
+Pure: `now` (ms since 1970) is an argument, nothing is opened, nothing waits. What is true is decided in
+hub.rules.truth, what an alarm does in hub.alarms.alarm and hub.alarms.gate; here stands only what touches what.
 """
 
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from hub import tester, upkeep
-from hub.alarm import FilterState, Truth
-from hub.bind import Bound, Channel
-from hub.clerk import carry_out
-from hub.days import Calendar, Days
-from hub.desk import Desk, after_stop
+from hub.alarms.alarm import FilterState, Truth
+from hub.alarms.bind import Bound, Channel
+from hub.alarms.instance import Instance
+from hub.alarms.recalled import withdrawn
+from hub.calendar.days import Calendar, Days
+from hub.care import tester, upkeep
+from hub.care.service import reminder, settle
+from hub.devices.health import OK, WRITE_EVERY, DeviceWatch, LinkWatch
 from hub.due import Due
-from hub.health import OK, WRITE_EVERY, DeviceWatch, LinkWatch
-from hub.instance import Instance
+from hub.orders.clerk import carry_out
+from hub.orders.desk import Desk, after_stop
 from hub.outcome import Alarm, Flip, Memory, Occurrence, Order, OrderState, Outcome
 from hub.reading import FRESH, Fault, FaultKind, LinkChange, LinkState, News, Quality, Reading
-from hub.recalled import withdrawn
-from hub.rule import ms
-from hub.rules import Rule
-from hub.service import reminder, settle
-from hub.site import Site
-from hub.truth import Series
+from hub.rules.door import Rule
+from hub.rules.rule import ms
+from hub.rules.truth import Series
+from hub.settings.site import Site
 
 BACKWARD = 1_000  # ms: the clock may run back so far without being believed to have been set
 FORWARD = 30_000  # ms between two steps after which the machine slept, or its clock was set

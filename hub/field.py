@@ -15,29 +15,29 @@ from firmware_bridge.wire.decode import Decoder, decoder
 from firmware_bridge.wire.orders import action
 from firmware_bridge.wire.seal import Seal
 from firmware_bridge.wire.serials import Numbered
-from hub.announce import Announcer
-from hub.casebook import ORDER as INCIDENT
+from hub.alarms.flood import RULE as FLOOD
+from hub.alarms.flood import told
 from hub.clock import Clock
-from hub.commit import Committer
 from hub.core import Core
-from hub.duty_desk import ORDER as DUTY
-from hub.duty_room import DutyRoom
-from hub.flood import RULE as FLOOD
-from hub.flood import told
-from hub.inspector import Inspector
-from hub.journal import Journal, connect, requested_orders
-from hub.numbering import Sequences
-from hub.outbox import let_go
+from hub.devices.numbering import Sequences
+from hub.duty.casebook import ORDER as INCIDENT
+from hub.duty.desk import ORDER as DUTY
+from hub.duty.room import DutyRoom
+from hub.journal.commit import Committer
+from hub.journal.reserve import Reserve
+from hub.journal.scarce import Space, spare
+from hub.journal.writer import Journal, connect, requested_orders
+from hub.orders.sayso import Sayso
 from hub.outcome import Order, Outcome
+from hub.processes.inspector import Inspector
 from hub.reading import Fault, FaultKind, LinkChange, News
 from hub.receipts import Receipts
-from hub.reserve import Reserve
-from hub.rules import Rule
-from hub.sayso import Sayso
-from hub.scarce import Space, spare
+from hub.rules.door import Rule
+from hub.settings.site import Device, Site
 from hub.signer import Signer
-from hub.site import Device, Site
-from hub.trial import TEST_VOICE, ended, too_late
+from hub.speaking.announce import Announcer
+from hub.speaking.outbox import let_go
+from hub.speaking.trial import TEST_VOICE, ended, too_late
 
 LOG = logging.getLogger("zhian.field")
 TICK_S = 1.0

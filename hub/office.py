@@ -15,28 +15,29 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from dashboard import create_app
-from dashboard.anchor import drop_anchor
+from dashboard.access.anchor import drop_anchor
+from dashboard.access.setup import Setup
+from dashboard.access.tls import Tls, pair_of
+from dashboard.access.users import renew_login
+from dashboard.access.watchman import Watchman
 from dashboard.asgi import asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.pages.history import CARRIER
-from dashboard.setup import Setup
-from dashboard.tls import Tls, pair_of
-from dashboard.users import renew_login
-from dashboard.watchman import Watchman
-from hub import control, hearsay
-from hub.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
-from hub.backup import take_snapshot
-from hub.batches import Damaged, Row
 from hub.clock import Clock
+from hub.control import door as control
 from hub.history import door, open_store
 from hub.history.shipper import Shipper
 from hub.history.store import HistoryStore, StoreError
-from hub.journal import FILE, QUARANTINE_BYTES, connect, quarantine
+from hub.journal.batches import Damaged, Row
+from hub.journal.writer import FILE, QUARANTINE_BYTES, connect, quarantine
+from hub.keeping.agenda import Agenda, Every, Job, standard_jobs, vaccinations, voice_tests
+from hub.keeping.backup import take_snapshot
+from hub.keeping.rebuild import rebuild
+from hub.processes import hearsay
 from hub.reading import Fault, FaultKind
-from hub.rebuild import rebuild
-from hub.share import Sharer
-from hub.site import Site
-from hub.site_web import Way
+from hub.settings.site import Site
+from hub.settings.site_web import Way
+from hub.sharing.share import Sharer
 
 LOG = logging.getLogger("zhian.office")
 RETRY_S = 2.0

@@ -140,7 +140,7 @@ class Inner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one device has counted its messages (hub/sequence.py); bit n - 1 of a mask: the message n before `last`.
+    """How far a device has counted its messages (hub/devices/sequence.py); bit n - 1 of a mask: the n-th before `last`.
 
     `seen`: it came; `owed`: it was skipped and may still come. `missing`, `repeated`, `late`: since the journal began.
     """
@@ -204,7 +204,7 @@ class DrillState(StrEnum):
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
-    """A test of a zone's sensors (hub/drill.py). `siren`: short or withheld. `ended` None: what it catches is marked.
+    """A test of a zone's sensors (hub/care/drill.py). `siren`: short or withheld. `ended` None: what it catches counts.
 
     `expected`: keys of the alarms that have to be raised; `caught`: key, occurrence and instant of those that were.
     """

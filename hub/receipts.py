@@ -11,7 +11,7 @@ import msgspec
 
 from device_profiles.types import MqttLink
 from firmware_bridge.raw import Link, Publish, SendError
-from hub.site import Site
+from hub.settings.site import Site
 
 MOST = 64  # receipts that wait for one device; beyond it the oldest is dropped
 PAUSE_S = 0.005  # between two: at most 200 a second, so that alarms and orders find the broker free

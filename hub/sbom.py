@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from device_profiles.door import Refusal
-from hub import broker
+from hub.processes import broker
 
 SPEC = "1.5"
 VENDORED = Path(__file__).parents[1] / "dashboard" / "static" / "vendor"

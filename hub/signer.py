@@ -13,10 +13,10 @@ from pathlib import Path
 from firmware_bridge.raw import SendError
 from firmware_bridge.wire.seal import Seal
 from hub.clock import Clock
-from hub.order_keys import FOLDER, is_signed, key_file, read_key
+from hub.orders.keys import FOLDER, is_signed, key_file, read_key
 from hub.reading import FaultKind
-from hub.secret import SecretError
-from hub.site import Device
+from hub.settings.secret import SecretError
+from hub.settings.site import Device
 
 _WIDTH = 20  # digits; a fixed size is written over in place, which a full disk does not prevent
 

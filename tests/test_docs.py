@@ -15,12 +15,12 @@ from firmware_bridge.links import sweep
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.modbus import Request, read_rtu
 from hub.__main__ import COMMANDS, cli
-from hub.lending import LENT
+from hub.control.lending import LENT
 from hub.reading import Fault, Reading
-from hub.route import check_routes
-from hub.rules import load_rules
-from hub.settings import load_site
-from hub.site_voice import KINDS
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site_voice import KINDS
+from hub.speaking.route import check_routes
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

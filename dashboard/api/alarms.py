@@ -9,6 +9,7 @@ import msgspec
 from flask import request, url_for
 from msgspec import Meta
 
+from dashboard.access.permissions import Permission
 from dashboard.api.contract import Input, Query, get, post
 from dashboard.api.orders import OrderAnswer, put
 from dashboard.api.place import Instant
@@ -17,9 +18,8 @@ from dashboard.journal_view import Happening, Told, Word
 from dashboard.office import office
 from dashboard.pages.acts import ACT_EXPIRES_MS, COMMENT_EXPIRES_MS
 from dashboard.pages.alarms import LONGEST_COMMENT, Filters, condition
-from dashboard.permissions import Permission
 from hub.reading import Label
-from hub.rules import MAX_SHELF_S
+from hub.rules.door import MAX_SHELF_S
 
 Text = Annotated[str, Meta(max_length=LONGEST_COMMENT, description="a word for the timeline")]
 Reason = Annotated[str, Meta(min_length=2, max_length=LONGEST_COMMENT, pattern=r"\S\s*\S", description="why")]

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 from flask import Blueprint, Response, request
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.api.problem import Problem
-from dashboard.permissions import Permission, allow
 from device_profiles.door import nearest
 
 PREFIX = "/api/v1"

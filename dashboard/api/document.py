@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from dashboard.access.roles import SCOPES, Permission
 from dashboard.api.contract import KEY, LARGEST, PREFIX, Operation
 from dashboard.api.problem import MEDIA, Body
-from dashboard.roles import SCOPES, Permission
 
 Json = dict[str, Any]  # Any: JSON
 EVERY = (400, 401, 403, 404, 429, 503)

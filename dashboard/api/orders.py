@@ -11,15 +11,15 @@ from flask import Response, g, url_for
 from msgspec import Meta
 
 from dashboard import ordering
+from dashboard.access.asking import stale
+from dashboard.access.permissions import Permission, may
+from dashboard.access.roles import SCOPES
 from dashboard.api.contract import LARGEST, Input, get, idempotency_key, post
 from dashboard.api.place import known_device
 from dashboard.api.problem import Problem
-from dashboard.asking import stale
 from dashboard.office import me, office
-from dashboard.permissions import Permission, may
-from dashboard.roles import SCOPES
 from device_profiles.door import nearest
-from hub.order_words import in_words
+from hub.orders.words import in_words
 from hub.outcome import Order
 from hub.reading import Label
 from hub.rows import to_struct

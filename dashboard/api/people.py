@@ -9,16 +9,16 @@ import msgspec
 from flask import request, url_for
 from msgspec import Meta
 
+from dashboard.access.permissions import Permission
 from dashboard.api.contract import LARGEST, Query, get
 from dashboard.api.problem import Problem
 from dashboard.office import office
-from dashboard.permissions import Permission
 from device_profiles.door import Refusal
-from hub.days import Days, load_calendar
-from hub.duty import Duty, load_duty
-from hub.incident import Incident
+from hub.calendar.days import Days, load_calendar
+from hub.duty.file import Duty, load_duty
+from hub.duty.incident import Incident
+from hub.duty.roster import OnDuty, Roster
 from hub.reading import Label
-from hub.roster import OnDuty, Roster
 from hub.rows import to_struct
 
 _OPEN = "state NOT IN ('archived', 'void')"

@@ -6,22 +6,23 @@ import msgspec
 from flask import request
 from msgspec import Meta
 
-from dashboard import bars, series, series_csv, stretches, words
+from dashboard.access.permissions import Permission
 from dashboard.api.contract import LARGEST, Query, get
 from dashboard.api.problem import Problem
-from dashboard.bars import Counts, Increases
+from dashboard.charts import bars, series, series_csv, stretches
+from dashboard.charts.bars import Counts, Increases
+from dashboard.charts.series import Series
+from dashboard.charts.stretches import Stretches
+from dashboard.charts.window import SPANS_MS, Window, asked_for
 from dashboard.gather import gather
+from dashboard.language import words
 from dashboard.office import office
 from dashboard.pages.devices import Row, device_rows
-from dashboard.permissions import Permission
-from dashboard.series import Series
-from dashboard.stretches import Stretches
-from dashboard.window import SPANS_MS, Window, asked_for
 from device_profiles.door import nearest
-from hub.noise import NoiseLimits
 from hub.outcome import Health
 from hub.reading import Kind, Label, Reading, Value
-from hub.site import Device
+from hub.rules.noise import NoiseLimits
+from hub.settings.site import Device
 
 Instant = Annotated[int, Meta(ge=0, le=LARGEST, description="ms since 1970 (UTC)")]
 Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a date of the site, as 2026-01-31")]

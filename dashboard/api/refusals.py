@@ -7,10 +7,10 @@ from flask import Response, current_app, g, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from dashboard.access.permissions import Permission
 from dashboard.api import problem
 from dashboard.api.document import scopes_of
 from dashboard.office import office
-from dashboard.permissions import Permission
 
 
 def refusal(error: HTTPException) -> Response:

@@ -7,12 +7,12 @@ from flask import Response
 from flask_wtf.csrf import generate_csrf
 from msgspec import Meta
 
+from dashboard.access.permissions import Permission
 from dashboard.api.contract import OPERATIONS, Query, declare, get
 from dashboard.api.document import document
 from dashboard.gather import gather
 from dashboard.office import me, office
 from dashboard.pages.health import Report, judge
-from dashboard.permissions import Permission
 from dashboard.situation import Situation
 from hub.outcome import Health
 

@@ -15,15 +15,15 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask import Response as FlaskResponse
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note, stale, unproved
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow
 from dashboard.backups import Backups
 from dashboard.gather import gather
-from dashboard.i18n import gettext
-from dashboard.kept_words import size
+from dashboard.language.i18n import gettext
+from dashboard.language.kept_words import size
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
 from hub import sbom
-from hub.processes import read_board
+from hub.processes.state import read_board
 
 bp = Blueprint("about", __name__, url_prefix="/about")
 _BACKUPS = "zhian-backups"

@@ -6,16 +6,16 @@ An order names the occurrence that the person saw, so that it can never silence 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
 from dashboard.journal_view import Happening
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.alarms import LONGEST_COMMENT, find
-from dashboard.permissions import Permission, allow
-from hub.people import VERDICTS
-from hub.rules import MAX_SHELF_S
+from hub.alarms.people import VERDICTS
+from hub.rules.door import MAX_SHELF_S
 
 bp = Blueprint("acts", __name__, url_prefix="/alarms/<int:number>")
 ACT_EXPIRES_MS = 60_000

@@ -11,19 +11,19 @@ import msgspec
 from flask import Blueprint, abort, current_app, render_template, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow
 from dashboard.adding import fields, fitting, free_unit, span, table_of
-from dashboard.asking import note, stale, unproved
 from dashboard.backups import site_file
 from dashboard.gather import gather
-from dashboard.hub_words import said
-from dashboard.i18n import gettext
+from dashboard.language.hub_words import said
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.lines import find, kind_of
-from dashboard.permissions import Permission, allow
 from device_profiles.types import ModbusLink, Profile
-from hub import control
-from hub.site import MqttBrokerLink, SiteLink
-from hub.site_text import Changed, NoPlace, block, with_device, writable, write_site
+from hub.control import door as control
+from hub.settings.site import MqttBrokerLink, SiteLink
+from hub.settings.site_text import Changed, NoPlace, block, with_device, writable, write_site
 
 bp = Blueprint("add_device", __name__, url_prefix="/lines")
 PATIENCE_S = 60.0
@@ -40,7 +40,7 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, kw_only=True):
-    """What the hub found (hub/trying.py), or why it could not look."""
+    """What the hub found (hub/control/trying.py), or why it could not look."""
 
     way: str = ""
     readings: dict[str, float | str] = {}

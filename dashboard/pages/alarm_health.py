@@ -1,6 +1,6 @@
 """Alarm health: whether people can still follow their alarms (ISA-18.2), and which rules make that hard.
 
-The figures come from hub.isa_report; here they only get their words.
+The figures come from hub.journal.isa_report; here they only get their words.
 """
 
 from contextlib import closing
@@ -8,15 +8,15 @@ from contextlib import closing
 from flask import Blueprint, render_template, request, url_for
 from flask_babel import lazy_gettext  # type: ignore[import-untyped]
 
+from dashboard.access.permissions import Permission, allow, may
 from dashboard.gather import gather
 from dashboard.office import office
 from dashboard.pages.limits import known
-from dashboard.permissions import Permission, allow, may
 from dashboard.rulebook import plain
-from hub.isa import DAY
-from hub.isa_report import report
-from hub.journal_file import FILE, connect
-from hub.kinds.door import PARAMETERS
+from hub.alarms.isa import DAY
+from hub.journal.file import FILE, connect
+from hub.journal.isa_report import report
+from hub.rules.kinds.door import PARAMETERS
 
 bp = Blueprint("alarm_health", __name__, url_prefix="/alarms/health")
 SPANS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}

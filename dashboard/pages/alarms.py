@@ -5,18 +5,18 @@ from typing import Any
 import msgspec
 from flask import Blueprint, abort, render_template, request
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import called, first_outs, gather, sirens
-from dashboard.i18n import lazy_gettext
 from dashboard.journal_view import Happening
+from dashboard.language.i18n import lazy_gettext
+from dashboard.live.together import together
 from dashboard.office import office
 from dashboard.pages.incidents import of_alarm
 from dashboard.pages.limits import known, origin_of
-from dashboard.permissions import Permission, allow
 from dashboard.situation import deeds
-from dashboard.together import together
-from hub.handover import STATES
+from hub.duty.handover import STATES
 from hub.outcome import OrderState
-from hub.rules import MAX_SHELF_S
+from hub.rules.door import MAX_SHELF_S
 
 bp = Blueprint("alarms", __name__, url_prefix="/alarms")
 PAGE = 50

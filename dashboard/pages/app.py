@@ -5,10 +5,10 @@ No page is ever kept on the phone: what is shown without a link is one sentence,
 
 from flask import Blueprint, Response, jsonify, render_template, send_from_directory, url_for
 
-from dashboard.headers import FILES, asset
-from dashboard.i18n import gettext, language
+from dashboard.access.headers import FILES, asset
+from dashboard.access.permissions import Permission, allow
+from dashboard.language.i18n import gettext, language
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
 
 bp = Blueprint("app", __name__)
 

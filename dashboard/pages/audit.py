@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, render_template, request, url_for
 from sqlalchemy.engine import Engine
 
-from dashboard import audit_book
-from dashboard.asking import note
-from dashboard.audit_book import PAGE, Wanted
+from dashboard.access import audit_book
+from dashboard.access.asking import note
+from dashboard.access.audit_book import PAGE, Wanted
+from dashboard.access.permissions import Permission, allow
 from dashboard.csv_cell import cell
 from dashboard.gather import glance
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
 
 bp = Blueprint("audit", __name__, url_prefix="/audit")
 SOON_MS = 10_000  # what somebody looks at should be verified up to its newest rows

@@ -6,15 +6,15 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
-from dashboard import factor, sessions, users
-from dashboard.asking import note as note
-from dashboard.asking import proved as proved
+from dashboard.access import factor, sessions, users
+from dashboard.access.asking import note as note
+from dashboard.access.asking import proved as proved
+from dashboard.access.permissions import Permission, allow, cookie_name
+from dashboard.access.tables import User
 from dashboard.gather import glance
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.pages.factor import passes
-from dashboard.permissions import Permission, allow, cookie_name
-from dashboard.tables import User
 from device_profiles.door import Refusal
 
 bp = Blueprint("auth", __name__)

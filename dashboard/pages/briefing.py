@@ -8,17 +8,17 @@ import msgspec
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.i18n import gettext
+from dashboard.access.permissions import Permission, allow
 from dashboard.journal_view import Happening
+from dashboard.language.i18n import gettext
 from dashboard.office import office
 from dashboard.ordering import order_of, put
 from dashboard.pages.auth import note
-from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
-from hub.brieflink import KEY_FILE, Pass, Wrong, open_link
-from hub.casebook import ORDER as INCIDENT
 from hub.durable import secret_key
-from hub.duty import Person, load_duty
+from hub.duty.brieflink import KEY_FILE, Pass, Wrong, open_link
+from hub.duty.casebook import ORDER as INCIDENT
+from hub.duty.file import Person, load_duty
 from hub.outcome import Order
 from hub.rows import to_struct
 

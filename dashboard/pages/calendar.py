@@ -1,6 +1,6 @@
 """The calendar's page: which days are holidays and which weekends are worked (调休), for people to correct.
 
-A year is announced in the autumn before and cannot be computed. The tables are those of `zhian calendar` (hub/days.py).
+A year is announced in the autumn before, not computed. The tables are those of `zhian calendar` (hub/calendar/days.py).
 """
 
 from collections.abc import Callable
@@ -10,15 +10,15 @@ import msgspec
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.hub_words import said
-from dashboard.i18n import gettext
-from dashboard.kept_words import DAY_KINDS, WEEKDAYS
+from dashboard.language.hub_words import said
+from dashboard.language.i18n import gettext
+from dashboard.language.kept_words import DAY_KINDS, WEEKDAYS
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
-from hub.days import Calendar, DayKind, days_between, load_calendar, save_calendar, seed
+from hub.calendar.days import Calendar, DayKind, days_between, load_calendar, save_calendar, seed
 
 bp = Blueprint("calendar", __name__, url_prefix="/settings/calendar")
 MOST_DAYS = 62

@@ -9,23 +9,23 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import words
-from dashboard.asking import note, stale, unproved
-from dashboard.care import care_of
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow
+from dashboard.charts.window import SPANS_MS
 from dashboard.gather import gather
-from dashboard.i18n import gettext
+from dashboard.language import words
+from dashboard.language.i18n import gettext
+from dashboard.live.together import together
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow
+from dashboard.places.care import care_of
 from dashboard.situation import why_blind
-from dashboard.together import together
-from dashboard.window import SPANS_MS
 from device_profiles import vocabulary
 from device_profiles.types import Duration, ModbusCommand, MqttCommand, SerialCommand
+from hub.care.upkeep import MOST_DB
 from hub.outcome import Health
 from hub.reading import Kind, Reading
-from hub.site import Device
-from hub.upkeep import MOST_DB
+from hub.settings.site import Device
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 LONGEST_REASON = 500

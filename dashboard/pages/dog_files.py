@@ -12,16 +12,16 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from dashboard import owners
-from dashboard.asking import note
-from dashboard.dog_csv import HEADERS, MOST_BYTES, MOST_ROWS, Line, Mistake, Read, decode, read, write
-from dashboard.dogs import Dog, edits, register
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext, language
+from dashboard.language.i18n import gettext, language
 from dashboard.office import me, office
-from dashboard.owners import Owner
 from dashboard.pages.dogs import all_lists, order, today
-from dashboard.permissions import Permission, allow
+from dashboard.places import owners
+from dashboard.places.dog_csv import HEADERS, MOST_BYTES, MOST_ROWS, Line, Mistake, Read, decode, read, write
+from dashboard.places.dogs import Dog, edits, register
+from dashboard.places.owners import Owner
 from hub.reading import Label
 
 bp = Blueprint("dog_files", __name__, url_prefix="/dogs")

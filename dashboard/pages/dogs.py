@@ -11,19 +11,19 @@ from sqlalchemy.orm import Session
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from dashboard import owners
-from dashboard.asking import note
-from dashboard.dog_csv import LONGEST_NAME, as_date, check_phone, check_text
-from dashboard.dogs import LONGEST_NOTE, Change, Dog, Seen, edits, register, removal, sightings
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow, may
 from dashboard.gather import gather
-from dashboard.i18n import gettext, say
+from dashboard.language.i18n import gettext, say
 from dashboard.office import me, office
 from dashboard.ordering import put_all_from_form
-from dashboard.owners import Owner
-from dashboard.permissions import Permission, allow, may
-from dashboard.traces import kept_ms, traces
+from dashboard.places import owners
+from dashboard.places.dog_csv import LONGEST_NAME, as_date, check_phone, check_text
+from dashboard.places.dogs import LONGEST_NOTE, Change, Dog, Seen, edits, register, removal, sightings
+from dashboard.places.owners import Owner
+from dashboard.places.traces import kept_ms, traces
 from device_profiles.iso11784 import parse_any, remark, understand
-from hub.kennel import LOST
+from hub.devices.kennel import LOST
 from hub.outcome import OrderState
 from hub.reading import Label
 

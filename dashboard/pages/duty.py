@@ -11,22 +11,22 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.duty_book import DAY_MS, Guardian, book, duty_now, guardians, number
 from dashboard.gather import gather
-from dashboard.i18n import gettext, language
+from dashboard.language.i18n import gettext, language
+from dashboard.language.reasons import trouble
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow
-from dashboard.reasons import trouble
 from dashboard.rulebook import plain
-from hub.duty import FILE, Override, Person
-from hub.duty_desk import ORDER, Ask
-from hub.handover import sheet
-from hub.journal_file import FILE as JOURNAL
-from hub.journal_file import connect
+from hub.duty.desk import ORDER, Ask
+from hub.duty.file import FILE, Override, Person
+from hub.duty.handover import sheet
+from hub.duty.roster import Hole, Roster
+from hub.journal.file import FILE as JOURNAL
+from hub.journal.file import connect
 from hub.outcome import Order, OrderState
-from hub.roster import Hole, Roster
 from hub.rows import to_struct
 
 bp = Blueprint("duty", __name__, url_prefix="/duty")

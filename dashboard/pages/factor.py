@@ -3,12 +3,12 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import factor, sessions
-from dashboard.asking import note, stale, unproved
+from dashboard.access import factor, sessions
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow, owes_factor
 from dashboard.gather import glance
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow, owes_factor
 
 bp = Blueprint("factor", __name__, url_prefix="/account/factor")
 

@@ -6,22 +6,22 @@ The orders themselves are those of the device page: one way to move a gate, with
 import msgspec
 from flask import Blueprint, current_app, render_template
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
 from dashboard.journal_view import Happening
+from dashboard.language.place_words import closed_hours
+from dashboard.live.together import together
 from dashboard.office import Office, office
 from dashboard.pages.limits import known, value_of
-from dashboard.permissions import Permission, allow
-from dashboard.place_words import closed_hours
+from dashboard.places.traces import Trace, Traces, local_day, mark, traces
 from dashboard.rulebook import plain
 from dashboard.situation import why_blind
-from dashboard.together import together
-from dashboard.traces import Trace, Traces, local_day, mark, traces
-from hub.days import Days, calendar_or_seed
+from hub.calendar.days import Days, calendar_or_seed
+from hub.calendar.schedule import Hours
 from hub.outcome import Health, Order
 from hub.reading import Reading
-from hub.rules import covers
-from hub.schedule import Hours
-from hub.site import Device
+from hub.rules.door import covers
+from hub.settings.site import Device
 
 bp = Blueprint("gates", __name__, url_prefix="/gates")
 DAY_MS = 24 * 3600 * 1000

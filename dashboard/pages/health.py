@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from flask import Blueprint, Response, abort, request
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import DAY_MS, MOST_OPEN
 from dashboard.journal_view import JournalUnreadable
 from dashboard.office import Office, office
-from dashboard.permissions import Permission, allow
 from dashboard.situation import HUB_FRESH_MS, why_unwatched
 
 bp = Blueprint("health", __name__)

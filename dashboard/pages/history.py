@@ -9,10 +9,10 @@ from typing import Protocol
 import msgspec
 from flask import Blueprint, current_app, render_template
 
+from dashboard.access.permissions import Permission, allow, may
 from dashboard.gather import gather
 from dashboard.journal_view import JournalUnreadable
 from dashboard.office import Office, office
-from dashboard.permissions import Permission, allow, may
 from hub.history.progress import Backlog
 from hub.history.shipper import Shipping
 

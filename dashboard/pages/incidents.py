@@ -8,18 +8,18 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import duty_words
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow, may
 from dashboard.duty_book import book, duty_now, overdue_ms
 from dashboard.gather import gather
-from dashboard.i18n import gettext, say
 from dashboard.journal_view import Happening, Told
+from dashboard.language import duty_words
+from dashboard.language.i18n import gettext, say
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow, may
-from hub.casebook import ORDER
-from hub.duty import Person
-from hub.incident import Event, Incident, State, possible
+from hub.duty.casebook import ORDER
+from hub.duty.file import Person
+from hub.duty.incident import Event, Incident, State, possible
 from hub.outcome import OrderState
 from hub.rows import to_struct
 

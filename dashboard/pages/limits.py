@@ -9,18 +9,18 @@ import msgspec
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
-from dashboard.limit_words import LIMITS, limit_text
+from dashboard.language.i18n import gettext
+from dashboard.language.limit_words import LIMITS, limit_text
+from dashboard.language.reasons import reason
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.auth import note
-from dashboard.permissions import Permission, allow
-from dashboard.reasons import reason
 from dashboard.rulebook import plain
-from hub.limits import Book, Origin, Wrong, parse_setting
 from hub.outcome import Limit, OrderState
-from hub.rules import Rule, covers
+from hub.rules.door import Rule, covers
+from hub.rules.limits import Book, Origin, Wrong, parse_setting
 
 bp = Blueprint("limits", __name__, url_prefix="/limits")
 EXPIRES_MS = 60_000

@@ -10,15 +10,15 @@ import msgspec
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
+from dashboard.language.option_words import LINK_KINDS
+from dashboard.live.watching import LONGEST_S, Watching
 from dashboard.office import me, office
-from dashboard.option_words import LINK_KINDS
-from dashboard.permissions import Permission, allow
-from dashboard.watching import LONGEST_S, Watching
-from hub import control
-from hub.site import SiteLink
+from hub.control import door as control
+from hub.settings.site import SiteLink
 
 bp = Blueprint("lines", __name__, url_prefix="/lines")
 _WATCHING = "zhian-watching"

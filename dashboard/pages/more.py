@@ -2,9 +2,9 @@
 
 from flask import Blueprint, render_template
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
 
 bp = Blueprint("more", __name__)
 

@@ -1,18 +1,18 @@
 """Mutes of zones: for a while nobody is told of P3 and P4 there. They end by themselves, and every page says so.
 
-An order to the hub, as all that people do. P1, P2 and sirens are never muted: hub/muted.py has no way to.
+An order to the hub, as all that people do. P1, P2 and sirens are never muted: hub/speaking/muted.py has no way to.
 """
 
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
 from dashboard.journal_view import JournalUnreadable
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.auth import note
-from dashboard.permissions import Permission, allow
 from hub.outcome import Mute, OrderState
 
 bp = Blueprint("mutes", __name__, url_prefix="/mutes")

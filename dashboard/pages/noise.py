@@ -10,22 +10,22 @@ import msgspec
 from flask import Blueprint, current_app, render_template
 from markupsafe import Markup
 
+from dashboard.access.permissions import Permission, allow
+from dashboard.charts.noise_bars import HEIGHT, WIDTH, bars
 from dashboard.gather import gather
-from dashboard.i18n import language
 from dashboard.journal_view import Happening
-from dashboard.noise_bars import HEIGHT, WIDTH, bars
+from dashboard.language.i18n import language
+from dashboard.live.together import together
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
 from dashboard.situation import why_blind
-from dashboard.together import together
+from hub.calendar.schedule import Hours, parse_span
 from hub.figures.month import NoiseDay
 from hub.figures.periods import Part, noise_day
-from hub.noise import ZoneLimits, zone_limits
 from hub.reading import Reading
 from hub.reports.noise import LEVEL, noise_meters
 from hub.reports.shelf import papers
-from hub.schedule import Hours, parse_span
-from hub.site import Device
+from hub.rules.noise import ZoneLimits, zone_limits
+from hub.settings.site import Device
 
 bp = Blueprint("noise", __name__, url_prefix="/noise")
 RULES = ("noise-limit", "noise-laeq", "noise-boundary", "noise-sudden")

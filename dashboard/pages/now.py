@@ -2,11 +2,11 @@
 
 from flask import Blueprint, render_template
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import first_outs, gather, today
+from dashboard.live.together import together
 from dashboard.office import office
 from dashboard.pages.plan import backdrop
-from dashboard.permissions import Permission, allow
-from dashboard.together import together
 
 bp = Blueprint("now", __name__)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from dashboard import site_plan
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import Office, me, office
-from dashboard.permissions import Permission, allow
-from dashboard.plan import HEIGHT, WIDTH, anchor, spot
-from dashboard.site_plan import NoPicture
+from dashboard.places import site_plan
+from dashboard.places.plan import HEIGHT, WIDTH, anchor, spot
+from dashboard.places.site_plan import NoPicture
 
 bp = Blueprint("plan", __name__, url_prefix="/plan")
 PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp"}

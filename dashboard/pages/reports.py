@@ -6,16 +6,16 @@ import msgspec
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.wrappers import Response as Answer
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext, language, lazy_gettext
+from dashboard.language.i18n import gettext, language, lazy_gettext
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
+from hub.calendar.schedule import parse_span
 from hub.figures.periods import month_before, noise_day
 from hub.reports.maker import noise_month_end
 from hub.reports.noise import noise_meters
 from hub.reports.shelf import FOLDER, Wanted, papers, wanted_of
-from hub.schedule import parse_span
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 MONTHS = 24  # so far back the form offers; the command line takes any

@@ -3,11 +3,11 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import people, sessions, users
-from dashboard.asking import note
-from dashboard.i18n import gettext
+from dashboard.access import people, sessions, users
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
+from dashboard.language.i18n import gettext
 from dashboard.office import office
-from dashboard.permissions import Permission, allow
 from device_profiles.door import Refusal
 
 bp = Blueprint("reset", __name__, url_prefix="/reset/<token>")

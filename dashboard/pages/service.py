@@ -6,15 +6,15 @@ Orders to the hub, as all that people do. Only a person puts it back: the hub re
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
 from dashboard.journal_view import JournalUnreadable
+from dashboard.language.i18n import gettext
 from dashboard.office import office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow
+from hub.care.reminder import HOUR
 from hub.outcome import OrderState, Service
 from hub.reading import Label
-from hub.reminder import HOUR
 
 bp = Blueprint("service", __name__, url_prefix="/service")
 OUT, BACK = "out-of-service", "in-service"

@@ -7,25 +7,25 @@ import msgspec
 from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import kept_words
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.hub_words import said
-from dashboard.i18n import gettext
+from dashboard.language import kept_words
+from dashboard.language.hub_words import said
+from dashboard.language.i18n import gettext
+from dashboard.language.reasons import reason
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
 from dashboard.pages.calendar import today
 from dashboard.pages.limits import known
-from dashboard.permissions import Permission, allow
-from dashboard.reasons import reason
 from dashboard.rulebook import plain
 from device_profiles.door import Refusal
-from hub.days import load_calendar
+from hub.calendar.days import load_calendar
 from hub.outcome import Order, OrderState
 from hub.rows import to_struct
-from hub.site_voice import Voice
-from hub.trial import EXPIRES_MS, TEST_VOICE
-from hub.voice_state import VoiceState
+from hub.settings.site_voice import Voice
+from hub.speaking.state import VoiceState
+from hub.speaking.trial import EXPIRES_MS, TEST_VOICE
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 LAST_CHANGES = 5

@@ -3,14 +3,14 @@
 from flask import Blueprint, abort, render_template, request
 from werkzeug.wrappers import Response
 
-from dashboard import sessions, users
-from dashboard.asking import note
-from dashboard.i18n import gettext
+from dashboard.access import sessions, users
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
+from dashboard.access.roles import Role
+from dashboard.access.setup import is_near
+from dashboard.language.i18n import gettext
 from dashboard.office import office
 from dashboard.pages.auth import let_in
-from dashboard.permissions import Permission, allow
-from dashboard.roles import Role
-from dashboard.setup import is_near
 from device_profiles.door import Refusal
 
 bp = Blueprint("setup", __name__, url_prefix="/setup")

@@ -8,16 +8,14 @@ import math
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard.care import care_of
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import office
 from dashboard.ordering import put_from_form
 from dashboard.pages.devices import find
-from dashboard.permissions import Permission, allow
-from hub.outcome import OrderState
-from hub.site import Device
-from hub.upkeep import (
+from dashboard.places.care import care_of
+from hub.care.upkeep import (
     ABANDON,
     BEGIN,
     EXCHANGE,
@@ -33,6 +31,8 @@ from hub.upkeep import (
     is_meter,
     written,
 )
+from hub.outcome import OrderState
+from hub.settings.site import Device
 
 bp = Blueprint("upkeep", __name__, url_prefix="/devices")
 EXPIRES_MS = 60_000

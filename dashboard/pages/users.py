@@ -8,13 +8,13 @@ from collections.abc import Callable
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from dashboard import clients, factor, people, sessions, users
-from dashboard.asking import note, stale, unproved
+from dashboard.access import clients, factor, people, sessions, users
+from dashboard.access.asking import note, stale, unproved
+from dashboard.access.permissions import Permission, allow
+from dashboard.access.roles import ROLES, SCOPES
 from dashboard.gather import glance
-from dashboard.i18n import gettext
+from dashboard.language.i18n import gettext
 from dashboard.office import me, office
-from dashboard.permissions import Permission, allow
-from dashboard.roles import ROLES, SCOPES
 from device_profiles.door import Refusal
 
 bp = Blueprint("users", __name__, url_prefix="/users")

@@ -1,26 +1,26 @@
 """Water edges: is each watched, its daily test, drills, mutes, false alarms and response times of the week.
 
-A test is an order to the hub, which may refuse it; what it marks and never hides is decided in hub/tester.py.
+A test is an order to the hub, which may refuse it; what it marks and never hides is decided in hub/care/tester.py.
 """
 
 from flask import Blueprint, abort, render_template, request, url_for
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from dashboard.asking import note
+from dashboard.access.asking import note
+from dashboard.access.permissions import Permission, allow
 from dashboard.gather import gather
 from dashboard.journal_view import Happening, JournalView
+from dashboard.live.together import together
 from dashboard.office import me, office
 from dashboard.ordering import put_from_form
-from dashboard.permissions import Permission, allow
+from dashboard.places.shore import WATCHING, WEEK_MS, Edge, Rows, edge, edges
 from dashboard.rulebook import plain
-from dashboard.shore import WATCHING, WEEK_MS, Edge, Rows, edge, edges
 from dashboard.situation import Situation
-from dashboard.together import together
-from hub.drill import SOUNDS, WITHHELD, shortened
+from hub.care.drill import SOUNDS, WITHHELD, shortened
 from hub.outcome import Drill, OrderState
 from hub.rows import to_struct
-from hub.site import Zone
+from hub.settings.site import Zone
 
 bp = Blueprint("water", __name__, url_prefix="/water")
 EXPIRES_MS = 30_000

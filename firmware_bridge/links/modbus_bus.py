@@ -22,7 +22,7 @@ from firmware_bridge.wire.plan import Timing, plan
 from firmware_bridge.wire.turns import Habits, Turns
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Device, ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 _MOST_WAITING = 16  # commands; more than that on one cable is a mistake of the sender's
 _PORT_RETRY_S = 2.0  # a replugged adapter is back within 5 s

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from firmware_bridge.links.modbus_lines import Line, SerialLine, ascii_, rtu
 from firmware_bridge.links.modbus_tcp import open_modbus_tcp
 from firmware_bridge.links.ports import Port, open_port, open_tcp
-from hub.site import ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusRtuOverTcpLink, ModbusTcpLink
+from hub.settings.site import ModbusAsciiLink, ModbusLine, ModbusRtuLink, ModbusRtuOverTcpLink, ModbusTcpLink
 
 _NETWORK_S = 1.0  # so much longer an answer may be under way through a network: two repetitions of a lost packet
 

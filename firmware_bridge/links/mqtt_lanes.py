@@ -15,7 +15,7 @@ from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival
 from hub.reading import LinkChange, LinkState
-from hub.site import Device
+from hub.settings.site import Device
 
 
 class MakeLane(Protocol):

@@ -10,7 +10,7 @@ from device_profiles.types import MqttLink
 from firmware_bridge.links.mqtt_delivery import Delivery
 from firmware_bridge.raw import Alive, Arrival, Message, Raw, Redelivery, Trouble
 from hub.reading import FaultKind
-from hub.site import Device
+from hub.settings.site import Device
 
 
 class Routes:

@@ -21,7 +21,7 @@ from firmware_bridge.links.tap import Tap
 from firmware_bridge.raw import Action, Arrival, Publish, SendError, Trouble
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, MqttBrokerLink
+from hub.settings.site import Device, MqttBrokerLink
 
 SESSION_EXPIRY_S = 14 * 24 * 3600  # a fortnight: a hub may be away so long without loss, if the broker's disk allows
 KEEP_ALIVE_S = 10.0

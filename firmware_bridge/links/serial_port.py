@@ -16,7 +16,7 @@ from firmware_bridge.raw import Action, Arrival, Frame, SendError, Trouble
 from firmware_bridge.wire.multidrop import Multidrop, Speaker
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Device, SerialPortLink
+from hub.settings.site import Device, SerialPortLink
 
 QUIET_S = 0.25  # a frame that pauses so long has broken off: 300 characters at 9600 baud
 IDLE_S = 60.0  # how long one look at a silent port takes; a pulled plug ends it at once

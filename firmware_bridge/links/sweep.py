@@ -23,7 +23,7 @@ from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.match import Guess, Verdict
 from hub.clock import Clock
 from hub.reading import Fault, FaultKind, LinkChange, LinkState, Reading
-from hub.site import Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 MOST_HOSTS = 1022  # of a /22
 TCP_ANSWER_S = 0.3

@@ -20,7 +20,7 @@ from firmware_bridge.simulate.serial_device import play_serial
 from firmware_bridge.simulate.tty import Tty
 from hub.clock import Clock
 from hub.reading import Value
-from hub.site import (
+from hub.settings.site import (
     Device,
     ModbusAsciiLink,
     ModbusLine,

@@ -12,7 +12,7 @@ import msgspec
 from device_profiles import vocabulary
 from firmware_bridge.simulate.script import Mute, Scene, Script
 from hub.reading import Kind, Value
-from hub.site import Device
+from hub.settings.site import Device
 
 TRAVEL_S = 1.5  # a gate moves so long before it is where it was ordered
 PASS_S = 3.0  # and stays open so long when somebody is let in

@@ -42,7 +42,7 @@ from firmware_bridge.simulate.paced import Pace
 from firmware_bridge.wire import encode, orders
 from hub.clock import Clock
 from hub.reading import Value
-from hub.site import ModbusAsciiLink, ModbusLine, ModbusTcpLink
+from hub.settings.site import ModbusAsciiLink, ModbusLine, ModbusTcpLink
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _NO_TARGET = 1, 2, 3, 11
 _ON, _OFF = 0xFF00, 0x0000

@@ -22,7 +22,7 @@ from firmware_bridge.simulate.script import Mute
 from firmware_bridge.wire import encode, orders, seal
 from hub.clock import Clock
 from hub.reading import Value
-from hub.site import Device
+from hub.settings.site import Device
 
 LOG = logging.getLogger("zhian.simulate")
 LOOK_S = 0.2

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from firmware_bridge.wire.modbus import bits_per_character
 from hub.clock import Clock
-from hub.site import ModbusRtuLink
+from hub.settings.site import ModbusRtuLink
 
 _CHUNK = 8  # characters that an adapter hands over together
 _EARLY_S = 0.0002  # a timer may be so much too early; loops round to milliseconds

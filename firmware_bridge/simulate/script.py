@@ -13,7 +13,7 @@ from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest, parse, read_toml
 from device_profiles.types import Positive, Seconds
 from hub.reading import Kind, Label, Value
-from hub.site import Device, Site, Strict
+from hub.settings.site import Device, Site, Strict
 
 
 class Mute(StrEnum):

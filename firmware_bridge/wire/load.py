@@ -13,7 +13,7 @@ import msgspec
 from device_profiles.types import ModbusLink, ModbusProfile
 from firmware_bridge.wire.modbus import DOUBLE_S, Request
 from firmware_bridge.wire.plan import AsciiTiming, RtuTiming, TcpTiming, Timing, one_by_one, plan
-from hub.site import Device, ModbusAsciiLink, ModbusLine, ModbusTcpLink
+from hub.settings.site import Device, ModbusAsciiLink, ModbusLine, ModbusTcpLink
 
 SPREAD_S = 2.0  # the first polls are spread over so much of the clock at most: nobody is silent because of it
 _POLLS, _MOST_POLLS = 50, 20_000  # of each device, and of all together: enough for an average

@@ -1,6 +1,6 @@
 """The number that a device gave to its JSON message, and whether it wants a receipt, where the profile says.
 
-Pure. What a missing or repeated number means is `hub.sequence`'s.
+Pure. What a missing or repeated number means is `hub.devices.sequence`'s.
 """
 
 import zlib

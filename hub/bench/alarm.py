@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from firmware_bridge import simulate
+from hub.alarms.bind import Bound
 from hub.bench.blast import Blast, connect, publish
 from hub.bench.court import Court, Process, court, free_port
 from hub.bench.ingest import LATENCY_RATE, QUANTITIES, drained, quantile
-from hub.bind import Bound
 from hub.clock import Clock
-from hub.rules import load_rules
-from hub.settings import load_site
-from hub.supervisor import zhian
+from hub.processes.supervisor import zhian
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
 
 SECONDS = 20.0
 METERS = 1000

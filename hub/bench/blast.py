@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 
-from hub import broker
+from hub.processes import broker
 
 CONNECTIONS = 8  # the devices share them, as devices behind gateways do
 CHUNK = 125  # messages that leave in one write

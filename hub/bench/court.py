@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hub import broker
-from hub.journal import FILE, Journal, connect
-from hub.settings import load_site
-from hub.site import MqttBrokerLink
-from hub.supervisor import zhian
+from hub.journal.writer import FILE, Journal, connect
+from hub.processes import broker
+from hub.processes.supervisor import zhian
+from hub.settings.door import load_site
+from hub.settings.site import MqttBrokerLink
 
 START_S = 120.0  # a site of a hundred thousand devices takes half a minute to read
 _HEAD = """\

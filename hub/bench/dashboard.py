@@ -18,16 +18,16 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import sessions
-from dashboard.headers import FILES
-from dashboard.tables import User
-from dashboard.users import create_user, open_office
+from dashboard.access import sessions
+from dashboard.access.headers import FILES
+from dashboard.access.tables import User
+from dashboard.access.users import create_user, open_office
 from hub.bench import screen, viewers
 from hub.bench.blast import Blast, connect, publish
 from hub.bench.court import Court, Process, court
 from hub.bench.ingest import QUANTITIES, quantile
 from hub.clock import Clock
-from hub.supervisor import zhian
+from hub.processes.supervisor import zhian
 
 T = TypeVar("T")
 SECONDS = 30.0

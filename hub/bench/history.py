@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from hub.batches import Damaged
+from hub.journal.batches import Damaged
 from hub.bench import history_rivals
 from hub.bench.history_walk import CADENCE_MS, SERIES, START, Walk, write_journal
 from hub.clock import Clock

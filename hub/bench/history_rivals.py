@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from hub.batches import Row, unpacked
 from hub.bench.history_walk import page
 from hub.history.store import PAGE
+from hub.journal.batches import Row, unpacked
 
 _TABLE = """
 CREATE TABLE reading (series INTEGER, ts INTEGER, seq INTEGER, lag INTEGER, value REAL, quality TEXT, detail TEXT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from hub.batches import Batch, packed_after
+from hub.journal.batches import Batch, packed_after
 
 DEVICES = 1_000
 QUANTITIES = ("laeq", "lafmax", "lafmin")

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from hub import batches
 from hub.bench.blast import CHUNK, Blast
 from hub.bench.court import Court, court
 from hub.bench.path import stages
 from hub.bench.receivers import rates
 from hub.clock import Clock
+from hub.journal import batches
 
 SECONDS = 60.0
 DEVICES = 1000

@@ -20,8 +20,8 @@ from hub.bench.modbus_clients import clients, server
 from hub.bench.modbus_line import BAUD, DEAD, UNITS, fairness
 from hub.bench.modbus_wide import wide
 from hub.reading import Label
-from hub.settings import load_site
-from hub.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.door import load_site
+from hub.settings.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
 
 SECONDS = 60.0
 DEVICES = 1000

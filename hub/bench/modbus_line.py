@@ -22,7 +22,7 @@ from firmware_bridge.simulate.paced import Pace, thinking
 from firmware_bridge.simulate.tty import Tty
 from hub.clock import Clock
 from hub.reading import FaultKind, Label
-from hub.site import Device, Devices, ModbusRtuLink
+from hub.settings.site import Device, Devices, ModbusRtuLink
 
 UNITS, DEAD, BAUD, PROFILE = 30, 5, 19200, "noise/generic-rs485"
 WELL_S, SETTLE_S = 5.0, 10.0  # all answer; five die, and their first questions are no probing yet

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from hub.journal import FILE, connect
+from hub.journal.writer import FILE, connect
 
 PATIENCE_S = 60.0  # until all have been read once
 _TICKS = os.sysconf("SC_CLK_TCK")

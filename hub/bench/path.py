@@ -19,12 +19,12 @@ from firmware_bridge.links.mqtt_routes import Routes
 from firmware_bridge.links.mqtt_wire import MOST, Connection, Hello
 from firmware_bridge.wire.decode import decoder
 from hub.core import Core
-from hub.journal import FILE, Journal
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Memory
 from hub.reading import LinkChange, LinkState, News
-from hub.rules import load_rules
-from hub.settings import load_site
-from hub.site import Site
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Site
 
 ROUNDS = 40
 _QOS_1 = mqtt5.QoS.AT_LEAST_ONCE

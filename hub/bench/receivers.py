@@ -12,9 +12,9 @@ import aiomqtt
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hub import broker
 from hub.bench.blast import Blast
 from hub.bench.court import Court
+from hub.processes import broker
 
 WINDOW = 12_000  # messages that may be under way
 TOPIC = "bench/+/up"

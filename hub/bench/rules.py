@@ -11,12 +11,12 @@ import msgspec
 from msgspec.structs import replace
 
 from hub.core import Core
-from hub.kinds.expression import compiled
 from hub.outcome import Memory
 from hub.reading import LinkChange, LinkState, Reading, Value
-from hub.rule import Rule, Story
-from hub.rules import PACKS, load_pack
-from hub.story import stage
+from hub.rules.door import PACKS, load_pack
+from hub.rules.kinds.expression import compiled
+from hub.rules.rule import Rule, Story
+from hub.rules.story import stage
 
 SECONDS = 2.0
 MANY = 100

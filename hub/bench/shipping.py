@@ -14,8 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from hub import batches
-from hub.batches import Row
 from hub.bench.servers import Daemon, influxdb, victoriametrics
 from hub.clock import Clock
 from hub.history.duck import DuckStore
@@ -23,7 +21,9 @@ from hub.history.influx import InfluxStore
 from hub.history.shipper import Shipper
 from hub.history.store import FedStore, StoreError
 from hub.history.victoria import VictoriaStore
-from hub.journal_file import FILE, connect
+from hub.journal import batches
+from hub.journal.batches import Row
+from hub.journal.file import FILE, connect
 from hub.reading import Reading
 
 SECONDS = 20.0
@@ -32,7 +32,7 @@ MADE_A_SECOND = 30_000  # so many go over in about a second: what `seconds` buys
 DEVICES = 100
 CALL_EVERY = 3000
 START = 1_760_000_000_000
-SCHEMA = Path(__file__).parent.parent / "schema.sql"
+SCHEMA = Path(__file__).parents[1] / "journal" / "schema.sql"
 
 
 class Caught(msgspec.Struct, frozen=True):

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from dashboard.anchor import anchors
-from dashboard.audit import Anchor, Verdict, verify
-from dashboard.schema import FILE
-from dashboard.users import open_office
+from dashboard.access.anchor import anchors
+from dashboard.access.audit import Anchor, Verdict, verify
+from dashboard.access.schema import FILE
+from dashboard.access.users import open_office
 from device_profiles.door import Refusal
 from hub.commands.options import DATA, JSON
 from hub.commands.users import stored

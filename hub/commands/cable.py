@@ -20,10 +20,10 @@ from device_profiles.door import Refusal, nearest
 from firmware_bridge.links import sweep
 from firmware_bridge.links.ports import PortError
 from firmware_bridge.links.survey import Ask
-from hub.control import NotRunning, Refused, Said, ask
-from hub.settings import load_site
-from hub.settings_link import is_host
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.control.door import NotRunning, Refused, Said, ask
+from hub.settings.door import load_site
+from hub.settings.links import is_host
+from hub.settings.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, Site, SiteLink
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])  # Any: a command's own arguments

@@ -7,8 +7,8 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal
+from hub.calendar.days import FILE, Calendar, DayKind, Year, days_between, load_calendar, read_calendar, save_calendar
 from hub.commands.options import DATA, JSON, print_lines
-from hub.days import FILE, Calendar, DayKind, Year, days_between, load_calendar, read_calendar, save_calendar
 
 KINDS = [str(kind) for kind in DayKind]
 

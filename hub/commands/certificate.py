@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from dashboard.tls import Pair, make_own, names_of, pair_of
+from dashboard.access.tls import Pair, make_own, names_of, pair_of
 from device_profiles.door import Refusal
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, SITE, print_lines
-from hub.settings import load_site
+from hub.settings.door import load_site
 
 
 class CertificateLine(msgspec.Struct, frozen=True):

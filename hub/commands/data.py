@@ -12,19 +12,19 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
-from hub.backup import Source, backup, restore
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.history import elsewhere, kept_here
 from hub.history.reach import ask_snapshot
-from hub.journal import FILE, connect, put_order
-from hub.order_words import in_words
+from hub.journal.query import alarm_lines, devices_of, open_journal, site_of
+from hub.journal.writer import FILE, connect, put_order
+from hub.keeping.backup import Source, backup, restore
+from hub.keeping.sealed_file import is_sealed
+from hub.orders.words import in_words
 from hub.outcome import Order, OrderState
-from hub.query import alarm_lines, devices_of, open_journal, site_of
 from hub.reading import Label
-from hub.sealed_file import is_sealed
-from hub.secret import SecretError, read_secret
-from hub.site import History
+from hub.settings.secret import SecretError, read_secret
+from hub.settings.site import History
 
 ORDER_EXPIRES_MS = 10_000
 LIST_EXPIRES_MS = 600_000
@@ -60,7 +60,7 @@ def alarms_command(since: float, open_only: bool, health: bool, data: Path, as_j
 
 def _links(db: sqlite3.Connection) -> dict[str, str]:
     """Which device hangs on which link, by the site file that the data folder was last run with; else nothing."""
-    from hub.settings import load_site  # what only this asks for
+    from hub.settings.door import load_site  # what only this asks for
 
     row = db.execute("SELECT value FROM meta WHERE key = 'site_file'").fetchone()
     try:

@@ -16,20 +16,20 @@ from device_profiles.door import Refusal
 from firmware_bridge import simulate
 from firmware_bridge.simulate.community import play
 from firmware_bridge.simulate.script import Script, load_script
-from hub import broker
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE, Finite
 from hub.commands.run import DEFAULT_PORT, PORT, configure_log, is_loopback, run_site
 from hub.durable import replace_file
-from hub.duty import FILE as DUTY_FILE
-from hub.duty import read_duty
-from hub.journal import FILE, Journal
-from hub.order_keys import is_signed, key_file, make_key, read_key
+from hub.duty.file import FILE as DUTY_FILE
+from hub.duty.file import read_duty
+from hub.journal.writer import FILE, Journal
+from hub.orders.keys import is_signed, key_file, make_key, read_key
 from hub.outcome import Entry, Outcome
-from hub.settings import load_site
-from hub.site import MqttBrokerLink, Site
-from hub.site_web import Way
-from hub.supervisor import Child, stop_on_signals, zhian
+from hub.processes import broker
+from hub.processes.supervisor import Child, stop_on_signals, zhian
+from hub.settings.door import load_site
+from hub.settings.site import MqttBrokerLink, Site
+from hub.settings.site_web import Way
 
 HERE = Path(simulate.__file__).parent
 COMMUNITY = HERE / "zhongshan.toml"

@@ -13,12 +13,12 @@ import msgspec
 from device_profiles.door import Refusal, nearest
 from device_profiles.types import MqttLink
 from firmware_bridge.wire.seal import SIGNED
-from hub import broker
 from hub.commands.options import DATA, JSON, SITE
-from hub.journal import FILE, connect
-from hub.order_keys import is_signed, key_file, make_key
-from hub.settings import load_site
-from hub.site import Device, MqttBrokerLink, Site
+from hub.journal.writer import FILE, connect
+from hub.orders.keys import is_signed, key_file, make_key
+from hub.processes import broker
+from hub.settings.door import load_site
+from hub.settings.site import Device, MqttBrokerLink, Site
 
 LABELS = {
     "host": "服务器 host",

@@ -10,8 +10,8 @@ from device_profiles.iso11784 import remark, understand
 from hub.clock import Clock
 from hub.commands.data import LIST_EXPIRES_MS, make_order, put_and_wait
 from hub.commands.options import DATA, JSON, print_lines
-from hub.kennel import LOST, OVERDUE, REGISTERED, VACCINATED, changes
-from hub.query import open_journal
+from hub.devices.kennel import LOST, OVERDUE, REGISTERED, VACCINATED, changes
+from hub.journal.query import open_journal
 from hub.reading import Label
 
 

@@ -9,18 +9,18 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal
+from hub.calendar.days import Days, load_calendar
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Span, print_lines
-from hub.days import Days, load_calendar
 from hub.durable import replace_file
-from hub.duty import FILE, Duty, Override, append_override, load_duty, read_duty
-from hub.duty_room import local_minute
-from hub.handover import as_html, as_text, sheet
-from hub.query import open_journal
-from hub.roster import Hole, OnDuty, Roster
-from hub.rules import load_rules
-from hub.settings import load_site
-from hub.site import Site
+from hub.duty.file import FILE, Duty, Override, append_override, load_duty, read_duty
+from hub.duty.handover import as_html, as_text, sheet
+from hub.duty.room import local_minute
+from hub.duty.roster import Hole, OnDuty, Roster
+from hub.journal.query import open_journal
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Site
 
 DAY_MS = 86_400_000
 _MOMENTS = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")

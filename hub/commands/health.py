@@ -1,6 +1,6 @@
 """`zhian alarms --health`: the figures of ISA-18.2 for a data folder, and what would calm an alarm that chatters.
 
-The figures are made in hub.isa and hub.isa_report; nothing is decided here.
+The figures are made in hub.alarms.isa and hub.journal.isa_report; nothing is decided here.
 """
 
 import sqlite3
@@ -9,8 +9,8 @@ import sys
 import click
 import msgspec
 
-from hub.isa import HOUR
-from hub.isa_report import Report, report
+from hub.alarms.isa import HOUR
+from hub.journal.isa_report import Report, report
 
 
 def print_health(db: sqlite3.Connection, since: int, now: int, *, as_json: bool) -> None:

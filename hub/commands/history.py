@@ -13,17 +13,17 @@ import click
 
 from device_profiles import vocabulary
 from device_profiles.door import Refusal, nearest
-from hub.batches import Row
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Moment, Span, instant, print_lines
 from hub.history.steps import Known, steps, wider
 from hub.history.store import StoreError
 from hub.history.stream import AHEAD_MS, Selection, Stream, opened
 from hub.history.tally import Grid
-from hub.query import devices_of, open_journal, reading_line, site_of
-from hub.retention import KEEP_TRACES_MS, TRACES
-from hub.site import Site
-from hub.thinning import thinned
+from hub.journal.batches import Row
+from hub.journal.query import devices_of, open_journal, reading_line, site_of
+from hub.journal.thinning import thinned
+from hub.keeping.retention import KEEP_TRACES_MS, TRACES
+from hub.settings.site import Site
 
 T = TypeVar("T")
 TOLD_S, TOLD_TTY_S = 10.0, 0.5

@@ -16,7 +16,7 @@ from hub.history.numbers import Range
 from hub.history.reach import ask_rebuild, hold, reach
 from hub.history.store import StoreError
 from hub.history.verify import Verdict, verify
-from hub.query import open_journal, site_of
+from hub.journal.query import open_journal, site_of
 
 SHOWN = 5
 REBUILD = "`zhian history rebuild` puts them back"
@@ -76,7 +76,7 @@ def rebuild_command(snapshot: bool, data: Path, as_json: bool) -> None:
 
 
 def _here(data: Path, db: sqlite3.Connection, *, snapshot: bool) -> Mended:
-    from hub.rebuild import rebuild  # DuckDB, which whoever asks at the door need not load
+    from hub.keeping.rebuild import rebuild  # DuckDB, which whoever asks at the door need not load
 
     with closing(hold(data, site_of(db))) as store:
         return rebuild(data, store, Clock.from_environment().now(), snapshot=snapshot)

@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal
-from hub import broker
 from hub.commands.device import same_site
 from hub.commands.options import DATA, JSON, SITE
-from hub.settings import load_site
-from hub.settings_share import broker_of
-from hub.site import MqttBrokerLink, Site
-from hub.site_share import READER, ROOT
+from hub.processes import broker
+from hub.settings.door import load_site
+from hub.settings.share import broker_of
+from hub.settings.site import MqttBrokerLink, Site
+from hub.settings.site_share import READER, ROOT
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):

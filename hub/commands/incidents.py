@@ -6,12 +6,12 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal
-from hub.casebook import ORDER
 from hub.commands.data import LIST_EXPIRES_MS, make_order, put_and_wait
 from hub.commands.options import DATA, JSON, Span, print_lines
-from hub.incident import PEOPLES
+from hub.duty.casebook import ORDER
+from hub.duty.incident import PEOPLES
+from hub.journal.query import open_journal
 from hub.outcome import OrderState
-from hub.query import open_journal
 
 
 @click.group("incidents")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from hub.care.upkeep import ABANDON, BEGIN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, Finite, Span, print_lines
 from hub.commands.sayso import REASON, moment, put
+from hub.journal.query import open_journal
 from hub.outcome import Upkeep
-from hub.query import open_journal
 from hub.rows import to_struct
-from hub.upkeep import ABANDON, BEGIN, EXCHANGE, FINISH, MOST_DB, USUAL_DAYS, USUAL_S, overdue, written
 
 CALIBRATOR = "The calibrator: maker, type, class, serial number; kept with it."
 

@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from firmware_bridge.wire.load import LinkLoad
-from hub.bus_load import how_full, modbus_loads
 from hub.commands.options import JSON, SITE, print_lines
-from hub.settings import load_site
+from hub.control.bus_load import how_full, modbus_loads
+from hub.settings.door import load_site
 
 
 class LinkLine(msgspec.Struct, frozen=True, tag_field="kind", tag="link"):

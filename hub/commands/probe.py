@@ -12,9 +12,9 @@ from device_profiles.types import BIT_TABLES, TABLES
 from firmware_bridge.wire.guess import Way, bits, block, ways
 from hub.commands.cable import Reach, asking, reaches, stepped
 from hub.commands.options import JSON, Finite
-from hub.control import Refused
-from hub.lending import Answer, Read, read
-from hub.site import SiteLink
+from hub.control.door import Refused
+from hub.control.lending import Answer, Read, read
+from hub.settings.site import SiteLink
 
 BITS, REGISTERS = 16, 4
 PATIENCE_S = 60.0

@@ -8,8 +8,8 @@ import msgspec
 
 from device_profiles.door import Refusal
 from hub.commands.options import DATA, JSON
-from hub.control import NotRunning, Refused, ask
-from hub.reload import Change
+from hub.control.door import NotRunning, Refused, ask
+from hub.control.reload import Change
 
 PATIENCE_S = 60.0  # a full disk is waited out
 

@@ -10,21 +10,21 @@ import click
 import msgspec
 
 from device_profiles.door import Refusal, nearest
+from hub.calendar.schedule import parse_span
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON
 from hub.figures.periods import month_before, month_days, noise_day
 from hub.history.reach import reach
 from hub.history.store import StoreError
-from hub.journal_file import FILE
-from hub.query import open_journal
+from hub.journal.file import FILE
+from hub.journal.query import open_journal
 from hub.reading import Label
 from hub.reports.noise import NoiseReport, noise_report
 from hub.reports.shelf import FORMATS, write_report
 from hub.reports.words import LANGUAGES, Language
-from hub.rules import load_rules
-from hub.schedule import parse_span
-from hub.settings import load_site
-from hub.site import Site, Zone
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Site, Zone
 
 
 @click.group("report")

@@ -12,19 +12,19 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from hub.alarm import OperatorState
-from hub.bind import Bound
+from hub.alarms.alarm import OperatorState
+from hub.alarms.bind import Bound
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, SITE, print_lines
 from hub.commands.sayso import moment
-from hub.journal import FILE, connect
-from hub.limits import Book
+from hub.journal.writer import FILE, connect
 from hub.outcome import Limit
 from hub.rows import to_struct
-from hub.rules import PACKS, Rule, files, load_pack, plain_rules
-from hub.settings import load_site
-from hub.site import Site
-from hub.story import Verdict, tell
+from hub.rules.door import PACKS, Rule, files, load_pack, plain_rules
+from hub.rules.limits import Book
+from hub.rules.story import Verdict, tell
+from hub.settings.door import load_site
+from hub.settings.site import Site
 
 WIDTH = 72  # columns of a story's picture
 _SIGN = {

@@ -22,26 +22,28 @@ from firmware_bridge.links.mqtt_lanes import MqttLanes
 from firmware_bridge.links.mqtt_session import SESSION_EXPIRY_S, MqttSession
 from firmware_bridge.links.serial_port import SerialPort
 from firmware_bridge.raw import Link
-from hub import broker
+from hub.calendar.days import calendar_or_seed
 from hub.clock import Clock
 from hub.commands.options import DATA, SITE
-from hub.control import Control, Handler
+from hub.control.door import Control, Handler
+from hub.control.lending import Lending
+from hub.control.reload import Reloader, accept, last_reload, read_accepted, read_site
+from hub.control.trying import Trying
 from hub.core import Core
-from hub.days import calendar_or_seed
 from hub.field import Field
-from hub.hearsay import OFFICE_FACTS, Hearsay
-from hub.journal import FILE, Journal
-from hub.lending import Lending
-from hub.log_line import OneLine
-from hub.processes import Noted
-from hub.pulse import beating, show_stacks
-from hub.reload import Reloader, accept, last_reload, read_accepted, read_site
-from hub.repeats import Repeats
-from hub.reserve import Reserve
-from hub.rules import load_rules
-from hub.sayso import rules_in_force
-from hub.settings import load_site
-from hub.site import (
+from hub.journal.reserve import Reserve
+from hub.journal.writer import FILE, Journal
+from hub.orders.sayso import rules_in_force
+from hub.processes import broker
+from hub.processes.hearsay import OFFICE_FACTS, Hearsay
+from hub.processes.log_line import OneLine
+from hub.processes.pulse import beating, show_stacks
+from hub.processes.repeats import Repeats
+from hub.processes.state import Noted
+from hub.processes.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site import (
     Device,
     ModbusAsciiLink,
     ModbusRtuLink,
@@ -52,9 +54,7 @@ from hub.site import (
     Site,
     SiteLink,
 )
-from hub.site_web import Way
-from hub.supervisor import Child, Keeper, on_hangup, stop_on_signals, supervise, zhian
-from hub.trying import Trying
+from hub.settings.site_web import Way
 
 LOG = logging.getLogger("zhian.run")
 DEFAULT_PORT = 8080

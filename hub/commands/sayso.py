@@ -14,10 +14,10 @@ import msgspec
 from hub.clock import Clock
 from hub.commands.data import LIST_EXPIRES_MS, make_order, put_and_wait
 from hub.commands.options import DATA, JSON, Span, print_lines
-from hub.limits import current
+from hub.journal.query import open_journal
 from hub.outcome import Limit, Mute, OrderState
-from hub.query import open_journal
 from hub.rows import to_struct
+from hub.rules.limits import current
 
 REASON = click.option("--reason", required=True, help="Why; kept with it.")
 ZONE = click.option("--zone", default="", help="Only in this zone; without it in all that have no number of their own.")

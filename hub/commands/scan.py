@@ -17,10 +17,10 @@ from firmware_bridge.links.survey import Event, Found, Odd, Progress, Where, sur
 from firmware_bridge.wire.match import Guess
 from hub.commands.cable import UNITS, Reach, Units, asking, reaches, stepped
 from hub.commands.options import JSON, Finite
-from hub.control import Refused
-from hub.lending import Scan, place
-from hub.settings import load_site
-from hub.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, SiteLink
+from hub.control.door import Refused
+from hub.control.lending import Scan, place
+from hub.settings.door import load_site
+from hub.settings.site import ModbusRtuLink, ModbusTcpLink, MqttBrokerLink, SerialPortLink, SiteLink
 
 PATIENCE_S = 120.0  # between two signs of life of the hub that scans for us
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from hub.care.service import BACK, OUT
 from hub.commands.options import DATA, JSON, print_lines
 from hub.commands.sayso import REASON, moment, put
+from hub.journal.query import open_journal
 from hub.outcome import Service
-from hub.query import open_journal
 from hub.rows import to_struct
-from hub.service import BACK, OUT
 
 
 @click.group("service")

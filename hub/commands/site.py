@@ -15,18 +15,18 @@ from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.framing import Framer
 from firmware_bridge.wire.modbus import Request, read_rtu
 from firmware_bridge.wire.plan import plan
-from hub.bus_load import crowded
 from hub.clock import Clock
 from hub.commands.duty import duty_warnings
 from hub.commands.options import JSON, SITE, print_lines
-from hub.named_files import check_files
+from hub.control.bus_load import crowded
 from hub.reading import Fault, FaultKind, Reading
-from hub.route import check_routes
-from hub.rules import all_rules, load_rules
-from hub.settings import load_site
-from hub.settings_gate import gate_warnings
-from hub.settings_voice import check_secrets
-from hub.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
+from hub.rules.door import all_rules, load_rules
+from hub.settings.door import load_site
+from hub.settings.gates import gate_warnings
+from hub.settings.named_files import check_files
+from hub.settings.site import ModbusAsciiLink, ModbusRtuLink, SerialPortLink, Site
+from hub.settings.voices import check_secrets
+from hub.speaking.route import check_routes
 
 BY_ID = Path("/dev/serial/by-id")
 _PASSING = re.compile(r"/dev/tty(USB|ACM)\d+")  # numbered in the order of plugging in

@@ -9,8 +9,8 @@ import click
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.roles import ROLES
-from dashboard.users import add_user, forget_factor, list_users, set_password
+from dashboard.access.roles import ROLES
+from dashboard.access.users import add_user, forget_factor, list_users, set_password
 from hub.commands.options import DATA, JSON, print_lines
 
 

@@ -16,13 +16,13 @@ import msgspec
 from device_profiles.door import Refusal, nearest
 from hub.clock import Clock
 from hub.commands.options import DATA, JSON, print_lines
-from hub.journal import FILE, connect, put_order
-from hub.outbox import VoiceState, voice_states
+from hub.journal.query import open_journal
+from hub.journal.writer import FILE, connect, put_order
 from hub.outcome import OrderState
-from hub.query import open_journal
-from hub.settings import load_site
-from hub.site import Site
-from hub.trial import trial
+from hub.settings.door import load_site
+from hub.settings.site import Site
+from hub.speaking.outbox import VoiceState, voice_states
+from hub.speaking.trial import trial
 
 WAIT_S = 90.0  # three tries of a voice that hangs, and the pauses between them
 SIGN_OF_LIFE_MS = 10_000

@@ -22,11 +22,11 @@ from hub.clock import Clock
 from hub.commands.cable import Reach, reaches, stepped
 from hub.commands.options import JSON
 from hub.commands.run import open_link
-from hub.control import Refused
-from hub.exchange import line_of
-from hub.exchange_line import Line
-from hub.lending import named, tap_of
-from hub.site import ModbusRtuLink, MqttBrokerLink, Site, SiteLink
+from hub.control.door import Refused
+from hub.control.exchange import line_of
+from hub.control.exchange_line import Line
+from hub.control.lending import named, tap_of
+from hub.settings.site import ModbusRtuLink, MqttBrokerLink, Site, SiteLink
 
 IDLE_S = 3600.0  # one look at a silent port
 

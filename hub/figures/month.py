@@ -13,7 +13,7 @@ from hub.figures.levels import PERCENTS, Tally, day_night_level, mean_level
 from hub.figures.measure import Gap, Measured
 from hub.figures.periods import Cell, Part
 from hub.figures.sudden import Sudden
-from hub.noise import ZoneLimits, exceeds
+from hub.rules.noise import ZoneLimits, exceeds
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from hub.schedule import Window
+from hub.calendar.schedule import Window
 
 _DAY_MIN = 24 * 60
 

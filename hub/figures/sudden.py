@@ -10,7 +10,7 @@ import msgspec
 
 from hub.figures.periods import Cell, Part
 from hub.history.store import Sample
-from hub.noise import exceeds
+from hub.rules.noise import exceeds
 
 APART_MS = 60_000  # maxima that are closer together are one event
 MOST_EVENTS = 200  # are listed; all are counted

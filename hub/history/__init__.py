@@ -8,8 +8,8 @@ from pathlib import Path
 from device_profiles.door import Refusal
 from hub.clock import Clock
 from hub.history.store import HistoryStore, Refused, on_server
-from hub.secret import SecretError, read_secret
-from hub.site import History, Site
+from hub.settings.secret import SecretError, read_secret
+from hub.settings.site import History, Site
 
 
 def open_store(site: Site, data: Path, clock: Clock, refused: Refused) -> HistoryStore:

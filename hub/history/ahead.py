@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hub.batches import Row
+from hub.journal.batches import Row
 
 
 class Ahead:

@@ -8,9 +8,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
 
-from hub.batches import Row
 from hub.history.reach import Kept
 from hub.history.tail import Tail
+from hub.journal.batches import Row
 
 NEAR_MS = 600_000  # readings so near to each other are asked for with one question
 

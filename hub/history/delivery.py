@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from hub.batches import Row
 from hub.history.store import Refused
 from hub.history.verdict import PAUSE_S, Unavailable, Verdict, all_too_old
+from hub.journal.batches import Row
 
 AT_MOST = 20_001  # lines a request: a page and its mark; less once a server said 413
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from hub.batches import Row
+from hub.journal.batches import Row
 from hub.clock import Clock
 from hub.history import aside, duck_levels
 from hub.history.duck_ask import DuckQuestions

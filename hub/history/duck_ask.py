@@ -8,11 +8,11 @@ import statistics
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from hub.batches import Row
 from hub.history.cadence import covered
 from hub.history.duck_tables import FRESH, GRAINS, LEVELS, MEASURED, VALID, mean
 from hub.history.duck_unpack import Series
 from hub.history.store import HOUR_MS, MINUTE_MS, PAGE, Bucket, Figure, Said, Sample, bucket_width, by_energy
+from hub.journal.batches import Row
 
 _Answer: TypeAlias = list[tuple[Any, ...]]  # Any: the columns of any question
 _ENOUGH = 2  # rolled-up buckets in one of a chart's; with fewer, each reading is read

@@ -7,8 +7,8 @@ never in another series. The line protocol reference of InfluxDB 1.8 and 2.x is 
 import math
 import re
 
-from hub.batches import Row
 from hub.history.marks import MARKS, Mark
+from hub.journal.batches import Row
 
 NS = 1_000_000  # nanoseconds in a millisecond
 PROBE = "zhian_probe,site=probe value=1"  # without a time: the server's own, within any retention

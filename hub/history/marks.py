@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from hub.batches import Row
+from hub.journal.batches import Row
 
 MARKS = "zhian_cursor"  # the name of their series
 LOOK_S = 30.0  # between two looks; after any trouble at once

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from hub.batches import Row
 from hub.history.compare import Difference, Extra, Wrong, beside, compare
 from hub.history.reach import Held
 from hub.history.store import HistoryStore
 from hub.history.tail import Tail
 from hub.history.verify import AHEAD_MS, noted_of
-from hub.retention import KEEP_TRACES_MS, TRACES
+from hub.journal.batches import Row
+from hub.keeping.retention import KEEP_TRACES_MS, TRACES
 
 AT_ONCE = 10_000
 

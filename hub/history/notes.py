@@ -8,7 +8,7 @@ import sqlite3
 
 import msgspec
 
-from hub.journal_file import transaction
+from hub.journal.file import transaction
 
 WINDOW_MS = 3_600_000  # how long a reading has been in the store before the journal may forget it
 NAME, KEPT, WAITING = "history", "history-kept", "history-waiting"

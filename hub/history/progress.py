@@ -4,8 +4,8 @@ import sqlite3
 
 import msgspec
 
-from hub import batches
 from hub.history import notes
+from hub.journal import batches
 
 _LOOK_BACK = 20_000  # readings whose arrival and size tell the present rate
 _OLDEST = "SELECT rx FROM batch WHERE last > ? ORDER BY last LIMIT 1"

@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import open_store
 from hub.history.door import (
@@ -31,7 +30,8 @@ from hub.history.door import (
     state_of,
 )
 from hub.history.store import HistoryStore, Said, Sample, StoreError
-from hub.site import Site
+from hub.journal.batches import Row
+from hub.settings.site import Site
 
 PATIENCE_S = 60.0  # how long the command line waits for the next line
 FILE = "history.duckdb"

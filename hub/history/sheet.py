@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from device_profiles import vocabulary
-from hub.batches import Row
+from hub.journal.batches import Row
+from hub.keeping.retention import KEEP_TRACES_MS, TRACES
 from hub.reading import Label
-from hub.retention import KEEP_TRACES_MS, TRACES
-from hub.site import Device, Site
+from hub.settings.site import Device, Site
 
 Language: TypeAlias = Literal["zh", "en"]
 Cell: TypeAlias = str | int | float

@@ -19,13 +19,13 @@ from pathlib import Path
 import msgspec
 
 from device_profiles import vocabulary
-from hub import batches
-from hub.batches import Batch, Damaged, Row
 from hub.clock import Clock
 from hub.history import notes
 from hub.history.lanes import BLOCK, Lane, Lanes, Span
 from hub.history.store import PAGE, FedStore, HistoryStore, Page, StoreError
 from hub.history.verdict import Unavailable
+from hub.journal import batches
+from hub.journal.batches import Batch, Damaged, Row
 from hub.reading import Label
 
 EMBEDDED_PAGE = 250_000  # readings handed to the embedded store, as text of some 20 MB: it splits them itself

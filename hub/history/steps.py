@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from device_profiles import vocabulary
 from device_profiles.counting import end_of
-from hub.batches import Row
 from hub.history.stream import Selection, Stream
 from hub.history.tally import Grid, Manner, Step, Tally, tally
+from hub.journal.batches import Row
 from hub.reading import UNMEASURED, Kind
-from hub.site import Device
+from hub.settings.site import Device
 
 BEFORE_MS = 3_600_000  # so far back of a span it is looked whether its devices spoke: what no history has yet, and more
 LEAST_GAP_MS = 15_000

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 import msgspec
 
 from device_profiles import vocabulary
-from hub.batches import Batch, Damaged, Row
+from hub.journal.batches import Batch, Damaged, Row
 
 PAGE = 20_000  # rows that are held in memory at once, in both directions
 MINUTE_MS = 60_000

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from hub.batches import Row
 from hub.history.reach import Kept, Nothing, reach
 from hub.history.store import Said, Sample, StoreError
 from hub.history.tail import Tail
-from hub.retention import KEEP_TRACES_MS, TRACES
-from hub.site import Site
+from hub.journal.batches import Row
+from hub.keeping.retention import KEEP_TRACES_MS, TRACES
+from hub.settings.site import Site
 
 AHEAD_MS = 5_000  # a device's clock may be so far ahead of the hub's (firmware_bridge/wire/quick_json.py, MAX_SKEW_MS)
 

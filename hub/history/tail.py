@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from hub import batches
-from hub.batches import Damaged, Row
 from hub.history.numbers import Range
+from hub.journal import batches
+from hub.journal.batches import Damaged, Row
 
 AT_ONCE = 20_000  # readings in memory at once
 _TABLE = """

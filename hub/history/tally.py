@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
-from hub.counter import How, exchanged, step
+from hub.devices.counter import How, exchanged, step
 from hub.history.store import by_energy
 from hub.reading import Kind, Value
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from hub.batches import Row
 from hub.history.compare import NEAR_MS, Difference, Extra, Wrong, beside, compare
 from hub.history.numbers import Range, Ticked, ranges
 from hub.history.reach import FILE, Kept
 from hub.history.tail import Hole, Tail
-from hub.retention import KEEP_TRACES_MS
-from hub.thinning import Thinned, thinned
+from hub.journal.batches import Row
+from hub.journal.thinning import Thinned, thinned
+from hub.keeping.retention import KEEP_TRACES_MS
 
 NOTED = "history"  # the shipper's note in the journal's table `cursor`
 AHEAD_MS = 86_400_000  # past now, for a machine whose clock was ahead

@@ -11,11 +11,11 @@ from statistics import median
 
 import msgspec
 
-from hub.batches import Row
 from hub.history.marks import MARKS, Mark
 from hub.history.server import Server, words_of
 from hub.history.store import Bucket, Sample, by_energy
 from hub.history.verdict import unavailable
+from hub.journal.batches import Row
 from hub.reading import UNMEASURED
 
 _MEASURED = f'quality!~"{"|".join(sorted(UNMEASURED))}"'

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from hub.calendar.schedule import parse_span
 from hub.clock import Clock
 from hub.figures.month import NoiseDay
 from hub.figures.periods import cells, month_before, month_days, noise_day
 from hub.history.store import StoreError
-from hub.journal_file import FILE as JOURNAL
+from hub.journal.file import FILE as JOURNAL
 from hub.reports.noise import NoiseReport, Samples, Titles, noise_meters, noise_report, recent_days
 from hub.reports.shelf import Wanted, all_of, papers, shelve
-from hub.schedule import parse_span
-from hub.site import Device, Site
+from hub.settings.site import Device, Site
 
 LOG = logging.getLogger("zhian.office")
 MOST_WAITING = 200

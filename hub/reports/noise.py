@@ -12,20 +12,20 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from hub.days import DayKind, calendar_or_seed, days_between
+from hub.calendar.days import DayKind, calendar_or_seed, days_between
+from hub.calendar.schedule import parse_span
+from hub.care.upkeep import newest
 from hub.figures.measure import Gap, measure
 from hub.figures.month import Judge, MeterMonth, NoiseDay, meter_month, noise_days
 from hub.figures.periods import Cell, cells, month_days, noise_day
 from hub.figures.sudden import maxima
 from hub.history.store import PAGE, Sample
-from hub.journal_file import connect
-from hub.noise import ZoneLimits, zone_limits
+from hub.journal.file import connect
 from hub.outcome import Upkeep
 from hub.reading import Label
 from hub.rows import to_struct
-from hub.schedule import parse_span
-from hub.site import Device, Site, Zone
-from hub.upkeep import newest
+from hub.rules.noise import ZoneLimits, zone_limits
+from hub.settings.site import Device, Site, Zone
 
 LEVEL, MAXIMUM = "laeq", "lafmax"
 LONGEST_MS = 900_000  # a meter that names no time of silence: no reading stands for longer

@@ -13,7 +13,7 @@ import msgspec
 
 from hub.reports.noise import NoiseReport
 from hub.reports.words import LANGUAGES, Language, Words
-from hub.site import Site
+from hub.settings.site import Site
 
 FOLDER = "reports"
 Format: TypeAlias = Literal["xlsx", "pdf"]

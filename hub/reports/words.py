@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from hub.days import DayKind
+from hub.calendar.days import DayKind
+from hub.care.upkeep import MOST_DB
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.noise import Meter, NoiseReport
-from hub.upkeep import MOST_DB
 
 Language: TypeAlias = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")

@@ -1,7 +1,7 @@
 """Which form the files of a data folder have, and how one that a newer version has changed is put back.
 
-A program refuses a file of a newer form (dashboard/schema.py, hub/journal.py), so a way back needs the file as it was.
-What the newer version wrote stays beside it, under another name; it is not merged.
+A program refuses a file of a newer form (dashboard/access/schema.py, hub/journal/writer.py), so a way back needs
+the old file. What the newer version wrote stays beside it, under another name; it is not merged.
 """
 
 import os
@@ -11,7 +11,7 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
-from hub.archive import unpack
+from hub.keeping.archive import unpack
 
 UNREADABLE = "unreadable"
 _STAGING = ".zhian-update-"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from hub.archive import BackupError
-from hub.backup import BACKUPS
 from hub.clock import Clock
+from hub.keeping.archive import BackupError
+from hub.keeping.backup import BACKUPS
 from hub.update.box import Box, Note
 from hub.update.forms import changed, forms_of, put_back
 from hub.update.keys import trusted

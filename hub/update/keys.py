@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from device_profiles.door import Refusal
-from hub.secret import SecretError, read_secret
+from hub.settings.secret import SecretError, read_secret
 
 CONTEXT = b"zhian-update-1\n"  # what was signed for something else is no signature of an update
 KEY_BYTES = 32

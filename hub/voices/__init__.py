@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from hub.budget import Limit
 from hub.reading import Label, Value
+from hub.speaking.budget import Limit
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):

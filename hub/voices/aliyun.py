@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from hub.budget import Limit
 from hub.clock import Clock
-from hub.site_voice import CallSpec, SmsSpec
+from hub.settings.site_voice import CallSpec, SmsSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, VoiceError, Why, robot
 from hub.voices.http import judge, post
 from hub.voices.text import blanks

@@ -9,8 +9,8 @@ import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from hub.budget import Limit
-from hub.site_voice import AppriseSpec
+from hub.settings.site_voice import AppriseSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, VoiceError, Why, robot
 from hub.voices.text import compose, headline
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from firmware_bridge.raw import Link
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.site import MqttBrokerLink, Siren, Site
-from hub.site_voice import (
+from hub.journal.commit import Committer
+from hub.settings.site import MqttBrokerLink, Siren, Site
+from hub.settings.site_voice import (
     AppriseSpec,
     CallSpec,
     DeviceSpec,
@@ -19,7 +19,7 @@ from hub.site_voice import (
     WebhookSpec,
     WecomSpec,
 )
-from hub.site_voice import Voice as Spec
+from hub.settings.site_voice import Voice as Spec
 from hub.voices import Voice
 from hub.voices.aliyun import CallVoice, SmsVoice
 from hub.voices.apprise import AppriseVoice

@@ -9,9 +9,9 @@ import hashlib
 import hmac
 from urllib.parse import quote_plus
 
-from hub.budget import Limit
 from hub.clock import Clock
-from hub.site_voice import DingtalkSpec
+from hub.settings.site_voice import DingtalkSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, robot
 from hub.voices.text import compose
 

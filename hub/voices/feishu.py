@@ -8,9 +8,9 @@ import base64
 import hashlib
 import hmac
 
-from hub.budget import Limit
 from hub.clock import Clock
-from hub.site_voice import FeishuSpec
+from hub.settings.site_voice import FeishuSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, Why, robot
 from hub.voices.text import compose
 

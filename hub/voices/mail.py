@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from hub.budget import Limit
 from hub.clock import Clock
-from hub.site_voice import MailSpec
+from hub.settings.site_voice import MailSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, VoiceError, Why, robot
 from hub.voices.text import compose, headline
 

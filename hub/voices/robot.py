@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hub.budget import Limit
-from hub.secret import SecretError, read_secret
+from hub.settings.secret import SecretError, read_secret
+from hub.speaking.budget import Limit
 from hub.voices import Person, Said, VoiceError, Why
 from hub.voices.http import Answer, Route, judge, post
 

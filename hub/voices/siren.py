@@ -7,12 +7,12 @@ alarm. The order's outcome (confirmed by the device, or not) stands in its own r
 from collections.abc import Sequence
 
 from device_profiles.types import speech_of
+from hub.care.drill import shortened
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.drill import shortened
-from hub.journal import put_order
+from hub.journal.commit import Committer
+from hub.journal.writer import put_order
 from hub.outcome import Order
-from hub.site import Siren, Site
+from hub.settings.site import Siren, Site
 from hub.voices import Announcement, Person, Said, Unlimited, VoiceError, Why
 from hub.voices.text import spoken
 

@@ -10,7 +10,7 @@ import hmac
 import msgspec
 
 from hub.clock import Clock
-from hub.site_voice import WebhookSpec
+from hub.settings.site_voice import WebhookSpec
 from hub.voices import Announcement, Person, Said, robot
 from hub.voices.http import judge, post
 

@@ -4,8 +4,8 @@ Maker's manual: developer.work.weixin.qq.com/document/path/91770 (20 messages a 
 (codes).
 """
 
-from hub.budget import Limit
-from hub.site_voice import WecomSpec
+from hub.settings.site_voice import WecomSpec
+from hub.speaking.budget import Limit
 from hub.voices import Announcement, Person, Said, robot
 from hub.voices.text import compose
 

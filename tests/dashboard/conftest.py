@@ -22,19 +22,20 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import create_app, sessions
+from dashboard import create_app
+from dashboard.access import sessions
+from dashboard.access.roles import ROLES
+from dashboard.access.tables import User
+from dashboard.access.users import create_user, open_office
 from dashboard.asgi import OfficeApp, asgi_app, serve
 from dashboard.office import EXTENSION, Office
-from dashboard.roles import ROLES
-from dashboard.tables import User
-from dashboard.users import create_user, open_office
-from hub import batches
 from hub.clock import Clock
 from hub.history.store import Bucket
+from hub.journal import batches
 from hub.reading import Reading
-from hub.rules import Rule, load_rules
-from hub.settings import load_site
-from hub.site import Site
+from hub.rules.door import Rule, load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Site
 from tests.dashboard.compiled import Compiled
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ class Field:
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")  # a test's journal need not outlive a power cut
-        self.db.executescript((ROOT / "hub" / "schema.sql").read_text())
+        self.db.executescript((ROOT / "hub" / "journal" / "schema.sql").read_text())
 
     def put(self, table: str, **row: object) -> int:
         """INSERT OR REPLACE one row; returns its rowid."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dashboard import tls
+from dashboard.access import tls
+from dashboard.access.sessions import PROOF_MS
 from dashboard.backups import Backups
-from dashboard.sessions import PROOF_MS
 from hub import sbom
 from hub.clock import Clock
 

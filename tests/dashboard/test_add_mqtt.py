@@ -15,21 +15,21 @@ import msgspec
 import pytest
 
 from dashboard import create_app
+from dashboard.access.sessions import PROOF_MS
 from dashboard.office import EXTENSION
-from dashboard.sessions import PROOF_MS
 from device_profiles.load import profiles
 from device_profiles.types import MqttLink
 from firmware_bridge.simulate.life import Life
 from firmware_bridge.simulate.mqtt_device import MqttDevice
 from firmware_bridge.simulate.script import QUIET
-from hub import broker
 from hub.clock import Clock
 from hub.commands.run import open_link
-from hub.control import Control, Said
+from hub.control.door import Control, Said
+from hub.control.trying import Trying
+from hub.processes import broker
 from hub.reading import Label
-from hub.settings import load_site
-from hub.site import Device, MqttBrokerLink, Site
-from hub.trying import Trying
+from hub.settings.door import load_site
+from hub.settings.site import Device, MqttBrokerLink, Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from firmware_bridge.raw import Link
-    from hub.rules import Rule
+    from hub.rules.door import Rule
     from tests.conftest import Mosquitto
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 

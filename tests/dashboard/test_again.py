@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from dashboard import together
-from dashboard.forms import EXTENSION, Forms
+from dashboard.access.forms import EXTENSION, Forms
+from dashboard.live import together
 
 if TYPE_CHECKING:
     from dashboard.office import Office

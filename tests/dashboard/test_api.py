@@ -8,10 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy import text
 
-from dashboard import clients
+from dashboard.access import clients
+from dashboard.access.roles import SCOPES
 from dashboard.api.contract import OPERATIONS, PREFIX
 from dashboard.asgi import STREAMS
-from dashboard.roles import SCOPES
 
 if TYPE_CHECKING:
     from flask import Flask

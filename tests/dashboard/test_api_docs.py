@@ -4,19 +4,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dashboard.access.front import LIMITS
+from dashboard.access.roles import SCOPES
 from dashboard.api.contract import KEY, OPERATIONS, PREFIX
 from dashboard.asgi import MOST_A_SESSION, MOST_SERIES, MOST_STREAMS
-from dashboard.front import LIMITS
-from dashboard.live import What
-from dashboard.roles import SCOPES
+from dashboard.live.changes import What
 from hub.clock import Clock
-from hub.settings import load_site
-from hub.site_share import READER, ROOT
+from hub.settings.door import load_site
+from hub.settings.site_share import READER, ROOT
 from hub.voices import Announcement
 from hub.voices.webhook import signature
 
 if TYPE_CHECKING:
-    from hub.site import Site
+    from hub.settings.site import Site
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 DEMO = Path(__file__).parents[2] / "firmware_bridge" / "simulate" / "zhongshan.toml"

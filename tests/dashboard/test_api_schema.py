@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import clients, front
-from dashboard.roles import SCOPES
+from dashboard.access import clients, front
+from dashboard.access.roles import SCOPES
 
 if TYPE_CHECKING:
     from dashboard.office import Office

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from dashboard import clients
-from dashboard.live import Change, Recent
+from dashboard.access import clients
+from dashboard.live.changes import Change, Recent
 
 if TYPE_CHECKING:
     from dashboard.office import Office

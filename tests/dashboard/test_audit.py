@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from dashboard.anchor import anchors, drop_anchor
-from dashboard.audit import KEY_FILE, Anchor, append, head, verify
-from dashboard.users import open_office
+from dashboard.access.anchor import anchors, drop_anchor
+from dashboard.access.audit import KEY_FILE, Anchor, append, head, verify
+from dashboard.access.users import open_office
 from hub.__main__ import cli
 
 if TYPE_CHECKING:

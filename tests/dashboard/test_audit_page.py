@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import audit
-from dashboard.audit_book import PAGE
+from dashboard.access import audit
+from dashboard.access.audit_book import PAGE
 from dashboard.csv_cell import cell
 from tests.dashboard.conftest import NOW
 from tests.dashboard.test_audit import tamper

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.brieflink import KEY_FILE, PATH, Pass, sign
 from hub.durable import secret_key
-from hub.duty import FILE
+from hub.duty.brieflink import KEY_FILE, PATH, Pass, sign
+from hub.duty.file import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

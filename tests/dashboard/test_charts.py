@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dashboard import bars
-from dashboard.bars import MOST_BARS, STEPS_MS, bar_width
-from dashboard.heard import Heard
-from dashboard.stretches import MOST_STRETCHES, SEVERAL, Stretch, changes, stretches
-from dashboard.window import LONGEST_MS, Window, asked_for
+from dashboard.charts import bars
+from dashboard.charts.bars import MOST_BARS, STEPS_MS, bar_width
+from dashboard.charts.heard import Heard
+from dashboard.charts.stretches import MOST_STRETCHES, SEVERAL, Stretch, changes, stretches
+from dashboard.charts.window import LONGEST_MS, Window, asked_for
 from device_profiles.types import ModbusProfile, RegisterField
 from hub.history.store import StoreError
-from hub.retention import KEEP_TRACES_MS
+from hub.keeping.retention import KEEP_TRACES_MS
 
 if TYPE_CHECKING:
     from dashboard.office import Office

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import owners
-from dashboard.dog_csv import MOST_ROWS, as_date, decode, read, safe, write
-from dashboard.dogs import Dog
 from dashboard.journal_view import JournalUnreadable, OrderDesk
-from dashboard.owners import Owner
+from dashboard.places import owners
+from dashboard.places.dog_csv import MOST_ROWS, as_date, decode, read, safe, write
+from dashboard.places.dogs import Dog
+from dashboard.places.owners import Owner
 
 if TYPE_CHECKING:
     from dashboard.office import Office

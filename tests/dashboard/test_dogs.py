@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.orm import Session
 
-from dashboard import owners
-from dashboard.owners import Owner
-from hub.kennel import LOST, OVERDUE, VACCINATED
+from dashboard.places import owners
+from dashboard.places.owners import Owner
+from hub.devices.kennel import LOST, OVERDUE, VACCINATED
 
 if TYPE_CHECKING:
     from dashboard.office import Office

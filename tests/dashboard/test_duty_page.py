@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from hub.duty import FILE, Override
-from hub.duty_desk import ORDER, Ask
+from hub.duty.desk import ORDER, Ask
+from hub.duty.file import FILE, Override
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,18 +9,19 @@ import pyotp
 import pytest
 from flask import Flask
 
-from dashboard import create_app, factor
+from dashboard import create_app
+from dashboard.access import factor
+from dashboard.access.permissions import BEFORE_FACTOR, Permission
+from dashboard.access.sessions import HALF_MS
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import BEFORE_FACTOR, Permission
-from dashboard.sessions import HALF_MS
-from hub.site_web import SecondFactor, Web
+from hub.settings.site_web import SecondFactor, Web
 from tests.dashboard.test_security import path_of, permission_of, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 STEP_MS = 30_000

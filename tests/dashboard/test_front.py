@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.front import LIMITS, Buckets, Front, Limit, subscriber
+from dashboard.access.front import LIMITS, Buckets, Front, Limit, subscriber
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Running

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import traces
-from dashboard.traces import mark
+from dashboard.places import traces
+from dashboard.places.traces import mark
 from hub.history.store import StoreError
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def test_a_viewer_sees_and_moves_nothing(browser: "Browser", field: "Field") -> 
 
 def test_hours_by_the_kind_of_day(app: "Flask") -> None:
     """Closed hours as the site file has them; the half that was left out is not invented."""
-    from dashboard.place_words import closed_hours
-    from hub.site import DayHours
+    from dashboard.language.place_words import closed_hours
+    from hub.settings.site import DayHours
 
     with app.test_request_context("/?lang=en"):
         assert closed_hours("") == []

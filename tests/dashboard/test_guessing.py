@@ -10,9 +10,9 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
-from dashboard import sessions, users
-from dashboard.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
-from dashboard.tls import DAY_MS, Pair, make_own
+from dashboard.access import sessions, users
+from dashboard.access.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
+from dashboard.access.tls import DAY_MS, Pair, make_own
 from tests.dashboard.conftest import NOW, PASSWORD
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from tests.dashboard.test_security import path_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 CORPUS = [

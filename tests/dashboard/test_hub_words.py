@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from babel.messages.pofile import read_po
 
-from dashboard import hub_words, reasons
-from dashboard.i18n import FOLDER
+from dashboard.language import hub_words, reasons
+from dashboard.language.i18n import FOLDER
 from device_profiles.door import Refusal
-from hub.incident import Event, State
+from hub.duty.incident import Event, State
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -71,11 +71,11 @@ SPEAKERS = (
     "firmware_bridge/wire/orders.py",
     "firmware_bridge/wire/fdxb.py",
     "firmware_bridge/wire/framing.py",
-    "hub/repeats.py",
+    "hub/processes/repeats.py",
     "hub/history/verdict.py",
-    "hub/bus_load.py",
-    "hub/debounce.py",
-    "hub/lending.py",
+    "hub/control/bus_load.py",
+    "hub/devices/debounce.py",
+    "hub/control/lending.py",
 )
 # Pieces that the code puts together: hub.po has the whole.
 PIECES = {"is {0}", "right would be ", "{0}: {1} = {2}: is {3}; {4}", "exception {0}: "}

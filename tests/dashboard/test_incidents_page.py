@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboard import duty_words
-from hub.casebook import ORDER
-from hub.duty import FILE
-from hub.incident import NEEDS_TEXT, PEOPLES, TABLE, Effect, Event, State
+from dashboard.language import duty_words
+from hub.duty.casebook import ORDER
+from hub.duty.file import FILE
+from hub.duty.incident import NEEDS_TEXT, PEOPLES, TABLE, Effect, Event, State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,17 +8,17 @@ import pytest
 from msgspec.structs import replace
 
 from hub.core import Core
-from hub.journal import Journal, connect, requested_orders
+from hub.journal.writer import Journal, connect, requested_orders
 from hub.outcome import Outcome
 from hub.reading import LinkChange, LinkState, Quality, Reading
-from hub.site import Interlock
+from hub.settings.site import Interlock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dashboard.office import Office
-    from hub.rule import Rule
-    from hub.site import Site
+    from hub.rules.rule import Rule
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field
 
 NOW = 1_760_000_000_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard.limit_line import LimitLine
+from dashboard.charts.limit_line import LimitLine
 from tests.dashboard.conftest import NOW
 
 if TYPE_CHECKING:

@@ -14,25 +14,25 @@ import msgspec
 import pytest
 
 from dashboard import create_app
+from dashboard.access.sessions import PROOF_MS
 from dashboard.office import EXTENSION
 from dashboard.pages import lines
-from dashboard.sessions import PROOF_MS
 from device_profiles.door import Refusal
 from firmware_bridge.links.modbus_bus import ModbusBus
 from firmware_bridge.raw import Link
 from firmware_bridge.simulate.modbus_units import Units
 from firmware_bridge.simulate.tty import Tty
 from hub.clock import Clock
-from hub.control import Control, Refused, Said
-from hub.reload import read_site
-from hub.settings import load_site
-from hub.site import Devices, ModbusRtuLink, Site
-from hub.trying import Trying
+from hub.control.door import Control, Refused, Said
+from hub.control.reload import read_site
+from hub.control.trying import Trying
+from hub.settings.door import load_site
+from hub.settings.site import Devices, ModbusRtuLink, Site
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hub.rules import Rule
+    from hub.rules.door import Rule
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 PASSWORD = "correct horse battery"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from dashboard import sessions
+from dashboard.access import sessions
 from dashboard.asgi import MOST_A_SESSION
-from dashboard.live import TURN, Change, Listener, Watcher, tell_all, wake_in_turn
+from dashboard.live.changes import TURN, Change, Listener, Watcher, tell_all, wake_in_turn
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard import create_app
-from dashboard.roles import ROLES
-from dashboard.sessions import IDLE_MS, MOST_MS, delay_ms, digest_of, end_all
-from dashboard.users import add_user, list_users, renew_login, set_password
+from dashboard.access.roles import ROLES
+from dashboard.access.sessions import IDLE_MS, MOST_MS, delay_ms, digest_of, end_all
+from dashboard.access.users import add_user, list_users, renew_login, set_password
 from device_profiles.door import Refusal
 from tests.dashboard.conftest import PASSWORD
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from dashboard.office import Office
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 

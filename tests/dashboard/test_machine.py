@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from hub.processes import FILE, Board, Process
+from hub.processes.state import FILE, Board, Process
 from tests.dashboard.conftest import NOW
 
 if TYPE_CHECKING:

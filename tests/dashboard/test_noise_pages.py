@@ -10,14 +10,14 @@ import msgspec
 import openpyxl
 import pytest
 
-from dashboard.noise_bars import BOTTOM, HEIGHT, bars
+from dashboard.access.roles import Role
+from dashboard.charts.noise_bars import BOTTOM, HEIGHT, bars
 from dashboard.pages.noise import KEPT, Drawn, scale_share
-from dashboard.roles import Role
 from hub.figures.month import Figure, NoiseDay
 from hub.figures.periods import Part
 from hub.reading import Label
 from hub.reports.shelf import FOLDER
-from hub.site import Site
+from hub.settings.site import Site
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
-from dashboard.audit import key_of, verify
-from dashboard.schema import STEPS, migrate, prepare, version
-from dashboard.tables import Table
-from dashboard.users import open_office
+from dashboard.access.audit import key_of, verify
+from dashboard.access.schema import STEPS, migrate, prepare, version
+from dashboard.access.tables import Table
+from dashboard.access.users import open_office
 from device_profiles.door import Refusal
 from tests.hub.kill import Killed, Wire
 

@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from dashboard.headers import FILES
+from dashboard.access.headers import FILES
 
 MOST = 150_000  # bytes, each file compressed for itself
 

@@ -12,11 +12,11 @@ import pytest
 from werkzeug.routing import Rule
 
 from dashboard import MOST_BYTES, create_app
-from dashboard.headers import POLICY
-from dashboard.permissions import Permission
-from dashboard.roles import CHANGES, GRANTS, Role
-from dashboard.users import add_user
-from hub.site_web import Web
+from dashboard.access.headers import POLICY
+from dashboard.access.permissions import Permission
+from dashboard.access.roles import CHANGES, GRANTS, Role
+from dashboard.access.users import add_user
+from hub.settings.site_web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from dashboard.office import Office
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 VALUES = {"name": "gate-north", "command": "open", "number": "1", "token": "1.1.p1.1.x"}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from dashboard.series import Point, gaps, merge
-from hub.batches import Row
+from dashboard.charts.series import Point, gaps, merge
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import Bucket, StoreError
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from flask import Flask

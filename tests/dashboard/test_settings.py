@@ -3,9 +3,9 @@
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dashboard.kept_words import KEEP_BACKUPS
-from hub import agenda
-from hub.days import DayKind, load_calendar
+from dashboard.language.kept_words import KEEP_BACKUPS
+from hub.calendar.days import DayKind, load_calendar
+from hub.keeping import agenda
 
 if TYPE_CHECKING:
     from collections.abc import Callable

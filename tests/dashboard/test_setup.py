@@ -8,16 +8,16 @@ import pytest
 from flask import Flask
 
 from dashboard import create_app
+from dashboard.access.permissions import BEFORE_SETUP
+from dashboard.access.setup import GOOD_S, Setup, is_near
+from dashboard.access.users import add_user, list_users, open_office
 from dashboard.office import EXTENSION, Office
-from dashboard.permissions import BEFORE_SETUP
-from dashboard.setup import GOOD_S, Setup, is_near
-from dashboard.users import add_user, list_users, open_office
 from tests.dashboard.test_security import path_of, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 FIELDS = {"name": "wei", "password": "a lake at night", "again": "a lake at night"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import site_plan
+from dashboard.places import site_plan
 
 if TYPE_CHECKING:
     from flask import Flask

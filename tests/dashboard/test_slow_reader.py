@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard import asgi
-from dashboard.live import Change, Listener
+from dashboard.live.changes import Change, Listener
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, Running
@@ -81,11 +81,11 @@ def test_others_are_told_and_little_is_kept(
     begun = time.monotonic()
     quick.until(b'"incidents"')
     cookie = browser.client.get_cookie("zhian")
-    line = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", running.port, timeout=40)
     line.request("GET", "/", headers={"Cookie": f"zhian={cookie.value if cookie else ''}"})
     assert line.getresponse().status == 200
     line.close()
-    assert time.monotonic() - begun < 10.0  # some hundredths on a quiet machine
+    assert time.monotonic() - begun < 30.0  # some hundredths on a quiet machine; it stands still for minutes otherwise
     stuck = [listener for listener in running.asgi._listeners if listener.blocked]
     assert len(stuck) == 1
     assert stuck[0]._news is not None

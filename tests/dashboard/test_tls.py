@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from dashboard.access.tls import OWN_DAYS, Pair, Tls, make_own, names_of, pair_of
 from dashboard.asgi import asgi_app, serve
-from dashboard.tls import OWN_DAYS, Pair, Tls, make_own, names_of, pair_of
 from device_profiles.door import Refusal
-from hub.settings import load_site
-from hub.site_web import Web
+from hub.settings.door import load_site
+from hub.settings.site_web import Web
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import StillClock
 
 DAY_MS = 86_400_000

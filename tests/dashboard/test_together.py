@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard.live import Change, Listener, tell_all
-from dashboard.shared import Shared
-from dashboard.together import _FORM, _NAME, _ONCE
-from dashboard.users import create_user
+from dashboard.access.users import create_user
+from dashboard.live.changes import Change, Listener, tell_all
+from dashboard.live.shared import Shared
+from dashboard.live.together import _FORM, _NAME, _ONCE
 
 if TYPE_CHECKING:
     from flask import Flask

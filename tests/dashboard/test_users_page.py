@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from dashboard.clients import PREFIX
-from dashboard.people import LINK_MS
-from dashboard.roles import GRANTS, SCOPES, Permission, Role
-from dashboard.sessions import PROOF_MS
+from dashboard.access.clients import PREFIX
+from dashboard.access.people import LINK_MS
+from dashboard.access.roles import GRANTS, SCOPES, Permission, Role
+from dashboard.access.sessions import PROOF_MS
 from tests.dashboard.conftest import PASSWORD
 from tests.dashboard.test_factor import number_of
 from tests.dashboard.test_security import path_of, permission_of, rules

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboard.shore import Spread, spread
+from dashboard.places.shore import Spread, spread
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Browser, Field, StillClock

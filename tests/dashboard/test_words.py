@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from dashboard import i18n, reasons, words
-from dashboard.limit_words import limit_text
-from dashboard.plan import HEIGHT, WIDTH, drawing, spot
-from hub.alarm import Closed, Deed, Rejected
-from hub.order import OrderWord
-from hub.order_words import REASONS
+from dashboard.language import i18n, reasons, words
+from dashboard.language.limit_words import limit_text
+from dashboard.places.plan import HEIGHT, WIDTH, drawing, spot
+from hub.alarms.alarm import Closed, Deed, Rejected
+from hub.orders.order import OrderWord
+from hub.orders.words import REASONS
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser
 
-ROOM = Path(words.__file__).parent
+ROOM = Path(words.__file__).parents[1]
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None}
 

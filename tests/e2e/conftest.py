@@ -23,11 +23,11 @@ from click.testing import CliRunner
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from hub import broker
 from hub.__main__ import cli
-from hub.query import open_journal
-from hub.settings import load_site
-from hub.site import MqttBrokerLink, Site
+from hub.journal.query import open_journal
+from hub.processes import broker
+from hub.settings.door import load_site
+from hub.settings.site import MqttBrokerLink, Site
 from tests.conftest import free_port as free_port
 
 COURT = """

@@ -11,12 +11,12 @@ from pathlib import Path
 from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.raw import Arrival, Link, Redelivery
 from hub.__main__ import cli
-from hub.journal import Journal
-from hub.numbering import Sequences
+from hub.devices.numbering import Sequences
+from hub.journal.writer import Journal
 from hub.outcome import Outcome
 from hub.reading import LinkChange
 from hub.receipts import Receipts
-from hub.site import Site
+from hub.settings.site import Site
 
 SLOW_DISK_S = 0.03
 

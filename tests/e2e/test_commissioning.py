@@ -16,7 +16,7 @@ import pytest
 from device_profiles.load import ROOT, load
 from firmware_bridge.simulate.tty import Tty
 from hub.__main__ import main
-from hub.control import ask
+from hub.control.door import ask
 from tests.e2e.conftest import QUIET, Installation, wait_for
 from tests.e2e.test_transports import SITE
 

@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from hub.query import open_journal
+from hub.journal.query import open_journal
 from tests.e2e.conftest import Installation, log_in, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]

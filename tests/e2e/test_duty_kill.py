@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pytest
 
-from hub.duty import FILE as DUTY
+from hub.duty.file import FILE as DUTY
 from tests.e2e.conftest import COURT, free_port, rows, running_broker, say
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.soak]

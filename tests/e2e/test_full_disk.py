@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.processes import FILE as BOARD
-from hub.reserve import FILE as RESERVE
-from hub.reserve import MB
+from hub.journal.reserve import FILE as RESERVE
+from hub.journal.reserve import MB
+from hub.processes.state import FILE as BOARD
 from tests.e2e.conftest import LAKE, QUIET, Installation, scene, wait_for
 
 pytestmark = pytest.mark.timeout(240)

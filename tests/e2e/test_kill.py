@@ -16,8 +16,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hub import broker
-from hub.query import journal_readings, open_journal
+from hub.journal.query import journal_readings, open_journal
+from hub.processes import broker
 from tests.e2e.conftest import COURT, free_port, running_broker
 
 pytestmark = pytest.mark.timeout(300)

@@ -12,7 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hub import broker
+from hub.processes import broker
 from tests.e2e.conftest import wait_for
 from tests.e2e.test_kill import Court
 

@@ -20,9 +20,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
-from hub import broker
 from hub.clock import ENVIRONMENT, Clock
-from hub.duty import FILE as DUTY
+from hub.duty.file import FILE as DUTY
+from hub.processes import broker
 from tests.e2e.conftest import QUIET, Installation, free_port, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from device_profiles.door import Refusal
-from hub.query import journal_readings, open_journal
+from hub.journal.query import journal_readings, open_journal
 from tests.e2e.conftest import LAKE, QUIET, Installation, scene, wait_for
 
 pytestmark = pytest.mark.timeout(120)

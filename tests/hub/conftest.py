@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.types import Duration, JsonField, MqttCommand, MqttLink, MqttProfile
+from hub.care.reminder import REMINDER
 from hub.core import Core
 from hub.outcome import (
     Alarm,
@@ -29,9 +30,8 @@ from hub.outcome import (
     Upkeep,
 )
 from hub.reading import Fault, FaultKind, Label, LinkChange, LinkState, News, Quality, Reading, Value
-from hub.reminder import REMINDER
-from hub.rules import Rule, load_rules
-from hub.site import Device, Devices, MqttBrokerLink, Siren, Site, Zone
+from hub.rules.door import Rule, load_rules
+from hub.settings.site import Device, Devices, MqttBrokerLink, Siren, Site, Zone
 
 NAME = Label(zh="测试", en="test")
 NOON = round(datetime(2026, 1, 5, 12, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)

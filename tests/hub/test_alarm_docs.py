@@ -2,12 +2,12 @@
 
 import re
 
-from hub.diagram import DRAWN, PAGES, drawn
-from hub.rules import Rule
+from hub.alarms.diagram import DRAWN, PAGES, drawn
+from hub.rules.door import Rule
 
 
 def test_the_page_is_as_the_tables_are() -> None:
-    """Run `python -m hub.diagram` when this fails."""
+    """Run `python -m hub.alarms.diagram` when this fails."""
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         assert drawn(page) == page, path

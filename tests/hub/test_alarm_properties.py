@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub import gate
-from hub.alarm import (
+from hub.alarms import gate
+from hub.alarms.alarm import (
     Closed,
     Deed,
     Edge,
@@ -17,7 +17,7 @@ from hub.alarm import (
     observe,
     step_filter,
 )
-from hub.gate import Status, Step, Told
+from hub.alarms.gate import Status, Step, Told
 
 SECOND = 1000
 MANNERS = st.builds(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.alarm import (
+from hub.alarms.alarm import (
     FILTER,
     OPERATOR,
     SHELF,

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hub import speaker
-from hub.announce import Announcer
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.journal import FILE, Journal
-from hub.outbox import CLAIM_MS
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Flip, Occurrence, Outcome
-from hub.rules import Rule
-from hub.site import Severity, Site
-from hub.site_voice import WebhookSpec
-from hub.speaker import GIVE_UP_TRIES, RETRY_MOST_S
+from hub.rules.door import Rule
+from hub.settings.site import Severity, Site
+from hub.settings.site_voice import WebhookSpec
+from hub.speaking import speaker
+from hub.speaking.announce import Announcer
+from hub.speaking.outbox import CLAIM_MS
+from hub.speaking.speaker import GIVE_UP_TRIES, RETRY_MOST_S
 
 NOW = 1_760_000_000_000
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hub import batches, latest
-from hub.journal import FILE, Journal
-from hub.journal_file import connect, transaction
+from hub.journal import batches, latest
+from hub.journal.file import connect, transaction
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Outcome
 from hub.reading import Quality, Reading
-from hub.site import Site
+from hub.settings.site import Site
 
 
 def reading(number: int, device: str = "noise-1", quantity: str = "laeq", **more: str) -> Reading:

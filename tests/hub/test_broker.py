@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from device_profiles.door import Refusal
 from device_profiles.load import profiles
-from hub import broker
+from hub.processes import broker
 from hub.reading import Label
-from hub.site import Device, Devices, MqttBrokerLink, Site
+from hub.settings.site import Device, Devices, MqttBrokerLink, Site
 
 NAME = Label(zh="门", en="gate")
 

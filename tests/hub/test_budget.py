@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.budget import Budgets, Limit
+from hub.speaking.budget import Budgets, Limit
 
 WECOM = (Limit(20, 60.0),)
 CALL = (Limit(1, 60.0), Limit(5, 3600.0), Limit(20, 86_400.0))

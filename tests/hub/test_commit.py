@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from firmware_bridge.raw import Redelivery
-from hub import commit
-from hub.commit import Committer
-from hub.journal import FILE, Journal, connect
+from hub.journal import commit
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, Journal, connect
 from hub.outcome import Flip, Outcome
 from hub.reading import Reading
-from hub.site import Site
+from hub.settings.site import Site
 
 Write = Callable[..., None]
 

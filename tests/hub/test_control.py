@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.control import FILE, Control, Handler, NotRunning, Refused, Said, ask
+from hub.control.door import FILE, Control, Handler, NotRunning, Refused, Said, ask
 
 
 async def _count(arguments: Said) -> AsyncIterator[Said]:

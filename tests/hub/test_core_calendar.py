@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
+from hub.calendar.days import DayKind, Year, seed
 from hub.core import Core
-from hub.days import DayKind, Year, seed
-from hub.site import DayHours, Zone
+from hub.settings.site import DayHours, Zone
 
 if TYPE_CHECKING:
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
     from tests.hub.conftest import Yard
 
 SATURDAY = round(datetime(2026, 3, 7, 12, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)

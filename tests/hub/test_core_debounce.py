@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub.debounce import MOST, Debounce
+from hub.devices.debounce import MOST, Debounce
 from hub.reading import FaultKind, Quality, Reading
-from hub.site import Devices
+from hub.settings.site import Devices
 
 if TYPE_CHECKING:
     from tests.hub.conftest import Yard

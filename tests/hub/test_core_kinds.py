@@ -9,16 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.journal import FILE, Journal
+from hub.journal.writer import FILE, Journal
 from hub.reading import LinkState
-from hub.rules import PACKS, Rule, load_pack, load_rules
+from hub.rules.door import PACKS, Rule, load_pack, load_rules
 from tests.hub.conftest import NOON, Yard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.outcome import Outcome
-    from hub.site import Site
+    from hub.settings.site import Site
 
 ORDER, FORCED = "order-unreached/gate-1", "gate-forced/gate-1"
 NOISE = "noise-limit/noise-1"

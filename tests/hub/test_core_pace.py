@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from hub.core import Core
 from hub.outcome import Memory
 from hub.reading import LinkChange, LinkState, Reading
-from hub.site import Devices, MqttBrokerLink, Site
+from hub.settings.site import Devices, MqttBrokerLink, Site
 
 if TYPE_CHECKING:
-    from hub.rules import Rule
+    from hub.rules.door import Rule
 
 START = 1_767_600_000_000
 

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from device_profiles.types import MqttProfile
 from hub.outcome import OrderState
 from hub.reading import FaultKind, Label, LinkState, Value
-from hub.site import Devices, MqttBrokerLink, Site, Zone
+from hub.settings.site import Devices, MqttBrokerLink, Site, Zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.rules import Rule
+    from hub.rules.door import Rule
     from tests.hub.conftest import Yard
 
 Act: TypeAlias = tuple[object, ...]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.reading import Value
-    from hub.rules import Rule
+    from hub.rules.door import Rule
     from tests.hub.conftest import Yard
 
 NOISE = "noise-limit/noise-1"

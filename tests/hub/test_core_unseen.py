@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.kinds.sequence import AWAY_MS
+from hub.rules.kinds.sequence import AWAY_MS
 
 if TYPE_CHECKING:
     from tests.hub.conftest import Yard

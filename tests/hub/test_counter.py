@@ -5,7 +5,7 @@ import pytest
 from device_profiles import vocabulary
 from device_profiles.counting import counts_to
 from device_profiles.types import FrameField, JsonField, RegisterField
-from hub.counter import How, step
+from hub.devices.counter import How, step
 
 
 @pytest.mark.parametrize(

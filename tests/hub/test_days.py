@@ -8,7 +8,7 @@ import pytest
 from lunar_python.util import HolidayUtil
 
 from device_profiles.door import Refusal
-from hub.days import (
+from hub.calendar.days import (
     FILE,
     Calendar,
     DayKind,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hub import broker
 from hub.__main__ import main
-from hub.journal import FILE, Journal
-from hub.settings import load_site
+from hub.journal.writer import FILE, Journal
+from hub.processes import broker
+from hub.settings.door import load_site
 
 Run = Callable[..., tuple[int, str, str]]
 SITE = """

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from hub.announce import Announcer
+from hub.care.drill import is_drill
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.drill import is_drill
-from hub.outbox import Claim, claim
-from hub.site_voice import LogSpec
+from hub.journal.commit import Committer
+from hub.settings.site_voice import LogSpec
+from hub.speaking.announce import Announcer
+from hub.speaking.outbox import Claim, claim
 from hub.voices.siren import SirenVoice
 from tests.hub.test_kill_alarms import VOICE, Deed, Hub, Result
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
     from hub.voices import Announcement
 
 Lived = tuple[Hub, Any, int]  # Any: the rows that are compared

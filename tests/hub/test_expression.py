@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.kinds.expression import Expression, ExpressionError, Known, compiled
+from hub.rules.kinds.expression import Expression, ExpressionError, Known, compiled
 
 NAMES = ("laeq", "lafmax", "battery")
 

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hub import outbox
-from hub.firstout import FEW, WINDOW_MS, Came, grouped, groups, look
-from hub.journal import FILE, Journal
-from hub.outbox import Claim
+from hub.alarms.firstout import FEW, WINDOW_MS, Came, grouped, groups, look
+from hub.journal.query import alarm_lines
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Flip, Occurrence, Outcome
-from hub.query import alarm_lines
-from hub.site_voice import LogSpec
+from hub.settings.site_voice import LogSpec
+from hub.speaking import outbox
+from hub.speaking.outbox import Claim
 from tests.hub.conftest import NOON
 
 if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.hub.conftest import Yard
 
 LINKS = {"gate-1": "bus", "gate-2": "bus", "radar-1": "bus", "noise-1": "mqtt"}

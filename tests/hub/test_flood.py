@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.flood import EVERY_MS, GATHER_MS, KEY, OVER, Flood, recalled, told
-from hub.isa import FLOOD, TEN_MINUTES
+from hub.alarms.flood import EVERY_MS, GATHER_MS, KEY, OVER, Flood, recalled, told
+from hub.alarms.isa import FLOOD, TEN_MINUTES
 from hub.outcome import Alarm, Flip
 
 NOW = 1_760_000_000_000

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.watchman import ENDINGS
-from hub.control import Control, Refused, ask
-from hub.hearsay import DO, LONGEST, OFFICE_FACTS, Hearsay
-from hub.rules import PACKS, load_pack
+from dashboard.access.watchman import ENDINGS
+from hub.control.door import Control, Refused, ask
+from hub.processes.hearsay import DO, LONGEST, OFFICE_FACTS, Hearsay
+from hub.rules.door import PACKS, load_pack
 
 
 def tell(data: Path, facts: dict[str, str]) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door
 from hub.history import reach as reach_module
@@ -23,6 +22,7 @@ from hub.history.door import SOCKET, Chores, Mended, State, Taken, serve
 from hub.history.duck import DuckStore
 from hub.history.reach import ask_rebuild, ask_snapshot, reach
 from hub.history.store import StoreError
+from hub.journal.batches import Row
 
 END = 2**62
 

@@ -15,17 +15,18 @@ import pytest
 
 from device_profiles import load, vocabulary
 from device_profiles.door import Refusal
-from hub import broker, share
 from hub.clock import Clock
-from hub.home_assistant import ALARMING, NUMBERS, STATES, Known, messages, shareable
 from hub.outcome import Health
+from hub.processes import broker
 from hub.reading import Kind, Label, Reading
-from hub.settings import load_site
-from hub.site import Device, Devices, MqttBrokerLink, Site
-from hub.site_share import READER, ROOT, HomeAssistant
+from hub.settings.door import load_site
+from hub.settings.site import Device, Devices, MqttBrokerLink, Site
+from hub.settings.site_share import READER, ROOT, HomeAssistant
+from hub.sharing import share
+from hub.sharing.home_assistant import ALARMING, NUMBERS, STATES, Known, messages, shareable
 
 NOW = 1_760_000_000_000
-SCHEMA = (Path(__file__).parents[2] / "hub" / "schema.sql").read_text()
+SCHEMA = (Path(__file__).parents[2] / "hub" / "journal" / "schema.sql").read_text()
 
 
 class Still(Clock):

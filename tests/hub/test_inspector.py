@@ -9,18 +9,18 @@ import pytest
 from msgspec.structs import replace
 
 from hub.clock import Clock
-from hub.commit import Committer
 from hub.core import Core
-from hub.inspector import Found, Inspector, Verdicts, lag_s, synchronised
-from hub.journal import FILE, Journal
+from hub.journal.commit import Committer
+from hub.journal.scarce import Space
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Outcome
-from hub.processes import FILE as BOARD
-from hub.processes import Board, Process
+from hub.processes.inspector import Found, Inspector, Verdicts, lag_s, synchronised
+from hub.processes.state import FILE as BOARD
+from hub.processes.state import Board, Process
 from hub.reading import Quality, Reading
-from hub.rule import Rule
-from hub.rules import PACKS, load_pack
-from hub.scarce import Space
-from hub.site import Site
+from hub.rules.door import PACKS, load_pack
+from hub.rules.rule import Rule
+from hub.settings.site import Site
 
 WELL = Found(50.0, 0.0, 1_760_000_000.0, 100.0, None)
 

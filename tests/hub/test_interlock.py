@@ -15,15 +15,15 @@ from device_profiles.types import JsonField, MqttCommand
 from hub.__main__ import cli
 from hub.clock import Clock
 from hub.core import Core
-from hub.interlock import TABLE, Other, Standing
-from hub.journal import FILE, Journal, connect, requested_orders
-from hub.order import OrderWord
-from hub.order_words import in_words
+from hub.journal.writer import FILE, Journal, connect, requested_orders
+from hub.orders.interlock import TABLE, Other, Standing
+from hub.orders.order import OrderWord
+from hub.orders.words import in_words
 from hub.outcome import OrderState
 from hub.reading import FaultKind, Label, LinkState
-from hub.rules import load_rules
-from hub.settings import load_site
-from hub.site import Interlock
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Interlock
 
 if TYPE_CHECKING:
     from pathlib import Path

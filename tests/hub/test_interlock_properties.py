@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from device_profiles.types import MqttCommand
-from hub import interlock
+from hub.orders import interlock
 from hub.outcome import OrderState
 from hub.reading import Label
-from hub.site import Interlock
+from hub.settings.site import Interlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from hub.alarms.isa import DAY, HOUR, TEN_MINUTES, Standing, Told, health, proposed_deadband
 from hub.commands.data import alarms_command
-from hub.isa import DAY, HOUR, TEN_MINUTES, Standing, Told, health, proposed_deadband
-from hub.journal import FILE, Journal
+from hub.journal.writer import FILE, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from hub.outcome import Outcome
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.hub.conftest import Yard
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.raw import Redelivery
-from hub.journal import Journal, JournalError, connect, put_order, requested_orders
+from hub.journal.writer import Journal, JournalError, connect, put_order, requested_orders
 from hub.outcome import Alarm, Entry, Flip, Health, Occurrence, Order, OrderState, Outcome
 from hub.reading import Fault, FaultKind, Label, Quality, Reading
-from hub.site import Site
-from hub.site_voice import LogSpec
+from hub.settings.site import Site
+from hub.settings.site_voice import LogSpec
 
 
 def a_site(name: str = "garden") -> Site:

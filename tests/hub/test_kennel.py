@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.agenda import vaccinations
-from hub.journal import FILE, Journal, connect, requested_orders
-from hub.kennel import Change, changes
+from hub.devices.kennel import Change, changes
+from hub.journal.writer import FILE, Journal, connect, requested_orders
+from hub.keeping.agenda import vaccinations
 from hub.outcome import Entry, Outcome
-from hub.site import Site
+from hub.settings.site import Site
 
 TODAY = date(2026, 3, 1)
 CHIP, OTHER = "156000000000101", "156000000000102"

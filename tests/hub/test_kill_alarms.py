@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from msgspec.structs import replace
 
-from hub import outbox
+from hub.alarms.flood import RULE, told
 from hub.core import Core
-from hub.flood import RULE, told
-from hub.journal import FILE, SIREN, Journal, put_order, requested_orders
-from hub.outbox import Claim, VoiceState, let_go
+from hub.journal.writer import FILE, SIREN, Journal, put_order, requested_orders
 from hub.outcome import Order, Outcome
 from hub.reading import LinkChange, LinkState, News, Quality, Reading, Value
-from hub.site_voice import LogSpec
+from hub.settings.site_voice import LogSpec
+from hub.speaking import outbox
+from hub.speaking.outbox import Claim, VoiceState, let_go
 from tests.hub.conftest import NOON
 from tests.hub.kill import Killed, Wire
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
 
 NIGHT = NOON + 11 * 3_600_000
 VOICE = "office"

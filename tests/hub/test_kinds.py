@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.alarm import Truth
-from hub.health import OK, SILENT, UP, DeviceWatch, LinkWatch
-from hub.kinds.balance import Balance
-from hub.kinds.discrepancy import Discrepancy
-from hub.kinds.level import Level
-from hub.kinds.measure import Count, Deviation, Gathered, Rise
-from hub.kinds.sequence import Sequence
-from hub.kinds.vote import Vote
-from hub.kinds.window import BUCKETS, Window
+from hub.alarms.alarm import Truth
+from hub.calendar.schedule import Hours
+from hub.devices.health import OK, SILENT, UP, DeviceWatch, LinkWatch
 from hub.reading import Label, Reading, Value
-from hub.rule import Rule, RuleKind
-from hub.schedule import Hours
-from hub.site import Site
-from hub.truth import Question, Series
+from hub.rules.kinds.balance import Balance
+from hub.rules.kinds.discrepancy import Discrepancy
+from hub.rules.kinds.level import Level
+from hub.rules.kinds.measure import Count, Deviation, Gathered, Rise
+from hub.rules.kinds.sequence import Sequence
+from hub.rules.kinds.vote import Vote
+from hub.rules.kinds.window import BUCKETS, Window
+from hub.rules.rule import Rule, RuleKind
+from hub.rules.truth import Question, Series
+from hub.settings.site import Site
 
 T, F, U = Truth
 NAME = Label(zh="例", en="case")

@@ -16,12 +16,12 @@ from firmware_bridge.links.tap import ROOM, Heard, Tap
 from firmware_bridge.raw import Link
 from firmware_bridge.simulate.modbus_units import Units
 from firmware_bridge.simulate.tty import Tty
-from hub import lending
 from hub.clock import Clock
-from hub.control import FILE, Control, Refused, Said, ask
-from hub.lending import LENT, Lending
+from hub.control import lending
+from hub.control.door import FILE, Control, Refused, Said, ask
+from hub.control.lending import LENT, Lending
 from hub.reading import Label, LinkChange
-from hub.site import Device, Devices, ModbusRtuLink, Site
+from hub.settings.site import Device, Devices, ModbusRtuLink, Site
 
 LABEL = Label(zh="x", en="x")
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub.limits import LOOSER, SITE, Book, Origin, Wrong, is_looser, parse_setting
 from hub.outcome import Limit
-from hub.rules import PACKS, load_pack, plain_rules
+from hub.rules.door import PACKS, load_pack, plain_rules
+from hub.rules.limits import LOOSER, SITE, Book, Origin, Wrong, is_looser, parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
 
 FILE: dict[str, dict[str, object]] = {"noise-limit": {"above": 60.0, "zone": {"square": {"above": 58.0}}}}
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from hub.log_line import OneLine
+from hub.processes.log_line import OneLine
 
 FORGED = "gate-1\n2026-01-01 00:00:00 I zhian.audit: all is well"
 

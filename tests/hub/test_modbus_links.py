@@ -14,8 +14,8 @@ from firmware_bridge.wire.load import link_load, timing_of
 from firmware_bridge.wire.plan import AsciiTiming, RtuTiming
 from hub.commands.plan import plan_command
 from hub.commands.site import check_command
-from hub.settings import load_site
-from hub.site import ModbusAsciiLink, ModbusRtuOverTcpLink, Site
+from hub.settings.door import load_site
+from hub.settings.site import ModbusAsciiLink, ModbusRtuOverTcpLink, Site
 
 SITE = """
 [site]

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub import outbox, speaker
-from hub.announce import Announcer
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.journal import FILE, SIREN, Journal
-from hub.outbox import Claim
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, SIREN, Journal
 from hub.outcome import Flip, Mute, Occurrence, Outcome
-from hub.site_voice import LogSpec
+from hub.settings.site_voice import LogSpec
+from hub.speaking import outbox, speaker
+from hub.speaking.announce import Announcer
+from hub.speaking.outbox import Claim
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
 
 NOW = 1_760_000_000_000
 END = NOW + 600_000

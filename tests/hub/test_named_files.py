@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from device_profiles.door import Refusal
-from hub.named_files import check_files
-from hub.settings import load_site
+from hub.settings.door import load_site
+from hub.settings.named_files import check_files
 
 NOW, DAY = 1_760_000_000_000, 86_400_000
 SITE = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hub.noise import NoiseLimits
 from hub.reading import Label
-from hub.site import Site, Zone
+from hub.rules.noise import NoiseLimits
+from hub.settings.site import Site, Zone
 
 MIDNIGHT = 1_759_939_200_000  # 2025-10-09 00:00 in Shanghai
 NAME = Label(zh="花园", en="Garden")

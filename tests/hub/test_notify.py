@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hub import supervisor
-from hub.notify import notify, watchdog_s
-from hub.supervisor import supervise
+from hub.processes import supervisor
+from hub.processes.notify import notify, watchdog_s
+from hub.processes.supervisor import supervise
 
 
 @pytest.fixture

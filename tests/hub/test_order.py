@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.order import OPEN, ORDER, OrderEvent, OrderWord, step_order
+from hub.orders.order import OPEN, ORDER, OrderEvent, OrderWord, step_order
 from hub.outcome import Order, OrderState
 from hub.reading import FaultKind, LinkState, Quality, Reading
 

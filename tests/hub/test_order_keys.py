@@ -12,11 +12,11 @@ from device_profiles.door import Refusal
 from device_profiles.load import profiles
 from firmware_bridge.raw import SendError
 from hub.clock import Clock
-from hub.order_keys import FOLDER, key_file, make_key, read_key
+from hub.orders.keys import FOLDER, key_file, make_key, read_key
 from hub.reading import FaultKind, Label
-from hub.secret import SecretError
+from hub.settings.secret import SecretError
+from hub.settings.site import Device
 from hub.signer import Signer
-from hub.site import Device
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from hub.journal import FILE, Journal
-from hub.outbox import Claim, claim, mark, release
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Flip, Occurrence, Outcome
-from hub.site import Site
-from hub.site_voice import LogSpec
+from hub.settings.site import Site
+from hub.settings.site_voice import LogSpec
+from hub.speaking.outbox import Claim, claim, mark, release
 
 NOW = 1_760_000_000_000
 P1, REST = Claim(voice="v", urgent=True), Claim(voice="v", urgent=False)

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.batches import Row
-from hub.journal import FILE, Journal
+from hub.journal.batches import Row
+from hub.journal.query import alarm_lines, journal_readings, open_journal, reading_line
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Alarm, Occurrence, Outcome
-from hub.query import alarm_lines, journal_readings, open_journal, reading_line
 from hub.reading import Quality, Reading
-from hub.site import Site
+from hub.settings.site import Site
 
 CHAPTER = Occurrence(
     key="noise-limit/noise-1", occurrence=2, rule="noise-limit", source="noise-1", zone="square", severity="P3",

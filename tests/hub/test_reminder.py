@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub import speaker
-from hub.announce import Announcer
+from hub.care.reminder import KEY, REMINDER, is_due, last_hour, reminded
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.journal import FILE, SIREN, Journal
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, SIREN, Journal
 from hub.outcome import Flip, Occurrence, Outcome, Service
-from hub.reminder import KEY, REMINDER, is_due, last_hour, reminded
-from hub.route import speakers
-from hub.site_voice import CallSpec, DeviceSpec, LogSpec, SmsSpec
+from hub.settings.site_voice import CallSpec, DeviceSpec, LogSpec, SmsSpec
+from hub.speaking import speaker
+from hub.speaking.announce import Announcer
+from hub.speaking.route import speakers
 from tests.hub.conftest import NOON
 from tests.hub.test_kill_alarms import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hub.rules import Rule
-    from hub.site import Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Site
 
 HOUR, DAY = 3_600_000, 86_400_000
 NINE = NOON - 3 * HOUR

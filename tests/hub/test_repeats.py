@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from hub.repeats import MOST, OFTEN, Repeats
+from hub.processes.repeats import MOST, OFTEN, Repeats
 
 
 class Log:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hub import reserve
-from hub.reserve import FLOOR, MB, ROOM, SLICE, Reserve
-from hub.site import JournalSpace
+from hub.journal import reserve
+from hub.journal.reserve import FLOOR, MB, ROOM, SLICE, Reserve
+from hub.settings.site import JournalSpace
 
 Fill = Callable[[int], Path]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from hub.__main__ import cli
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.journal.batches import Row
 
 T = 1_760_000_000_000
 

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.route import check_routes, speakers
-from hub.site import Site
-from hub.site_voice import CallSpec, LogSpec, SmsSpec, Voice, WecomSpec
+from hub.settings.site import Site
+from hub.settings.site_voice import CallSpec, LogSpec, SmsSpec, Voice, WecomSpec
+from hub.speaking.route import check_routes, speakers
 
 
 def told(*voices: Voice, announce: str = "raised", severity: str = "P2", rule: str = "gate-held", zone: str = "lake",

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.rules import PACKS, Rule, load_pack, load_rules
-from hub.site import Site
+from hub.rules.door import PACKS, Rule, load_pack, load_rules
+from hub.settings.site import Site
 
 GOOD = """
 [[rule]]

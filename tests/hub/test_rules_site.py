@@ -9,12 +9,12 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.bind import Bound
+from hub.alarms.bind import Bound
 from hub.commands.rules import rules_command
 from hub.commands.site import check_command
-from hub.rules import PACKS, Rule, all_rules, load_rules
-from hub.settings import load_site
-from hub.site import Packs, Site
+from hub.rules.door import PACKS, Rule, all_rules, load_rules
+from hub.settings.door import load_site
+from hub.settings.site import Packs, Site
 
 OWN = """
 [[rule]]

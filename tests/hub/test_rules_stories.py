@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.rules import PACKS, Rule, Story, load_pack
-from hub.story import play, values
+from hub.rules.door import PACKS, Rule, Story, load_pack
+from hub.rules.story import play, values
 
 STORIES = [
     pytest.param(rule, story, id=f"{rule.id}: {story.name}")

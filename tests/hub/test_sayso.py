@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub import sayso
+from hub.orders import sayso
+from hub.orders.sayso import LONGEST_MUTE_S, Sayso, rules_in_force
 from hub.outcome import Order, OrderState, Outcome
-from hub.sayso import LONGEST_MUTE_S, Sayso, rules_in_force
 
 if TYPE_CHECKING:
     from pathlib import Path

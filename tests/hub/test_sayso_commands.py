@@ -11,9 +11,9 @@ import pytest
 from hub.clock import Clock
 from hub.core import Core
 from hub.field import Field
-from hub.journal import FILE, Journal
-from hub.rules import load_rules
-from hub.settings import load_site
+from hub.journal.writer import FILE, Journal
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
 from tests.hub.test_commands import example, run  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.days import DayKind, Days, seed
+from hub.calendar.days import DayKind, Days, seed
+from hub.calendar.schedule import Hours, parse_span
 from hub.due import Due
-from hub.schedule import Hours, parse_span
-from hub.site import DayHours
+from hub.settings.site import DayHours
 
 ZONES = ["Asia/Shanghai", "America/New_York", "Australia/Lord_Howe"]
 MINUTE = 60_000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import sealed_file
-from hub.sealed_file import LEAST_PASSPHRASE, SealedReader, SealedWriter, SealError
+from hub.keeping import sealed_file
+from hub.keeping.sealed_file import LEAST_PASSPHRASE, SealedReader, SealedWriter, SealError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.secret import MOST_BYTES, SecretError, read_secret
+from hub.settings.secret import MOST_BYTES, SecretError, read_secret
 
 
 def kept(folder: Path, content: bytes, mode: int = 0o600) -> Path:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.numbering import Sequences
+from hub.devices.numbering import Sequences
+from hub.devices.sequence import GRACE, MOST_GAP, WINDOW, Count, Word
 from hub.outcome import Sequence
 from hub.reading import Fault, FaultKind, Quality, Reading, Serial
-from hub.sequence import GRACE, MOST_GAP, WINDOW, Count, Word
 
 NEWS, LATE, REPEATED = Word.NEWS, Word.LATE, Word.REPEATED
 TOP = 1 << 32

@@ -11,7 +11,7 @@ from device_profiles.types import FixedBytes, Frame, FrameAddress, FrameCheck, F
 from hub.commands import site as commands
 from hub.commands.dogs import dog_command
 from hub.commands.site import unsteady
-from hub.settings import load_site
+from hub.settings.door import load_site
 
 SITE = """
 [site]

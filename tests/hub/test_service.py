@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from hub.care.reminder import KEY, REMINDER, listed
 from hub.outcome import Flip
-from hub.reminder import KEY, REMINDER, listed
 
 if TYPE_CHECKING:
     from tests.hub.conftest import Yard

@@ -6,8 +6,8 @@ import pytest
 
 from device_profiles.door import Refusal
 from device_profiles.types import ModbusLink, MqttLink
-from hub.schedule import Window, parse_span
-from hub.settings import load_site
+from hub.calendar.schedule import Window, parse_span
+from hub.settings.door import load_site
 
 GOOD = """
 [site]

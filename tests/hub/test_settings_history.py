@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from device_profiles.door import Refusal
 from hub.__main__ import cli
-from hub.settings import load_site
+from hub.settings.door import load_site
 
 SITE = """
 [site]

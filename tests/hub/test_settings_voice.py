@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from device_profiles.door import Refusal
 from hub.commands.site import check_command
-from hub.settings import load_site
-from hub.settings_voice import check_secrets
-from hub.site_voice import KINDS
+from hub.settings.door import load_site
+from hub.settings.site_voice import KINDS
+from hub.settings.voices import check_secrets
 
 SITE = """
 [site]

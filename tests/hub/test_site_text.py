@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.commands.site import check_command
-from hub.settings import load_site
-from hub.site_text import BEFORE, Changed, NoPlace, block, with_device, write_site
+from hub.settings.door import load_site
+from hub.settings.site_text import BEFORE, Changed, NoPlace, block, with_device, write_site
 
 ROOT = Path(__file__).parents[2]
 DEMO = Template((ROOT / "firmware_bridge" / "simulate" / "zhongshan.toml").read_text()).substitute(

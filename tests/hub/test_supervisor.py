@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hub import supervisor
-from hub.supervisor import Child, Keeper, supervise
+from hub.processes import supervisor
+from hub.processes.supervisor import Child, Keeper, supervise
 
 WRITES_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
 
@@ -96,7 +96,7 @@ async def test_a_program_that_is_not_there_stops_nobody_else(
 
 PARENT = """
 import asyncio, sys
-from hub.supervisor import Child, Keeper, supervise
+from hub.processes.supervisor import Child, Keeper, supervise
 child = Child(name="child", argv=[sys.executable, "-c", sys.argv[1], sys.argv[2]])
 asyncio.run(supervise([child], asyncio.Event()))
 """
@@ -136,7 +136,7 @@ async def test_other_children_and_the_same_ones(tmp_path: Path) -> None:
 
 HANGS_UP = """
 import asyncio, os, signal, sys
-from hub.supervisor import on_hangup
+from hub.processes.supervisor import on_hangup
 async def main():
     stop = asyncio.Event()
     on_hangup(stop, lambda: print("reload", flush=True))

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hub import batches
-from hub.journal import FILE, Journal
+from hub.journal import batches
+from hub.journal.reserve import MB, Reserve
+from hub.journal.scarce import Space, spare
+from hub.journal.thinning import AROUND_MS, YOUNG_MS, Thinner, thinned
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Occurrence, Outcome
 from hub.reading import Quality, Reading, Value
-from hub.reserve import MB, Reserve
-from hub.scarce import Space, spare
-from hub.site import JournalSpace, Site
-from hub.thinning import AROUND_MS, YOUNG_MS, Thinner, thinned
+from hub.settings.site import JournalSpace, Site
 
 T = 1_760_000_040_000  # the beginning of a minute
 MINUTE, HOUR = 60_000, 3_600_000

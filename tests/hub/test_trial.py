@@ -2,10 +2,10 @@
 
 import pytest
 
-from hub.outbox import VoiceState
 from hub.outcome import OrderState
-from hub.site_voice import DeviceSpec, LogSpec, MqttSpec
-from hub.trial import DAY_MS, due_trials, ended, too_late, trial
+from hub.settings.site_voice import DeviceSpec, LogSpec, MqttSpec
+from hub.speaking.outbox import VoiceState
+from hub.speaking.trial import DAY_MS, due_trials, ended, too_late, trial
 
 NOW = 1_760_000_000_000
 VOICES = (MqttSpec(id="a"), LogSpec(id="log"), DeviceSpec(id="horn"), MqttSpec(id="b", test="never"))

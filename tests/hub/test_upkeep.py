@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import asdict, replace
 
-from hub.inspector import SPOKE_MS, overdue
-from hub.journal import FILE, SCHEMA, connect
+from hub.care.upkeep import ABANDON, BEGIN, DAY_MS, EXCHANGE, FINISH, LONGEST_S, newest, written
+from hub.care.upkeep import overdue as not_valid
+from hub.journal.writer import FILE, SCHEMA, connect
 from hub.outcome import Upkeep
+from hub.processes.inspector import SPOKE_MS, overdue
 from hub.reading import Quality
-from hub.upkeep import ABANDON, BEGIN, DAY_MS, EXCHANGE, FINISH, LONGEST_S, newest, written
-from hub.upkeep import overdue as not_valid
 
 if TYPE_CHECKING:
     from pathlib import Path

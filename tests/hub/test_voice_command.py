@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from device_profiles.door import Refusal
 from hub.clock import Clock
 from hub.commands.voice import voice_command
-from hub.journal import FILE, Journal, connect, requested_orders
-from hub.outbox import VoiceState, note_voice
+from hub.journal.writer import FILE, Journal, connect, requested_orders
 from hub.outcome import Outcome
-from hub.settings import load_site
-from hub.trial import ended
+from hub.settings.door import load_site
+from hub.speaking.outbox import VoiceState, note_voice
+from hub.speaking.trial import ended
 
 SITE = """
 [site]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hub import journal
+from hub.journal import writer as journal
 from hub.reading import Label
-from hub.settings import load_site
-from hub.site_voice import KINDS
-from hub.voice_names import KIND_NAMES, SIREN, voice_name
+from hub.settings.door import load_site
+from hub.settings.site_voice import KINDS
+from hub.speaking.names import KIND_NAMES, SIREN, voice_name
 
 SITE = """
 [site]

@@ -16,10 +16,10 @@ from firmware_bridge.links.tap import Heard
 from firmware_bridge.wire.modbus import Request
 from hub.commands.cable import Reach, Units
 from hub.commands.watch import alone, coloured, texts_of
-from hub.control import Refused
-from hub.exchange import line_of
+from hub.control.door import Refused
+from hub.control.exchange import line_of
 from hub.reading import FaultKind, Label
-from hub.site import Device, Devices, MqttBrokerLink, Site
+from hub.settings.site import Device, Devices, MqttBrokerLink, Site
 
 if TYPE_CHECKING:
     from tests.conftest import Mosquitto

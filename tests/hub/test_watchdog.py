@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from hub import supervisor
-from hub.processes import BYTES, FILE, Board, Noted, Process, field_trouble, office_trouble, read_board
-from hub.pulse import Pulse, beating
-from hub.supervisor import Child, Keeper, supervise
+from hub.processes import supervisor
+from hub.processes.pulse import Pulse, beating
+from hub.processes.state import BYTES, FILE, Board, Noted, Process, field_trouble, office_trouble, read_board
+from hub.processes.supervisor import Child, Keeper, supervise
 
 CHILD = """
 import asyncio, os, sys, time
-from hub.pulse import beating, show_stacks
+from hub.processes.pulse import beating, show_stacks
 show_stacks()
 async def main():
     log, how = sys.argv[1], sys.argv[2]
@@ -182,7 +182,7 @@ async def test_a_supervisor_that_did_not_run_itself_blames_nobody(
 async def test_a_pulse_is_a_byte_a_second_while_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops with `well`; the descriptor is not handed on to processes that the child starts."""
     pulse, well = Pulse(), True
-    monkeypatch.setattr("hub.pulse.BEAT_S", 0.05)
+    monkeypatch.setattr("hub.processes.pulse.BEAT_S", 0.05)
     monkeypatch.setenv("ZHIAN_PULSE", str(os.dup(pulse.write)))
     async with beating(lambda: well):
         assert "ZHIAN_PULSE" not in os.environ

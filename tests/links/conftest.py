@@ -13,7 +13,7 @@ from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.raw import Arrival
 from hub.clock import Clock
 from hub.reading import Label, LinkChange, LinkState
-from hub.site import Device, MqttBrokerLink
+from hub.settings.site import Device, MqttBrokerLink
 
 News = list[Arrival | LinkChange]
 

@@ -14,7 +14,7 @@ from hub.reading import LinkChange, LinkState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
     from tests.links.conftest import News, Opener, Reader
 

@@ -16,13 +16,13 @@ from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.raw import Alive, Arrival, Message, Publish, SendError, Trouble
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
     from tests.links.conftest import News, Opener, Reader
 

@@ -14,12 +14,12 @@ from firmware_bridge.links.mqtt_wire import MOST
 from firmware_bridge.raw import Arrival, Message, Publish, SendError, Trouble
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkState
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.links.conftest import FakeBroker, News, Opener, Reader
 
 UP = "garden/noise-1/up"

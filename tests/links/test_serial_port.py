@@ -17,7 +17,7 @@ from firmware_bridge.simulate.tty import Tty
 from firmware_bridge.wire import decode, encode
 from hub.clock import Clock
 from hub.reading import FaultKind, Label, LinkChange, LinkState, Reading
-from hub.site import Device, Devices, SerialPortLink
+from hub.settings.site import Device, Devices, SerialPortLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

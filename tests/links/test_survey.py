@@ -24,7 +24,7 @@ from firmware_bridge.wire.match import Verdict
 from firmware_bridge.wire.modbus import Request, crc16
 from hub.clock import Clock
 from hub.reading import FaultKind, Label, Value
-from hub.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
 
 T = TypeVar("T")
 YARD: dict[int, tuple[str, dict[str, Value]]] = {

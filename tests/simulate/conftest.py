@@ -10,8 +10,8 @@ import pytest
 from device_profiles.load import profiles
 from firmware_bridge import simulate
 from hub.reading import Label
-from hub.settings import load_site
-from hub.site import Device, Site
+from hub.settings.door import load_site
+from hub.settings.site import Device, Site
 
 if TYPE_CHECKING:
     from tests.conftest import Mosquitto

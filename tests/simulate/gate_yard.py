@@ -16,17 +16,17 @@ from firmware_bridge.simulate.script import QUIET
 from hub.clock import Clock
 from hub.core import Core
 from hub.field import Field
-from hub.journal import FILE, Journal, connect, put_order
+from hub.journal.writer import FILE, Journal, connect, put_order
 from hub.outcome import Order
 from hub.reading import Label
-from hub.rules import load_rules
-from hub.site import Devices, MqttBrokerLink, Site, Zone
+from hub.rules.door import load_rules
+from hub.settings.site import Devices, MqttBrokerLink, Site, Zone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
 
 CLOCK = Clock()

@@ -17,7 +17,7 @@ from firmware_bridge.simulate.script import Mute, Scene, Script
 from firmware_bridge.wire import decode
 from hub.clock import Clock
 from hub.reading import Fault, Label, Reading
-from hub.site import MqttBrokerLink, SerialPortLink, Site, SiteLink
+from hub.settings.site import MqttBrokerLink, SerialPortLink, Site, SiteLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

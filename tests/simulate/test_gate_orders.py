@@ -17,14 +17,14 @@ from paho.mqtt.properties import Properties
 from firmware_bridge.links.mqtt_session import MqttSession
 from firmware_bridge.raw import Publish, SendError
 from hub.reading import FaultKind
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 from tests.simulate.gate_yard import CLOCK, TOPIC, Yard, intruder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from firmware_bridge.raw import Raw
     from hub.reading import Fault
-    from hub.site import Device
+    from hub.settings.site import Device
 
 NOTE = Label(zh="", en="")
 DOGS = {"156000000000101": "one", "900250000023921": "two"}

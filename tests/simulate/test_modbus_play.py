@@ -9,8 +9,8 @@ from firmware_bridge.raw import Arrival, Registers
 from firmware_bridge.simulate.community import play
 from firmware_bridge.simulate.script import Script
 from hub.clock import Clock
-from hub.settings import load_site
-from hub.site import MqttBrokerLink, SerialPortLink
+from hub.settings.door import load_site
+from hub.settings.site import MqttBrokerLink, SerialPortLink
 
 SITE = """
 [site]

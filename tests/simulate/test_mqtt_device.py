@@ -18,13 +18,13 @@ from firmware_bridge.simulate.script import QUIET, Mute, Scene, Script
 from firmware_bridge.wire import decode, orders
 from hub.clock import Clock
 from hub.reading import Fault, Label, LinkChange, Reading
-from hub.site import MqttBrokerLink
+from hub.settings.site import MqttBrokerLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
 
 CLOCK = Clock(speed=4.0, anchor_ms=Clock().now())

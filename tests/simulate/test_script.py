@@ -13,7 +13,7 @@ from hub.reading import Label
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hub.site import Site
+    from hub.settings.site import Site
 
 NOTE = 'note = { zh = "", en = "" }'
 

@@ -17,14 +17,14 @@ from firmware_bridge.simulate.mqtt_device import MqttDevice
 from firmware_bridge.simulate.script import QUIET
 from firmware_bridge.wire import orders
 from firmware_bridge.wire.seal import Seal
-from hub.order_keys import key_file, make_key, read_key
+from hub.orders.keys import key_file, make_key, read_key
 from tests.simulate.gate_yard import CLOCK, TOPIC, Yard, intruder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.conftest import Mosquitto
 
 KEY = bytes(range(32))

@@ -12,7 +12,7 @@ from device_profiles.types import ModbusLink, ModbusProfile, RegisterField
 from firmware_bridge.wire.load import first_due, link_load, next_due, read_every
 from firmware_bridge.wire.plan import RtuTiming, TcpTiming
 from hub.reading import Label
-from hub.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
 
 METER, RELAY = "noise/generic-rs485", "relay/waveshare-8ch"
 

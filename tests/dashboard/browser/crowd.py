@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hub.flood import RULE as FLOOD
-from hub.kennel import LOST, OVERDUE, VACCINATED
-from hub.own import SOURCE
+from hub.alarms.flood import RULE as FLOOD
+from hub.devices.kennel import LOST, OVERDUE, VACCINATED
 from hub.reading import Label
-from hub.site import Devices, Site, Zone
+from hub.rules.own import SOURCE
+from hub.settings.site import Devices, Site, Zone
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Field

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.casebook import look, obey
-from hub.days import Days, seed
-from hub.duty import FILE, load_duty
-from hub.duty_desk import obey as obey_desk
-from hub.roster import Roster
+from hub.calendar.days import Days, seed
+from hub.duty.casebook import look, obey
+from hub.duty.desk import obey as obey_desk
+from hub.duty.file import FILE, load_duty
+from hub.duty.roster import Roster
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
     from playwright.sync_api import Page
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, Running
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

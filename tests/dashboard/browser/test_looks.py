@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
     from playwright.sync_api import Page, ViewportSize
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.dashboard.conftest import Browser, Field, Running
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from hub.site import Site
+from hub.settings.site import Site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium

@@ -15,7 +15,7 @@ import pytest
 from dashboard.menu import MENU
 from hub.history.store import Bucket
 from hub.reports.shelf import Wanted
-from hub.site import Site
+from hub.settings.site import Site
 from tests.dashboard.browser.village import NIGHT, settle, urgent
 
 if TYPE_CHECKING:

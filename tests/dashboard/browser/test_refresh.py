@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.duty import FILE
+from hub.duty.file import FILE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request, Route

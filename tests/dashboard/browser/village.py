@@ -9,7 +9,7 @@ from math import cos, pi
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from hub.kennel import LOST, OVERDUE, VACCINATED
+from hub.devices.kennel import LOST, OVERDUE, VACCINATED
 
 if TYPE_CHECKING:
     from tests.dashboard.conftest import Field, ListHistory

@@ -45,7 +45,8 @@ def test_conditions_stand_beside_the_figures() -> None:
     assert min(printed["requests_per_s"], printed["pymodbus_requests_per_s"], printed["outstanding_requests_per_s"]) > 0
     assert 0 < printed["healthy_cadence"] <= 1
     assert 0 <= printed["dead_bus_share"] <= 1
-    assert printed["jitter_p99_ms"] >= printed["jitter_p50_ms"] >= 0
+    jitters = printed["jitter_p50_ms"], printed["jitter_p99_ms"]
+    assert jitters == (None, None) or 0 <= jitters[0] <= jitters[1]  # a busy machine may ask no unit twice in the time
     assert printed["tcp_devices"] == 20  # a thousand in a run of 10 s and more
     assert printed["tcp_cadence"] > 0
     assert 0 <= printed["tcp_cpu_share"] < 2

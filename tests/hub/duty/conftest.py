@@ -10,21 +10,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hub.announce import Announcer
-from hub.callees import Callees
+from hub.calendar.days import Days, seed
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.days import Days, seed
-from hub.duty import FILE as DUTY
-from hub.duty import Duty, read_duty
-from hub.duty_room import look
-from hub.journal import FILE, Journal
-from hub.outbox import let_go
+from hub.duty.callees import Callees
+from hub.duty.file import FILE as DUTY
+from hub.duty.file import Duty, read_duty
+from hub.duty.room import look
+from hub.duty.roster import Roster
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Alarm, Flip, Occurrence, Outcome
 from hub.reading import Label
-from hub.roster import Roster
-from hub.site import Site
-from hub.site_voice import LogSpec
+from hub.settings.site import Site
+from hub.settings.site_voice import LogSpec
+from hub.speaking.announce import Announcer
+from hub.speaking.outbox import let_go
 from hub.voices import Announcement, Person, Said, Unlimited, VoiceError
 from tests.hub.kill import Killed, Wire
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.brieflink import Pass, Wrong, open_link, sign
 from hub.durable import secret_key
+from hub.duty.brieflink import Pass, Wrong, open_link, sign
 
 KEY, NOW = b"k" * 32, 1_790_000_000_000
 PASS = Pass(17, 2, "p1", NOW // 1000 + 60)

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from hub.brieflink import Pass, open_link
-from hub.callees import Callees
 from hub.clock import Clock
-from hub.outbox import Row
-from hub.site_voice import LogSpec, MailSpec
+from hub.duty.brieflink import Pass, open_link
+from hub.duty.callees import Callees
+from hub.settings.site_voice import LogSpec, MailSpec
+from hub.speaking.outbox import Row
 from hub.voices import Person
 
 if TYPE_CHECKING:
-    from hub.duty import Duty
-    from hub.site import Site
+    from hub.duty.file import Duty
+    from hub.settings.site import Site
 
 KEY = b"k" * 32
 CALL = Row(

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hub import callbook, casebook
-from hub.brieflink import Pass, open_link
-from hub.duty import Duty
-from hub.roster import Roster
-from hub.site import Site
-from hub.speaker import GIVE_UP_TRIES
+from hub.duty import callbook, casebook
+from hub.duty.brieflink import Pass, open_link
+from hub.duty.file import Duty
+from hub.duty.roster import Roster
+from hub.settings.site import Site
+from hub.speaking.speaker import GIVE_UP_TRIES
 from hub.voices import VoiceError, Why
 from tests.hub.duty.conftest import CALLS, EVERYBODY, KEY, T0, Opened
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.journal import FILE, Journal
-from hub.site import Site
+from hub.journal.writer import FILE, Journal
+from hub.settings.site import Site
 from tests.hub.duty.conftest import CALLS, Opened, Room
 
 

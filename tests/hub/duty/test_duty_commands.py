@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from hub.__main__ import main
-from hub.callbook import UNREACHED
-from hub.days import FILE as CALENDAR
-from hub.duty import FILE as DUTY
-from hub.journal import FILE, Journal
-from hub.outbox import put
+from hub.calendar.days import FILE as CALENDAR
+from hub.duty.callbook import UNREACHED
+from hub.duty.file import FILE as DUTY
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Alarm, Flip, Health, Occurrence, Outcome, Service
-from hub.settings import load_site
+from hub.settings.door import load_site
+from hub.speaking.outbox import put
 
 SITE = """
 [site]

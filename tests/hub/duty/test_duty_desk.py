@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub.days import Days, seed
-from hub.duty import FILE as DUTY
-from hub.duty import Override, load_duty
-from hub.duty_desk import MOST_AHEAD, ORDER, Ask, obey
-from hub.journal import FILE, Journal, put_order
+from hub.calendar.days import Days, seed
+from hub.duty.desk import MOST_AHEAD, ORDER, Ask, obey
+from hub.duty.file import FILE as DUTY
+from hub.duty.file import Override, load_duty
+from hub.duty.roster import Roster
+from hub.journal.writer import FILE, Journal, put_order
 from hub.outcome import Order
-from hub.roster import Roster
-from hub.site import Site
+from hub.settings.site import Site
 
 T0 = 1_767_610_800_000  # 2026-01-05 19:00 in Shanghai: p2 has the night
 FROM = datetime(2026, 1, 6, 19, 0)  # noqa: DTZ001  # the clock on the wall

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from hub.days import read_calendar
-from hub.duty import read_duty
-from hub.site import Site
-from hub.site_voice import LogSpec
+from hub.calendar.days import read_calendar
+from hub.duty.file import read_duty
+from hub.settings.site import Site
+from hub.settings.site_voice import LogSpec
 
 PAGE = Path(__file__).parents[3] / "docs" / "duty.md"
 

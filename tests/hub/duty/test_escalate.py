@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.duty import Duty, Escalation, Step
-from hub.escalate import TABLE, Deed, Run, RunEvent, RunState, Take, advance, mended, skipped
+from hub.duty.escalate import TABLE, Deed, Run, RunEvent, RunState, Take, advance, mended, skipped
+from hub.duty.file import Duty, Escalation, Step
 
 T0 = 1_790_000_000_000
 policies = st.builds(

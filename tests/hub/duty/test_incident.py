@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import casebook
-from hub.duty import Limits
-from hub.incident import ENDED, TABLE, Effect, Event, Incident, Move, Refused, State, possible, step
-from hub.journal import FILE, Journal, put_order
+from hub.duty import casebook
+from hub.duty.file import Limits
+from hub.duty.incident import ENDED, TABLE, Effect, Event, Incident, Move, Refused, State, possible, step
+from hub.duty.roster import Roster
+from hub.journal.writer import FILE, Journal, put_order
 from hub.outcome import Alarm, Order, Outcome
-from hub.roster import Roster
-from hub.site import Site
+from hub.settings.site import Site
 
 T0 = 1_767_610_800_000  # 2026-01-05 19:00 in Shanghai: p2 has the night
 LIMITS = Limits(new=10.0, dispatched=20.0, working=30.0, done=40.0)

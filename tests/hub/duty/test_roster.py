@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from device_profiles.door import Refusal
-from hub.days import Days, seed
-from hub.duty import FILE, Duty, Escalation, Override, Person, Shift, Step, append_override, load_duty, read_duty
+from hub.calendar.days import Days, seed
+from hub.duty.file import FILE, Duty, Escalation, Override, Person, Shift, Step, append_override, load_duty, read_duty
+from hub.duty.roster import Roster, rostered
 from hub.reading import Label
-from hub.roster import Roster, rostered
-from hub.site import DayHours, Site
-from hub.site_voice import MailSpec, SmsSpec, Voice
+from hub.settings.site import DayHours, Site
+from hub.settings.site_voice import MailSpec, SmsSpec, Voice
 
 NAME = Label(zh="班", en="shift")
 VOICES = frozenset({"phone", "robot"})

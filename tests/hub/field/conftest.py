@@ -19,11 +19,11 @@ from firmware_bridge.raw import Action, Arrival, Message, Raw, Redelivery
 from hub.clock import Clock
 from hub.core import Core
 from hub.field import Field
-from hub.journal import FILE, Journal, connect, put_order
+from hub.journal.writer import FILE, Journal, connect, put_order
 from hub.outcome import Order
 from hub.reading import LinkChange, LinkState
-from hub.rules import Rule
-from hub.site import Device, Devices, Site
+from hub.rules.door import Rule
+from hub.settings.site import Device, Devices, Site
 
 News = list[Arrival | LinkChange]
 

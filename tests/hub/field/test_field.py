@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from firmware_bridge.raw import Alive, Message, Redelivery
-from hub import commit
-from hub.journal import Journal
+from hub.journal import commit
+from hub.journal.writer import Journal
 
 if TYPE_CHECKING:
     from tests.hub.field.conftest import Brake, Hub, Refuse

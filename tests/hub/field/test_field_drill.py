@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from device_profiles.types import JsonField
 from firmware_bridge.raw import Message, Publish
-from hub.journal import FILE, connect, put_order
+from hub.journal.writer import FILE, connect, put_order
 from hub.outcome import Order
-from hub.site import Devices
+from hub.settings.site import Devices
 from tests.hub.field.conftest import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hub.rules import Rule
-    from hub.site import Device, Site
+    from hub.rules.door import Rule
+    from hub.settings.site import Device, Site
 
 
 @pytest.fixture

@@ -11,19 +11,20 @@ from msgspec.structs import replace
 
 from device_profiles.types import JsonField
 from firmware_bridge.raw import Message
-from hub import duty_room, speaker
+from hub.calendar.days import FILE as CALENDAR
 from hub.clock import Clock
-from hub.days import FILE as CALENDAR
-from hub.duty import FILE as DUTY
-from hub.duty import Override
-from hub.journal import FILE, connect, put_order
+from hub.duty import room as duty_room
+from hub.duty.file import FILE as DUTY
+from hub.duty.file import Override
+from hub.journal.writer import FILE, connect, put_order
 from hub.outcome import Order
-from hub.site import Device, Devices, Site
-from hub.site_voice import LogSpec
+from hub.settings.site import Device, Devices, Site
+from hub.settings.site_voice import LogSpec
+from hub.speaking import speaker
 from tests.hub.field.conftest import Hub
 
 if TYPE_CHECKING:
-    from hub.rules import Rule
+    from hub.rules.door import Rule
 
 CALLS = "SELECT key, person, voice, status FROM outbox JOIN flip ON seq = flip WHERE person <> '' AND key LIKE 'sos/%'"
 ROSTER = """

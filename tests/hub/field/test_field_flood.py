@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from device_profiles.types import JsonField
 from firmware_bridge.raw import Arrival, Message
-from hub import flood
-from hub.isa_report import report
-from hub.journal import FILE, connect
-from hub.rules import Rule
-from hub.site import Device, Devices, Site
-from hub.site_voice import WebhookSpec
+from hub.alarms import flood
+from hub.journal.isa_report import report
+from hub.journal.writer import FILE, connect
+from hub.rules.door import Rule
+from hub.settings.site import Device, Devices, Site
+from hub.settings.site_voice import WebhookSpec
 
 if TYPE_CHECKING:
     from tests.hub.field.conftest import Hub

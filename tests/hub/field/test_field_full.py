@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from device_profiles.types import JsonField
 from firmware_bridge.raw import Arrival, Message, Redelivery
-from hub.journal import FILE
-from hub.rule import Rule
-from hub.scarce import Space
-from hub.site import Device, Devices, Site
+from hub.journal.scarce import Space
+from hub.journal.writer import FILE
+from hub.rules.rule import Rule
+from hub.settings.site import Device, Devices, Site
 from tests.hub.field.conftest import Cable, Hub
 
 if TYPE_CHECKING:
-    from hub.journal import Journal
+    from hub.journal.writer import Journal
 
 
 class Laned(Cable):
@@ -70,7 +70,7 @@ def dial() -> Dial:
 @pytest.fixture
 def tight(tmp_path: Path, site: Site, rules: tuple[Rule, ...], dial: Dial, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """On that disk, with a broker's cable of two lanes."""
-    monkeypatch.setattr("hub.inspector.LOOK_S", 0.05)
+    monkeypatch.setattr("hub.processes.inspector.LOOK_S", 0.05)
     monkeypatch.setattr("hub.field.Space", lambda _: dial)
     monkeypatch.setattr("tests.hub.field.conftest.Cable", Laned)
     return Hub(tmp_path / FILE, site, rules)
@@ -132,7 +132,7 @@ async def test_a_cable_without_lanes_waits(
     hub: Hub, dial: Dial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, site: Site, rules: tuple[Rule, ...]
 ) -> None:
     """It is not asked on: nothing is acknowledged until there is room."""
-    monkeypatch.setattr("hub.inspector.LOOK_S", 0.05)
+    monkeypatch.setattr("hub.processes.inspector.LOOK_S", 0.05)
     monkeypatch.setattr("hub.field.Space", lambda _: dial)
     plain = Hub(tmp_path / "other.sqlite", site, rules)
     async with plain.running():

@@ -9,14 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from firmware_bridge.raw import Message
-from hub.site import Devices, MqttBrokerLink, Site
-from hub.site_voice import LogSpec, WebhookSpec
+from hub.settings.site import Devices, MqttBrokerLink, Site
+from hub.settings.site_voice import LogSpec, WebhookSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from firmware_bridge.raw import Arrival
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.hub.field.conftest import Brake, Hub
 
 

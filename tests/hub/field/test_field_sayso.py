@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from hub.journal import connect, put_order
+from hub.journal.writer import connect, put_order
 from hub.outcome import Order
 
 if TYPE_CHECKING:
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.hub.field.conftest import Hub
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from firmware_bridge.raw import Arrival, Message, Publish, SendError
 from hub import receipts
 from hub.reading import FaultKind
-from hub.site import Devices, Site
+from hub.settings.site import Devices, Site
 
 if TYPE_CHECKING:
     from tests.hub.field.conftest import Brake, Hub

@@ -15,18 +15,18 @@ from hub.clock import Clock
 from hub.commands.run import open_link
 from hub.core import Core
 from hub.field import Field
-from hub.journal import FILE, Journal, put_order
+from hub.journal.writer import FILE, Journal, put_order
 from hub.outcome import Order
 from hub.reading import Label
-from hub.rules import load_rules
-from hub.settings import load_site
+from hub.rules.door import load_rules
+from hub.settings.door import load_site
 from tests.hub.field.conftest import ask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from hub.site import Site
+    from hub.settings.site import Site
     from tests.conftest import Mosquitto
 
 SITE = """

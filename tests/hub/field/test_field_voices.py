@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from hub.journal import FILE, connect, put_order
-from hub.rules import Rule
-from hub.site import Site
-from hub.site_voice import WebhookSpec, WecomSpec
-from hub.trial import trial
+from hub.journal.writer import FILE, connect, put_order
+from hub.rules.door import Rule
+from hub.settings.site import Site
+from hub.settings.site_voice import WebhookSpec, WecomSpec
+from hub.speaking.trial import trial
 
 if TYPE_CHECKING:
     from tests.hub.field.conftest import Hub

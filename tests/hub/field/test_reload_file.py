@@ -10,15 +10,15 @@ import pytest
 
 from device_profiles.door import Refusal
 from firmware_bridge.raw import Message
-from hub.control import Control, Refused, ask
-from hub.journal import FILE
-from hub.reload import ACCEPTED, Change, Reloader, difference, last_reload, read_accepted, read_site
+from hub.control.door import Control, Refused, ask
+from hub.control.reload import ACCEPTED, Change, Reloader, difference, last_reload, read_accepted, read_site
+from hub.journal.writer import FILE
 from tests.hub.field.conftest import Cable, Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hub.site import Site, SiteLink
+    from hub.settings.site import Site, SiteLink
     from tests.hub.field.conftest import Brake
 
 SITE = """

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.calendar.schedule import parse_span
 from hub.figures import measure as room
 from hub.figures.levels import Tally
 from hub.figures.measure import Measured, measure
 from hub.figures.periods import cells
 from hub.history.store import Sample
-from hub.schedule import parse_span
 
 HOURS = cells(date(2026, 10, 1), date(2026, 10, 1), parse_span("22:00-06:00"), ZoneInfo("Asia/Shanghai"))
 START, END = HOURS[0].start, HOURS[-1].end

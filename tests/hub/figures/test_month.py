@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hub.calendar.schedule import parse_span
 from hub.figures.levels import Tally
 from hub.figures.measure import Measured
 from hub.figures.month import Judge, MeterMonth, meter_month
 from hub.figures.periods import Cell, Part, cells, month_days
 from hub.figures.sudden import maxima
-from hub.noise import BOUNDARY_DB, LIMITS_DB, SUDDEN_DB, NoiseLimits, Standard, ZoneLimits, exceeds, zone_limits
 from hub.reading import Label
-from hub.schedule import parse_span
-from hub.site import Site, Zone
+from hub.rules.noise import BOUNDARY_DB, LIMITS_DB, SUDDEN_DB, NoiseLimits, Standard, ZoneLimits, exceeds, zone_limits
+from hub.settings.site import Site, Zone
 
 TABLE = json.loads((Path(__file__).parents[2] / "vectors" / "noise_limits_cn.json").read_text())
 TZ = ZoneInfo("Asia/Shanghai")

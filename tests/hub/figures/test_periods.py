@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hub.calendar.schedule import Hours, parse_span
 from hub.figures.periods import Part, cells, instant, month_before, month_days, noise_day
-from hub.schedule import Hours, parse_span
 
 HOUR = 3_600_000
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -19,7 +19,7 @@ ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Ha
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("night", ["22:00-06:00", "22:30-06:30", "00:00-06:00"])
 def test_every_instant_is_in_the_part_that_the_wall_clock_says(zone: str, night: str) -> None:
-    """A year of hours, first and last instant, against hub.schedule's own reading of the wall; no hole, no overlap."""
+    """A year of hours, first and last instant, as hub.calendar.schedule reads the wall; no hole, no overlap."""
     tz = ZoneInfo(zone)
     found = cells(date(2026, 1, 1), date(2026, 12, 31), parse_span(night), tz)
     oracle = Hours(night, tz)

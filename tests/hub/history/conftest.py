@@ -20,17 +20,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub import batches
 from hub.__main__ import main
-from hub.batches import Row
 from hub.bench.servers import Daemon, influxdb, victoriametrics
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.journal import batches
+from hub.journal.batches import Row
 from hub.reading import Reading, Value
 
 NOW = 1_760_000_000_000
 Run = Callable[..., tuple[int, str, str]]
-SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
+SCHEMA = Path(__file__).parents[3] / "hub" / "journal" / "schema.sql"
 
 
 class SetClock(Clock):

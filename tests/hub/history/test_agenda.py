@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.agenda import KEEP_BACKUPS, Agenda, Daily, Every, Job, nightly_backup, standard_jobs
-from hub.backup import restore
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.journal.batches import Row
+from hub.keeping.agenda import KEEP_BACKUPS, Agenda, Daily, Every, Job, nightly_backup, standard_jobs
+from hub.keeping.backup import restore
 from hub.reading import Label
-from hub.site import Site
+from hub.settings.site import Site
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

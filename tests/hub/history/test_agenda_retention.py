@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Row
 from hub.history.duck import DuckStore
-from hub.retention import ClockDoubt, forget_traces, prune_journal, require_trusted
+from hub.journal.batches import Row
+from hub.keeping.retention import ClockDoubt, forget_traces, prune_journal, require_trusted
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile

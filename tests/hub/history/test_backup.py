@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hub.archive import MANIFEST, BackupError
-from hub.backup import backup, restore, take_snapshot
-from hub.batches import Row
 from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
+from hub.journal.batches import Row
+from hub.keeping.archive import MANIFEST, BackupError
+from hub.keeping.backup import backup, restore, take_snapshot
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from hub import archive
 from hub.__main__ import main
-from hub.archive import BackupError, HistoryNote, Manifest, write_archive
-from hub.backup import backup, restore, take_snapshot
 from hub.clock import Clock
 from hub.history import door
 from hub.history.duck import DuckStore
@@ -23,6 +20,9 @@ from hub.history.influx import InfluxStore
 from hub.history.reach import _answers
 from hub.history.shipper import Shipper
 from hub.history.store import StoreError
+from hub.keeping import archive
+from hub.keeping.archive import BackupError, HistoryNote, Manifest, write_archive
+from hub.keeping.backup import backup, restore, take_snapshot
 from hub.office import _chores
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ async def test_an_office_that_cannot(
     def locked(path: Path) -> NoReturn:
         raise StoreError(f"{path.name}: Could not set lock")  # as to any other process
 
-    monkeypatch.setattr("hub.backup.connect", locked)
+    monkeypatch.setattr("hub.keeping.backup.connect", locked)
     async with office(store, data, door.Chores(snapshot=full)):
         code, said = await asyncio.to_thread(run, "backup", str(away / "z.tar.gz"), "--data", str(data))
     assert code == 0

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub import sealed_file
-from hub.archive import BackupError
-from hub.backup import backup, restore
-from hub.sealed_file import CHUNK, LOG_N, is_sealed
+from hub.keeping import sealed_file
+from hub.keeping.archive import BackupError
+from hub.keeping.backup import backup, restore
+from hub.keeping.sealed_file import CHUNK, LOG_N, is_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,15 +16,15 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door, outfile
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
 from hub.history.reach import _answers
 from hub.history.sheet import Cell, Sheet, safe
-from hub.retention import KEEP_TRACES_MS
-from hub.settings import load_site
+from hub.journal.batches import Row
+from hub.keeping.retention import KEEP_TRACES_MS
+from hub.settings.door import load_site
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, Run

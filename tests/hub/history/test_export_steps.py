@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door
 from hub.history.duck import DuckStore
@@ -22,7 +21,8 @@ from hub.history.sheet import Sheet
 from hub.history.steps import Known, Stepped, steps, wider
 from hub.history.stream import Selection, opened
 from hub.history.tally import Grid
-from hub.settings import load_site
+from hub.journal.batches import Row
+from hub.settings.door import load_site
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, Run

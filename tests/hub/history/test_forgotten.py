@@ -11,14 +11,14 @@ import duckdb
 import pytest
 
 from device_profiles.door import Refusal
-from hub.agenda import nightly_backup
-from hub.batches import Row
 from hub.history.duck import DuckStore
 from hub.history.duck_file import quoted
 from hub.history.store import Grain
-from hub.retention import DAY_MS, TRACES, ClockDoubt, forget_copies, forget_old, forget_traces, kept_days
-from hub.settings import load_site
-from hub.site import History, Keep
+from hub.journal.batches import Row
+from hub.keeping.agenda import nightly_backup
+from hub.keeping.retention import DAY_MS, TRACES, ClockDoubt, forget_copies, forget_old, forget_traces, kept_days
+from hub.settings.door import load_site
+from hub.settings.site import History, Keep
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

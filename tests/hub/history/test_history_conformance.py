@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Batch, Damaged, Row
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
 from hub.history.store import Bucket, FedStore, Figure, HistoryStore, Page
 from hub.history.victoria import VictoriaStore
+from hub.journal.batches import Batch, Damaged, Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from hub.batches import Row
 from hub.history.duck import DuckStore
 from hub.history.duck_snapshot import load_snapshot
 from hub.history.store import StoreError
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.batches import Row
 from hub.history import aside
 from hub.history.aside import Aside
 from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
 from hub.history.store import StoreError
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub import retention
-from hub.batches import Row
 from hub.history import notes
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
@@ -21,6 +19,8 @@ from hub.history.server import number_of
 from hub.history.shipper import Shipper
 from hub.history.store import FedStore
 from hub.history.victoria import VictoriaStore
+from hub.journal.batches import Row
+from hub.keeping import retention
 
 if TYPE_CHECKING:
     from hub.bench.servers import Daemon

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.batches import Row
 from hub.history.influx import InfluxStore
 from hub.history.lines import Unspeakable, line
 from hub.history.store import StoreError
 from hub.history.verdict import PAUSE_S, Unavailable
+from hub.journal.batches import Row
 
 if TYPE_CHECKING:
     from hub.bench.servers import Daemon

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub import batches
-from hub.batches import Row
 from hub.history import lanes as lanes_module
 from hub.history import shipper as shipper_module
 from hub.history.influx import InfluxStore
 from hub.history.lanes import Lane, Lanes
 from hub.history.shipper import Shipper, is_call
 from hub.history.store import StoreError
+from hub.journal import batches
+from hub.journal.batches import Row
 from hub.reading import Reading
 from tests.hub.history.conftest import JournalFile, SetClock
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Batch, Row
+from hub.journal.batches import Batch, Row
 from hub.history import duck_levels, duck_unpack
 from hub.history.duck import DuckStore
 from hub.history.duck_snapshot import load_snapshot

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from device_profiles.door import Refusal
-from hub.batches import Damaged, Row
 from hub.history import open_store
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
 from hub.history.store import FedStore
 from hub.history.victoria import VictoriaStore
+from hub.journal.batches import Damaged, Row
 from hub.office import _damaged, _refused
-from hub.settings import load_site
-from hub.site import History, Site
+from hub.settings.door import load_site
+from hub.settings.site import History, Site
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

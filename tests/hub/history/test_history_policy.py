@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.batches import Row
 from hub.history import server as server_module
 from hub.history.delivery import AT_MOST, Answer, Delivery
 from hub.history.influx import InfluxStore
 from hub.history.verdict import LONGEST_S, PAUSE_S, POLICY, Unavailable, Verdict, all_too_old, asked_pause_s, judge
+from hub.journal.batches import Row
 from tests.hub.history.conftest import Refusals, Said
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from hub.batches import Damaged, sound
+from hub.journal.batches import Damaged, sound
 from hub.history import duck as duck_module
 from hub.history import shipper as shipper_module
 from hub.history.duck import DuckStore

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.batches import Batch, Damaged, Row, sound
+from hub.journal.batches import Batch, Damaged, Row, sound
 from hub.history import duck_unpack
 from hub.history.duck import DuckStore
 from hub.history.store import Page

@@ -17,7 +17,7 @@ import pytest
 from hub.history.duck import DuckStore
 from hub.history.shipper import Shipper
 from hub.history.store import StoreError
-from hub.inspector import LAG_MOST_S, Found, Verdicts, lag_s
+from hub.processes.inspector import LAG_MOST_S, Found, Verdicts, lag_s
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.store import StoreError
 from hub.history.stream import AHEAD_MS, Selection, once, opened
-from hub.retention import KEEP_TRACES_MS
+from hub.journal.batches import Row
+from hub.keeping.retention import KEEP_TRACES_MS
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile

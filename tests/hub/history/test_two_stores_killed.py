@@ -16,7 +16,7 @@ from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.victoria import VictoriaStore
 from hub.office import _store
-from hub.settings import load_site
+from hub.settings.door import load_site
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile

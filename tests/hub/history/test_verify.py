@@ -16,8 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.__main__ import main
-from hub.backup import take_snapshot
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import door
 from hub.history.compare import Difference, Extra, Wrong, beside
@@ -25,8 +23,10 @@ from hub.history.duck import DuckStore
 from hub.history.numbers import Range, Ticked, ranges
 from hub.history.reach import _answers, reach
 from hub.history.verify import Verdict, verify, without
-from hub.rebuild import rebuild
-from hub.retention import KEEP_TRACES_MS
+from hub.journal.batches import Row
+from hub.keeping.backup import take_snapshot
+from hub.keeping.rebuild import rebuild
+from hub.keeping.retention import KEEP_TRACES_MS
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub.agenda import nightly_backup
-from hub.backup import newest_snapshot, restore
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history import open_store
 from hub.history.duck import DuckStore
 from hub.history.store import HistoryStore
 from hub.history.victoria import VictoriaStore
-from hub.settings import load_site
+from hub.journal.batches import Row
+from hub.keeping.agenda import nightly_backup
+from hub.keeping.backup import newest_snapshot, restore
+from hub.settings.door import load_site
 
 if TYPE_CHECKING:
     from hub.bench.servers import Daemon

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from hub import gate
-from hub.alarm import FilterState, Manners, Truth
-from hub.gate import Status
-from hub.health import OK, UP, DeviceWatch, LinkWatch
-from hub.kinds.level import Level, Measured
-from hub.kinds.measure import Count, Gathered, Measure
-from hub.kinds.vote import Vote
+from hub.alarms import gate
+from hub.alarms.alarm import FilterState, Manners, Truth
+from hub.alarms.gate import Status
+from hub.calendar.schedule import Hours
+from hub.devices.health import OK, UP, DeviceWatch, LinkWatch
 from hub.reading import Label, Reading
-from hub.rule import Rule
-from hub.schedule import Hours
-from hub.site import Site
-from hub.truth import Question, Series
+from hub.rules.kinds.level import Level, Measured
+from hub.rules.kinds.measure import Count, Gathered, Measure
+from hub.rules.kinds.vote import Vote
+from hub.rules.rule import Rule
+from hub.rules.truth import Question, Series
+from hub.settings.site import Site
 
 GRID = 5  # s: samples lie on this grid, so that a window's buckets and Prometheus' ranges hold the same
 LOOKBACK = 300  # s: Prometheus' default; a sample of exactly this age is still seen (2.x), one of ours is not

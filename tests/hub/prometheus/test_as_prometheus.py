@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from hub.alarm import FILTER, Edge, FilterCell, FilterState, Since, Truth, Wait
+from hub.alarms.alarm import FILTER, Edge, FilterCell, FilterState, Since, Truth, Wait
 from tests.hub.prometheus.conftest import LOOKBACK, Batch, Case, Ours
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from hub.batches import Row
 from hub.clock import Clock
 from hub.history.duck import DuckStore
+from hub.journal.batches import Row
 from hub.reading import Label
 from hub.reports.noise import NoiseReport, noise_report
-from hub.settings import load_site
+from hub.settings.door import load_site
 
-SCHEMA = Path(__file__).parents[3] / "hub" / "schema.sql"
+SCHEMA = Path(__file__).parents[3] / "hub" / "journal" / "schema.sql"
 EVIL = '=HYPERLINK(\\"http://evil\\")<script>&\\u0007'
 SITE = f"""
 [site]

@@ -11,13 +11,13 @@ import pytest
 
 from hub.figures.levels import day_night_level, mean_level
 from hub.history.store import StoreError
-from hub.noise import Standard
 from hub.reading import Label
 from hub.reports import fonts
 from hub.reports.noise import NoiseReport, recent_days
 from hub.reports.pdf import write_pdf
 from hub.reports.words import LANGUAGES, Language, Words
 from hub.reports.xlsx import write_xlsx
+from hub.rules.noise import Standard
 
 if TYPE_CHECKING:
     from tests.hub.reports.conftest import Community

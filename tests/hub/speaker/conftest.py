@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hub import speaker
-from hub.budget import Budgets, Limit
 from hub.clock import Clock
-from hub.commit import Committer
-from hub.journal import FILE, Journal
-from hub.outbox import Row, put
+from hub.journal.commit import Committer
+from hub.journal.writer import FILE, Journal
 from hub.outcome import Flip, Occurrence, Outcome
 from hub.reading import Label
-from hub.site import Site
-from hub.site_voice import LogSpec
-from hub.speaker import PROBE_S, Common, Speaker
+from hub.settings.site import Site
+from hub.settings.site_voice import LogSpec
+from hub.speaking import speaker
+from hub.speaking.budget import Budgets, Limit
+from hub.speaking.outbox import Row, put
+from hub.speaking.speaker import PROBE_S, Common, Speaker
 from hub.voices import Announcement, Person, Said, VoiceError
 
 NOW = 1_760_000_000_000

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub import speaker
-from hub.budget import Limit
 from hub.clock import Clock
-from hub.speaker import LOCKED_S
+from hub.speaking import speaker
+from hub.speaking.budget import Limit
+from hub.speaking.speaker import LOCKED_S
 from hub.voices import VoiceError, Why
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hub.budget import Limit
-from hub.outbox import CLAIM_MS
+from hub.speaking.budget import Limit
+from hub.speaking.outbox import CLAIM_MS
 from hub.voices import VoiceError, Why
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from hub.backup import backup
 from hub.clock import Clock
+from hub.keeping.backup import backup
 from hub.update.install import install
 from hub.update.release import UpdateError
 from tests.hub.update.yard import Yard

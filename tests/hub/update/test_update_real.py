@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard.tls import Pair, Tls, make_own
+from dashboard.access.tls import Pair, Tls, make_own
 from hub.clock import Clock
-from hub.supervisor import zhian as own_process
+from hub.processes.supervisor import zhian as own_process
 from hub.update.programs import Failed, address_of, build, check, complete, is_well, run
 from hub.update.release import UpdateError, Wheel, manifest_of
 from tests.hub.update.yard import wheel

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from hub.backup import backup
 from hub.clock import Clock
+from hub.keeping.backup import backup
 from hub.update.box import Box
 from hub.update.install import Means
 from hub.update.keys import make_key

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from hub.clock import Clock
-from hub.site_voice import CallSpec, SmsSpec
+from hub.settings.site_voice import CallSpec, SmsSpec
 from hub.voices import Announcement, Person, VoiceError, Why, aliyun
 from hub.voices.aliyun import CallVoice, SmsVoice
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hub.site_voice import AppriseSpec
+from hub.settings.site_voice import AppriseSpec
 from hub.voices import Announcement, VoiceError, Why
 from hub.voices.apprise import AppriseVoice
 

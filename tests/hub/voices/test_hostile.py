@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from hub.reading import Label
-from hub.site_voice import MailSpec
+from hub.settings.site_voice import MailSpec
 from hub.voices.mail import MailVoice
 from hub.voices.text import compose, headline
 

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from hub.clock import Clock
-from hub.site_voice import MailSpec
+from hub.settings.site_voice import MailSpec
 from hub.voices import Announcement, Person, VoiceError, Why, mail
 from hub.voices.mail import MailVoice
 

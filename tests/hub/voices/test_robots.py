@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from hub.clock import Clock
-from hub.site_voice import DingtalkSpec, FeishuSpec, WecomSpec
+from hub.settings.site_voice import DingtalkSpec, FeishuSpec, WecomSpec
 from hub.voices import Announcement, Person, Voice, VoiceError, Why, dingtalk, feishu, http
 from hub.voices.dingtalk import DingtalkVoice
 from hub.voices.feishu import FeishuVoice

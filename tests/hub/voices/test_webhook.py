@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hub.clock import Clock
-from hub.site_voice import WebhookSpec
+from hub.settings.site_voice import WebhookSpec
 from hub.voices import Announcement, Person, VoiceError, Why, http
 from hub.voices.webhook import WebhookVoice, signature
 

@@ -21,7 +21,7 @@ from firmware_bridge.raw import Arrival, Registers, Trouble
 from firmware_bridge.wire.modbus import Request, crc16
 from hub.clock import Clock
 from hub.reading import Label, LinkChange
-from hub.site import Device, Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Device, Devices, ModbusLine, ModbusRtuLink, ModbusTcpLink
 
 TIMEOUT = 0.1  # of the scripted units: long enough for a busy machine, short enough for a quick test
 FAST = Clock(speed=20.0, anchor_ms=1_760_000_000_000)  # the pauses of dead units pass quickly; time-outs are real

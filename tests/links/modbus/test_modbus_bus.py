@@ -15,12 +15,12 @@ from firmware_bridge.raw import Arrival, Registers, SendError, Write
 from firmware_bridge.wire.modbus import Request
 from hub.clock import Clock
 from hub.reading import FaultKind, LinkChange, LinkState
-from hub.site import Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Devices, ModbusRtuLink, ModbusTcpLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.links.modbus.conftest import Cable, Rtu, Run, Tcp
 
     MakeDevice = Callable[..., Device]

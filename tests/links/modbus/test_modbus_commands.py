@@ -17,7 +17,7 @@ from hub.reading import FaultKind, LinkState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.links.modbus.conftest import Cable, Run
 
     MakeDevice = Callable[..., Device]

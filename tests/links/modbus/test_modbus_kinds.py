@@ -23,7 +23,7 @@ from firmware_bridge.wire import orders
 from firmware_bridge.wire.decode import decode
 from firmware_bridge.wire.modbus import Identification, Level, Request, crc16
 from hub.reading import FaultKind, Label, Reading, Value
-from hub.site import (
+from hub.settings.site import (
     Device,
     Devices,
     ModbusAsciiLink,

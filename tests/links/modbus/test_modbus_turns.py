@@ -17,13 +17,13 @@ from firmware_bridge.wire.modbus import Request, bus_time_ms
 from hub.bench.modbus_line import fairness
 from hub.clock import Clock
 from hub.reading import FaultKind
-from hub.site import Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Devices, ModbusRtuLink, ModbusTcpLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hub.site import Device
+    from hub.settings.site import Device
     from tests.links.modbus.conftest import Cable, Run, Tcp
 
     MakeDevice = Callable[..., Device]

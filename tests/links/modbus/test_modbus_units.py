@@ -17,7 +17,7 @@ from firmware_bridge.wire import orders
 from firmware_bridge.wire.decode import decode
 from hub.clock import Clock
 from hub.reading import FaultKind, Label, Reading, Value
-from hub.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
+from hub.settings.site import Device, Devices, ModbusRtuLink, ModbusTcpLink
 
 if TYPE_CHECKING:
     from pathlib import Path
