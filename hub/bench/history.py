@@ -18,7 +18,6 @@ from typing import Any
 import duckdb
 import msgspec
 
-from hub.journal.batches import Damaged
 from hub.bench import history_rivals
 from hub.bench.history_walk import CADENCE_MS, SERIES, START, Walk, write_journal
 from hub.clock import Clock
@@ -26,6 +25,7 @@ from hub.history.duck import DuckStore
 from hub.history.duck_file import quoted
 from hub.history.shipper import pages
 from hub.history.store import HOUR_MS, Page
+from hub.journal.batches import Damaged
 
 SECONDS = 60.0
 DAY_MS = 24 * HOUR_MS

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from hub.journal.batches import Row
 from hub.clock import Clock
 from hub.history import aside, duck_levels
 from hub.history.duck_ask import DuckQuestions
@@ -39,6 +38,7 @@ from hub.history.duck_unpack import Lines, Series, insert_page, insert_rows, tak
 from hub.history.gate import Gate
 from hub.history.prefetch import prefetched
 from hub.history.store import Durable, Grain, Page, Snapshot, StoreError
+from hub.journal.batches import Row
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 log = logging.getLogger("zhian.history")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import duckdb
 
 from device_profiles import vocabulary
-from hub.journal.batches import Batch, Damaged, Row, sound
 from hub.history.store import Page, by_energy
+from hub.journal.batches import Batch, Damaged, Row, sound
 
 _MANY = 2_000  # readings; fewer are sooner read as JSON than SQL is planned
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hub.journal.batches import Row, sound
 from hub.history.ahead import Ahead
 from hub.history.cadence import covered
 from hub.history.delivery import Delivery
@@ -32,7 +31,7 @@ from hub.history.store import (
     by_energy,
     on_server,
 )
-from hub.journal.batches import Batch, Damaged, Row, sound
+from hub.journal.batches import Row, sound
 from hub.reading import UNMEASURED
 
 _MEASURED = " AND ".join(f"quality <> '{word}'" for word in sorted(UNMEASURED))

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from device_profiles import vocabulary
-from hub.journal.batches import Row, sound
 from hub.history.ahead import Ahead
 from hub.history.cadence import covered
 from hub.history.delivery import Delivery
@@ -32,7 +31,7 @@ from hub.history.store import (
     on_server,
 )
 from hub.history.victoria_read import Reader, buckets, cadence
-from hub.journal.batches import Batch, Damaged, Row, sound
+from hub.journal.batches import Row, sound
 from hub.reading import UNMEASURED
 from hub.reading import Kind as Word
 

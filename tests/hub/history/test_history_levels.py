@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.journal.batches import Batch, Row
 from hub.history import duck_levels, duck_unpack
 from hub.history.duck import DuckStore
 from hub.history.duck_snapshot import load_snapshot
 from hub.history.duck_tables import FRESH
 from hub.history.store import HOUR_MS, MINUTE_MS, Bucket, Figure, Grain, Page
+from hub.journal.batches import Batch, Row
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock

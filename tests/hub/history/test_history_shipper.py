@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from hub.journal.batches import Damaged, sound
 from hub.history import duck as duck_module
 from hub.history import shipper as shipper_module
 from hub.history.duck import DuckStore
 from hub.history.duck_unpack import Lines, Series, insert_page
 from hub.history.shipper import Lag, Shipper
 from hub.history.store import Durable, Page, StoreError
+from hub.journal.batches import Damaged, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.journal.batches import Batch, Damaged, Row, sound
 from hub.history import duck_unpack
 from hub.history.duck import DuckStore
 from hub.history.store import Page
+from hub.journal.batches import Batch, Damaged, Row, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
