@@ -85,7 +85,7 @@ def _waiting(db: duckdb.DuckDBPyConnection) -> int:
 
 def tend(db: duckdb.DuckDBPyConnection, *, behind: bool) -> None:
     """After a writing: sort what has become much, later while a backlog is carried. Usually there is nothing to do."""
-    if rows(db, FRESH) >= (BEHIND_ROWS if behind else SETTLE_ROWS):
+    if rows(db, "fresh_plain") + rows(db, "fresh_other") >= (BEHIND_ROWS if behind else SETTLE_ROWS):
         settle(db)
         if _waiting(db) >= COMPACT_ROWS:
             compact(db, GROUP)
