@@ -19,11 +19,13 @@ import duckdb
 import msgspec
 
 from hub.bench import history_rivals
-from hub.bench.history_walk import CADENCE_MS, SERIES, START, Walk, page, write_journal
+from hub.bench.history_walk import CADENCE_MS, SERIES, START, Walk, write_journal
 from hub.clock import Clock
 from hub.history.duck import DuckStore
 from hub.history.duck_file import quoted
-from hub.history.store import HOUR_MS
+from hub.history.shipper import pages
+from hub.history.store import HOUR_MS, Page
+from hub.journal.batches import Damaged
 
 SECONDS = 60.0
 DAY_MS = 24 * HOUR_MS
@@ -69,7 +71,7 @@ def measure(seconds: float, seed: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="zhian-bench-") as name:
         folder = Path(name)
         appended = write_journal(folder / "journal.sqlite", int(min(6_300_000, max(50_000, seconds * 105_000))), seed)
-        with closing(sqlite3.connect(folder / "journal.sqlite")) as journal:
+        with closing(sqlite3.connect(folder / "journal.sqlite", check_same_thread=False)) as journal:
             append_s, cpu_s, sorted_s, sizes = _append(journal, folder, appended)
             few = max(40_000, appended // 10)
             sqlite = history_rivals.sqlite(journal, folder, few)
@@ -94,12 +96,10 @@ def measure(seconds: float, seed: int) -> Figures:
 
 def _append(journal: sqlite3.Connection, folder: Path, readings: int) -> tuple[float, float, float, tuple[int, int]]:
     """Seconds until all is durable, of the processor, until it is sorted; bytes of the readings alone, and of all."""
-    path, after = folder / "history.duckdb", 0
+    path = folder / "history.duckdb"
     store = DuckStore(path, Clock())
     begun, cpu = time.perf_counter(), time.process_time()
-    while batches := page(journal, after):
-        store.append_batches(batches, after, more=True)
-        after = batches[-1].last
+    store.append_pages((each._replace(more=True) for each in pages(journal, 0)), _durable)  # sorted later, as a backlog
     durable, cpu = time.perf_counter() - begun, time.process_time() - cpu
     store.compact()
     took = time.perf_counter() - begun
@@ -200,10 +200,15 @@ def _arrive(store: DuckStore, done: threading.Event, arrived: list[int], seed: i
         while count < RATE:
             batches.append(walk.batch(last + 1))
             count, last = count + batches[-1].last - last, batches[-1].last
-        store.append_batches(batches, last - count)
+        store.append_pages([Page(batches, last - count)], _durable)
         arrived.append(count)
         due += count / RATE
         done.wait(max(0.0, due - time.perf_counter()))
+
+
+def _durable(_: Page, bad: list[Damaged]) -> None:
+    if bad:
+        raise AssertionError(bad[0].words)
 
 
 def _chart(store: DuckStore, made: random.Random, devices: int, end: int, span: int) -> None:

@@ -5,9 +5,10 @@ aside, never deleted. It knows nothing of the journal.
 """
 
 import contextlib
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,10 +34,11 @@ from hub.history.duck_file import (
 from hub.history.duck_forget import forget
 from hub.history.duck_levels import transaction
 from hub.history.duck_snapshot import SNAPSHOTS, load_snapshot, newest, write_snapshot
-from hub.history.duck_unpack import Series, insert_batches, insert_rows
+from hub.history.duck_unpack import Lines, Series, insert_page, insert_rows, take_apart
 from hub.history.gate import Gate
-from hub.history.store import Grain, Snapshot, StoreError
-from hub.journal.batches import Batch, Damaged, Row
+from hub.history.prefetch import prefetched
+from hub.history.store import Durable, Grain, Page, Snapshot, StoreError
+from hub.journal.batches import Row
 
 __all__ = ["DuckStore", "Snapshot", "load_snapshot", "write_snapshot"]
 log = logging.getLogger("zhian.history")
@@ -91,16 +93,22 @@ class DuckStore(DuckQuestions):
 
         self.write(put)
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
-        """As HistoryStore says."""
+    def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
+        """As HistoryStore says. While a page is written, the next is taken apart on a connection of its own."""
 
-        def put(db: duckdb.DuckDBPyConnection) -> list[Damaged]:
-            with transaction(db):
-                bad = insert_batches(db, self._series, batches, after)
-                db.execute("UPDATE cursor SET seq = ?", [batches[-1].last])
-            return bad
+        def put(db: duckdb.DuckDBPyConnection) -> None:
+            with (
+                contextlib.closing(self._duplicate()) as other,
+                contextlib.closing(prefetched(_taken_apart(pages, (db, other)))) as coming,
+            ):
+                for lines in coming:
+                    with transaction(lines.db):
+                        bad = insert_page(lines, self._series)
+                        lines.db.execute("UPDATE cursor SET seq = ?", [lines.page.last])
+                    durable(lines.page, bad)
+                    duck_levels.tend(lines.db, behind=lines.page.more)
 
-        return self.write(put, behind=more)
+        self.write(put, behind=True)
 
     def compact(self, group: int = duck_levels.GROUP) -> int:
         """Sort for good what makes whole groups of a series, and roll it up; returns how many rows. Readers go on."""
@@ -240,3 +248,9 @@ class DuckStore(DuckQuestions):
                     self._db = self._open()
         except duckdb.Error as error:
             raise StoreError(f"{self._path.name}: {first_line(error)}") from error
+
+
+def _taken_apart(pages: Iterable[Page], dbs: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[Lines]:
+    """Each page on the connection whose page before is done with: of two, one is read while the other is filled."""
+    for page, db in zip(pages, itertools.cycle(dbs), strict=False):
+        yield take_apart(db, page)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from hub.history.cadence import covered
-from hub.history.duck_tables import GRAINS, MEASURED, VALID, mean
+from hub.history.duck_tables import FRESH, GRAINS, LEVELS, MEASURED, VALID, mean
 from hub.history.duck_unpack import Series
 from hub.history.store import HOUR_MS, MINUTE_MS, PAGE, Bucket, Figure, Said, Sample, bucket_width, by_energy
 from hub.journal.batches import Row
 
 _Answer: TypeAlias = list[tuple[Any, ...]]  # Any: the columns of any question
-_LEVELS = ("reading", "recent", "fresh")
 _ENOUGH = 2  # rolled-up buckets in one of a chart's; with fewer, each reading is read
 
 
@@ -98,7 +97,7 @@ class DuckQuestions:
 
     def count(self) -> int:
         """As HistoryStore says."""
-        counts = (f"(SELECT count(*) FROM {level})" for level in _LEVELS)
+        counts = (f"(SELECT count(*) FROM {level})" for level in LEVELS)
         return int(self._ask(f"SELECT {' + '.join(counts)}")[0][0])
 
     def _column(self, column: str, device: str, quantity: str, since_ms: int, until_ms: int) -> Iterator[list[Any]]:
@@ -150,14 +149,14 @@ def _middle(quantity: str) -> str:
 def _parts(series: int, since: int, until: int, grain: int) -> str:
     """Parts that add up to a span: whole buckets of the grain from its table, the span's two ends from readings."""
     if grain == 1:
-        return " UNION ALL ".join(_raw(level, series, since, until) for level in _LEVELS)
+        return " UNION ALL ".join(_raw(level, series, since, until) for level in LEVELS)
     begin, end = -(-since // grain) * grain, until // grain * grain
     if begin >= end:
         return _parts(series, since, until, 1)
     parts = [
         _rolled(series, begin, end, grain),
         _raw("recent", series, since, until),
-        _raw("fresh", series, since, until),
+        _raw(FRESH, series, since, until),
     ]
     parts += [_raw("reading", series, a, b) for a, b in ((since, begin), (end, until)) if a < b]
     return " UNION ALL ".join(parts)
@@ -166,7 +165,7 @@ def _parts(series: int, since: int, until: int, grain: int) -> str:
 def _steps(series: int, quantity: str, span: tuple[int, int], step: int) -> str:
     """Parts of a span of whole steps, each with its extent: from the table that fits the step, else from readings."""
     grain = next((grain for grain in (HOUR_MS, MINUTE_MS) if step % grain == 0), 0)
-    levels = _LEVELS[1:] if grain else _LEVELS
+    levels = LEVELS[1:] if grain else LEVELS
     raw = " UNION ALL ".join(_raw(level, series, *span) for level in levels)
     width = grain or step
     each = (
@@ -194,7 +193,7 @@ def _rolled(series: int, begin: int, end: int, grain: int) -> str:
 
 def _all(where: str) -> str:
     """Rows of all levels."""
-    return " UNION ALL ".join(f"SELECT * FROM {level} WHERE {where}" for level in _LEVELS)
+    return " UNION ALL ".join(f"SELECT * FROM {level} WHERE {where}" for level in LEVELS)
 
 
 def _row(device: str, quantity: str, columns: tuple[Any, ...]) -> Row:  # Any: as the table has them

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from hub.history.duck_tables import SCHEMA, TABLES, TABLES_1, upgrade
+from hub.history.duck_tables import SCHEMA, TABLES, TABLES_1, TABLES_2, upgrade, upgrade_first
 from hub.history.store import StoreError
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -71,8 +71,10 @@ def _prepare(db: duckdb.DuckDBPyConnection) -> None:
     if tables and not tables >= TABLES_1:
         raise Unusable(f"is another program's file: its tables are {', '.join(sorted(tables))}")
     db.begin()
-    if tables:
+    if tables >= TABLES_2:
         upgrade(db)
+    elif tables:
+        upgrade_first(db)
     else:
         db.execute(SCHEMA)
     db.commit()

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import duckdb
 
 from hub.history.duck_levels import transaction
-from hub.history.duck_tables import GRAINS, roll_up
+from hub.history.duck_tables import FRESH, GRAINS, roll_up
 from hub.history.store import HOUR_MS, Grain
 
-_LEVELS = ("reading", "recent", "fresh")
+_TABLES = ("reading", "recent", "fresh_plain", "fresh_other")
 
 
 def forget(db: duckdb.DuckDBPyConnection, series: Sequence[int], before_ms: int, grain: Grain) -> tuple[int, bool]:
@@ -24,11 +24,11 @@ def forget(db: duckdb.DuckDBPyConnection, series: Sequence[int], before_ms: int,
             return _delete(db, grain, f"{names} AND bucket < {before_ms // GRAINS[grain]}"), False
         numbers = f"{names} AND number IS NOT NULL AND ts < {before_ms // HOUR_MS * HOUR_MS}"
         texts = f"{names} AND text IS NOT NULL AND ts < {before_ms}"
-        for level in ("recent", "fresh"):
+        for level in ("recent", FRESH):
             for name in GRAINS:
                 db.execute(roll_up(level, name, numbers))
-        said = sum(_delete(db, level, texts) for level in _LEVELS)
-        return said + sum(_delete(db, level, numbers) for level in _LEVELS), said > 0
+        said = sum(_delete(db, table, texts) for table in _TABLES if table != "fresh_plain")
+        return said + sum(_delete(db, table, numbers) for table in _TABLES), said > 0
 
 
 def _delete(db: duckdb.DuckDBPyConnection, table: str, where: str) -> int:

@@ -1,4 +1,4 @@
-"""How readings move on in the history file: from `fresh` to `recent` to `reading`, sorted each time, and rolled up.
+"""How readings move on in the history file: from FRESH to `recent` to `reading`, sorted each time, and rolled up.
 
 Each step is a transaction: a question sees all of it or nothing. Nothing here is deleted but what stands further on.
 """
@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 import duckdb
 
-from hub.history.duck_tables import FRESH, GRAINS, ORDER, RECENT, SCHEMA_FIGURES, roll_up
+from hub.history.duck_tables import (
+    FRESH,
+    FRESH_OTHER,
+    FRESH_PLAIN,
+    GRAINS,
+    ORDER,
+    RECENT,
+    SCHEMA_FIGURES,
+    roll_up,
+)
 
 SETTLE_ROWS = 2_000_000  # unsorted rows that a question reads through: 20 ms
 BEHIND_ROWS = 16_000_000  # unsorted rows at most while a backlog is carried: sorting waits for its end
@@ -39,9 +48,10 @@ def rows(db: duckdb.DuckDBPyConnection, table: str) -> int:
 def settle(db: duckdb.DuckDBPyConnection) -> None:
     """Sort what came lately into one run: 2 million rows in about a second."""
     with transaction(db):
-        db.execute(f"INSERT INTO recent SELECT * FROM fresh ORDER BY {ORDER}")
-        db.execute("DROP TABLE fresh")
-        db.execute(FRESH)
+        db.execute(f"INSERT INTO recent SELECT * FROM {FRESH} ORDER BY {ORDER}")
+        for name, made in (("fresh_plain", FRESH_PLAIN), ("fresh_other", FRESH_OTHER)):
+            db.execute(f"DROP TABLE {name}")
+            db.execute(made)
 
 
 def compact(db: duckdb.DuckDBPyConnection, group: int) -> int:
@@ -75,7 +85,7 @@ def _waiting(db: duckdb.DuckDBPyConnection) -> int:
 
 def tend(db: duckdb.DuckDBPyConnection, *, behind: bool) -> None:
     """After a writing: sort what has become much, later while a backlog is carried. Usually there is nothing to do."""
-    if rows(db, "fresh") >= (BEHIND_ROWS if behind else SETTLE_ROWS):
+    if rows(db, "fresh_plain") + rows(db, "fresh_other") >= (BEHIND_ROWS if behind else SETTLE_ROWS):
         settle(db)
         if _waiting(db) >= COMPACT_ROWS:
             compact(db, GROUP)

@@ -11,14 +11,15 @@ import msgspec
 
 from hub.history.duck_file import Unusable, connect, fetch, first_line, quoted
 from hub.history.duck_levels import transaction
-from hub.history.duck_tables import GRAINS, ORDER, from_named, register
+from hub.history.duck_tables import FRESH, GRAINS, LEVELS, ORDER, from_named, register
 from hub.history.store import Snapshot, StoreError
 
 SNAPSHOTS = "history-snapshots"  # beside the history file; one folder each night
-_NAMED = """
+_NAMED = f"""
 SELECT seq, device, quantity, ts, ts + lag AS rx, number, text, coalesce(quality, 'good') AS quality, detail, sorted
-FROM (SELECT *, true AS sorted FROM reading UNION ALL SELECT *, false FROM recent UNION ALL SELECT *, false FROM fresh)
-  AS row JOIN series ON series.id = row.series
+FROM (
+  SELECT *, true AS sorted FROM reading UNION ALL SELECT *, false FROM recent UNION ALL SELECT *, false FROM {FRESH}
+) AS row JOIN series ON series.id = row.series
 """
 _FIGURES = (
     "SELECT device, quantity, figure.* EXCLUDE (series) FROM {} AS figure JOIN series ON series.id = figure.series"
@@ -31,12 +32,8 @@ def write_snapshot(db: duckdb.DuckDBPyConnection, folder: Path, at: int) -> Snap
     try:
         for name, rows in {"reading": _NAMED, **{grain: _FIGURES.format(grain) for grain in GRAINS}}.items():
             db.execute(f"COPY ({rows}) TO {quoted(folder / f'{name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
-        cursor, count = fetch(
-            db,
-            "SELECT seq, (SELECT count(*) FROM reading) + (SELECT count(*) FROM recent) + (SELECT count(*) FROM fresh) "
-            "FROM cursor",
-            [],
-        )[0]
+        counts = " + ".join(f"(SELECT count(*) FROM {level})" for level in LEVELS)
+        cursor, count = fetch(db, f"SELECT seq, {counts} FROM cursor", [])[0]
     finally:
         db.rollback()
     made = Snapshot(at=at, cursor=cursor, rows=count)

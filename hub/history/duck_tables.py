@@ -1,7 +1,8 @@
 """The tables of the history file, in SQL: what stands in them, how they are sorted, and the earlier layout brought in.
 
-A reading goes through three tables of the same shape: `fresh` (as it came), `recent` (sorted in runs of millions) and
-`reading` (sorted for good, in whole groups of one series; its minutes and hours stand in `minute` and `hour`).
+A reading is first FRESH, as it came: in `fresh_plain` when it is a good number and no more, else in `fresh_other`. Then
+it goes to `recent` (sorted in runs of millions) and `reading` (sorted for good, in whole groups of one series; its
+minutes and hours stand in `minute` and `hour`).
 """
 
 import duckdb
@@ -22,12 +23,18 @@ SCHEMA_FIGURES = """(
   series INTEGER NOT NULL, bucket INTEGER NOT NULL,
   low DOUBLE NOT NULL, mean DOUBLE NOT NULL, high DOUBLE NOT NULL, count INTEGER NOT NULL, extent INTEGER NOT NULL
 )"""
-# To try every packing on the texts costs a tenth of an append; these rows are packed again when they are sorted.
-FRESH = f"CREATE TABLE fresh {_SHAPE}".replace("VARCHAR", "VARCHAR USING COMPRESSION dict_fsst")
+# Three columns that are empty in nearly every row cost a sixth of an append; without them these rows are nearly all.
+FRESH_PLAIN = """CREATE TABLE fresh_plain (
+  series INTEGER NOT NULL, ts BIGINT NOT NULL, seq BIGINT NOT NULL, lag BIGINT NOT NULL, number DOUBLE NOT NULL
+)"""
+FRESH_OTHER = f"CREATE TABLE fresh_other {_SHAPE}"
+FRESH = "(FROM fresh_other UNION ALL BY NAME FROM fresh_plain)"  # in the shape of the others
+LEVELS = ("reading", "recent", FRESH)
 RECENT = f"CREATE TABLE recent {_SHAPE}"
 SCHEMA = f"""
 CREATE TABLE series (id INTEGER NOT NULL, device VARCHAR NOT NULL, quantity VARCHAR NOT NULL, energy BOOLEAN NOT NULL);
-{FRESH};
+{FRESH_PLAIN};
+{FRESH_OTHER};
 {RECENT};
 CREATE TABLE reading {_SHAPE};
 CREATE TABLE minute {SCHEMA_FIGURES};
@@ -35,7 +42,8 @@ CREATE TABLE hour {SCHEMA_FIGURES};
 CREATE TABLE cursor (seq BIGINT NOT NULL);
 INSERT INTO cursor VALUES (0);
 """
-TABLES = {"series", "fresh", "recent", "reading", "minute", "hour", "cursor"}
+TABLES = {"series", "fresh_plain", "fresh_other", "recent", "reading", "minute", "hour", "cursor"}
+TABLES_2 = TABLES - {"fresh_plain", "fresh_other"} | {"fresh"}  # `fresh` had what is in two now
 TABLES_1 = {"reading", "cursor"}  # device and quantity stood in each row of the first layout
 
 # Every second series runs backwards: where one ends the next begins at nearly the same instant, so that differences
@@ -64,7 +72,7 @@ def roll_up(table: str, grain: str, where: str = "true") -> str:
     return (
         f"INSERT INTO {grain} SELECT series, (ts // {width})::INTEGER AS bucket, min(number), "
         f"greatest(min(number), least(max(number), {rounded})), max(number), count(*), "
-        f"(max(ts) - min(ts))::INTEGER FROM {table} JOIN series ON series.id = {table}.series "
+        f"(max(ts) - min(ts))::INTEGER FROM {table} AS row JOIN series ON series.id = row.series "
         f"WHERE {VALID} AND ({where}) GROUP BY ALL ORDER BY series, bucket"
     )
 
@@ -82,6 +90,12 @@ def register(db: duckdb.DuckDBPyConnection, source: str) -> None:
 
 
 def upgrade(db: duckdb.DuckDBPyConnection) -> None:
+    """Bring the second layout over, within the caller's transaction."""
+    db.execute("ALTER TABLE fresh RENAME TO fresh_other")
+    db.execute(FRESH_PLAIN)
+
+
+def upgrade_first(db: duckdb.DuckDBPyConnection) -> None:
     """Bring the first layout over, within the caller's transaction: all rows, and the cursor."""
     db.execute("ALTER TABLE reading RENAME TO before")
     db.execute("ALTER TABLE cursor RENAME TO cursor_before")

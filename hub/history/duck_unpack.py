@@ -1,51 +1,70 @@
-"""Batches of the journal into the history's table `fresh`: the usual ones by SQL, the others one by one.
+"""A page of the journal into the history's FRESH tables: the usual readings by SQL, the others one by one.
 
 A batch is a JSON array of readings. Almost all are plain: no escape, no comma within a text. DuckDB splits those by
 their commas, faster than Python reads JSON; what does not come out as seven well-formed columns is read as JSON.
 """
 
 import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import duckdb
 
 from device_profiles import vocabulary
-from hub.history.store import by_energy
+from hub.history.store import Page, by_energy
 from hub.journal.batches import Batch, Damaged, Row, sound
 
 _MANY = 2_000  # readings; fewer are sooner read as JSON than SQL is planned
 
-# In two steps: both threads work on what lies in a table.
+# In two steps: both threads work on what lies in a table; and this one is done ahead, while the page before is written.
 _LINES = """
 CREATE OR REPLACE TEMP TABLE line AS SELECT first + unnest(range(last - first + 1)) AS seq, unnest(part) AS text FROM (
   SELECT first, last, CASE WHEN len(part) = last - first + 1 THEN part ELSE [] END AS part
   FROM (SELECT first, last, string_split(text, '],[') AS part
     FROM (SELECT unnest($first) AS first, unnest($last) AS last, unnest($text) AS text)))
 """
+_SERIES = """(SELECT id, '"' || device || '"' AS device, '"' || quantity || '"' AS quantity FROM series) AS series"""
 # Whatever is not well-formed has no device in the end. It is no WHERE: each condition would split the line once more.
-# Nearly every line is usual: good, and nothing to add; only of the others are quality and detail looked at.
+# Nearly every line is good and has nothing to add: of these the last two parts are not looked at.
+_PLAIN = f"""
+INSERT INTO fresh_plain SELECT id, ts, seq, rx - ts, number FROM (
+  SELECT seq, CASE WHEN len(part) = 7 AND ts IS NOT NULL AND rx IS NOT NULL AND isfinite(number) THEN part[1] END
+    AS device, part[2] AS quantity, ts, rx, number
+  FROM (
+    SELECT seq, part, TRY_CAST(part[3] AS DOUBLE) AS number, TRY_CAST(part[4] AS BIGINT) AS ts,
+      TRY_CAST(part[5] AS BIGINT) AS rx
+    FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after AND ends_with(text, ',"good",null')))
+) JOIN {_SERIES} USING (device, quantity)
+"""
 _READ = """(
   SELECT * EXCLUDE (device), CASE WHEN ts IS NOT NULL AND rx IS NOT NULL AND (text IS NOT NULL OR isfinite(number))
-    AND (usual OR starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{'))) THEN device END AS device
+    AND starts_with(quality, '"') AND (detail = 'null' OR starts_with(detail, '{')) THEN device END AS device
   FROM (
-    SELECT seq, usual, CASE WHEN len(part) = 7 THEN part[1] END AS device, part[2] AS quantity,
+    SELECT seq, CASE WHEN len(part) = 7 THEN part[1] END AS device, part[2] AS quantity,
       TRY_CAST(part[4] AS BIGINT) AS ts, TRY_CAST(part[5] AS BIGINT) AS rx, TRY_CAST(part[3] AS DOUBLE) AS number,
       CASE WHEN number IS NULL AND starts_with(part[3], '"') THEN trim(part[3], '"') END AS text,
-      CASE WHEN NOT usual THEN part[6] END AS quality, CASE WHEN NOT usual THEN part[7] END AS detail
-    FROM (
-      SELECT seq, string_split(text, ',') AS part, ends_with(text, ',"good",null') AS usual FROM line
-      WHERE seq > $after))
+      part[6] AS quality, part[7] AS detail
+    FROM (SELECT seq, string_split(text, ',') AS part FROM line WHERE seq > $after))
 ) AS reading"""
-_INSERT = f"""
-INSERT INTO fresh
-SELECT series.id, ts, seq, rx - ts, number, text,
-  CASE WHEN quality <> '"good"' THEN trim(quality, '"') END, nullif(detail, 'null')
-FROM {_READ}
-JOIN (SELECT id, '"' || device || '"' AS device, '"' || quantity || '"' AS quantity FROM series) AS series
-  USING (device, quantity)
+_OTHER = f"""
+INSERT INTO fresh_other
+SELECT series.id, ts, seq, rx - ts, number, text, nullif(trim(quality, '"'), 'good'), nullif(detail, 'null')
+FROM {_READ} JOIN {_SERIES} USING (device, quantity)
 """
 _PAIRS = f"SELECT DISTINCT device, quantity FROM {_READ}"
-_MISSING = "SELECT seq FROM line ANTI JOIN (SELECT seq FROM fresh WHERE seq > ?) USING (seq) WHERE seq > ? ORDER BY seq"
+_LEFT = """
+CREATE OR REPLACE TEMP TABLE line AS SELECT * FROM line ANTI JOIN (
+  SELECT seq FROM fresh_plain WHERE seq > $after UNION ALL SELECT seq FROM fresh_other WHERE seq > $after
+) USING (seq) WHERE seq > $after
+"""
+
+
+class Lines(NamedTuple):
+    """A page taken apart: the lines of its `plain` batches, if these are many, in a temporary table of `db`."""
+
+    db: duckdb.DuckDBPyConnection
+    page: Page
+    plain: list[Batch]
 
 
 class Series:
@@ -85,66 +104,58 @@ def _base(name: str) -> str:
     return word.quantity.name if word else name
 
 
-def insert_batches(
-    db: duckdb.DuckDBPyConnection, series: Series, batches: Sequence[Batch], after: int
-) -> list[Damaged]:
-    """Write the readings past number `after` into `fresh`, in the caller's transaction; returns what cannot be read."""
-    bad: list[Damaged] = []
-    for group in _runs(batches):
-        many = group[-1].last - group[0].first >= _MANY
-        rows, damaged = sound(_plain(db, series, group, after) if many else group, after)
-        insert_rows(db, series, rows)
-        bad += damaged
-    return bad
+def take_apart(db: duckdb.DuckDBPyConnection, page: Page) -> Lines:
+    """The page in lines, which no other connection sees: any thread may do it while another writes."""
+    plain = [batch for batch in page.batches if _is_plain(batch.text)]
+    if sum(batch.last - batch.first + 1 for batch in plain) < _MANY:
+        return Lines(db, page, [])
+    columns = {
+        "first": [batch.first for batch in plain],
+        "last": [batch.last for batch in plain],
+        "text": [batch.text[2:-2] for batch in plain],  # without its brackets
+    }
+    db.execute(_LINES, columns)
+    return Lines(db, page, plain)
+
+
+def insert_page(lines: Lines, series: Series) -> list[Damaged]:
+    """Write the page's readings, in the caller's transaction on `lines.db`; returns what cannot be read."""
+    db, (batches, after, _), plain = lines
+    done = {batch.last for batch in plain} - {batch.last for batch in _insert_plain(db, series, plain, after)}
+    rows, damaged = sound([batch for batch in batches if batch.last not in done], after)
+    insert_rows(db, series, rows)
+    return damaged
 
 
 def insert_rows(db: duckdb.DuckDBPyConnection, series: Series, rows: Sequence[Row]) -> None:
-    """Write rows into `fresh`, in the caller's transaction."""
+    """Write rows, in the caller's transaction."""
     if rows:
         series.learn(db, {(row.device, row.quantity) for row in rows})
         columns = [_columns(row, series.known[row.device, row.quantity]) for row in rows]
-        with db.appender("fresh") as appender:  # executemany makes 1,500 rows/s, this 600,000
+        with db.appender("fresh_other") as appender:  # executemany makes 1,500 rows/s, this 600,000
             appender.append_rows(columns)
 
 
-def _runs(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
-    """Batches whose numbers follow each other without a hole: as a rule, all of them."""
-    group: list[Batch] = []
-    for batch in batches:
-        if group and batch.first != group[-1].last + 1:
-            yield group
-            group = []
-        group.append(batch)
-    yield group
-
-
-def _plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[Batch], after: int) -> list[Batch]:
-    """Have the plain ones written by SQL; returns the others, of which nothing is written."""
-    columns = {
-        "first": [batch.first for batch in batches],
-        "last": [batch.last for batch in batches],
-        "text": [_text(batch) for batch in batches],
-    }
-    db.execute(_LINES, columns)
-    wanted = batches[-1].last - max(batches[0].first - 1, after)
+def _insert_plain(db: duckdb.DuckDBPyConnection, series: Series, batches: list[Batch], after: int) -> list[Batch]:
+    """Have their lines written by SQL; returns those that are not plain, of which nothing is written."""
+    if not batches:
+        return []
     if not series.known:
         series.learn(db, _pairs(db, after))
-    if _insert(db, after) == wanted:
-        return []
-    if series.learn(db, _pairs(db, after)):
-        _take_back(db, batches, after)
-        if _insert(db, after) == wanted:
-            return []
-    missing = db.execute(_MISSING, [after, after]).fetchall()
+    left = sum(batch.last - max(batch.first - 1, after) for batch in batches)
+    for _ in range(2):  # the second time with the series that are new
+        for insert in (_PLAIN, _OTHER):
+            left -= db.execute(insert, {"after": after}).fetchall()[0][0]
+            if not left:
+                return []
+            db.execute(_LEFT, {"after": after})
+        if not series.learn(db, _pairs(db, after)):
+            break
     ends = [batch.last for batch in batches]
+    missing = db.execute("SELECT seq FROM line").fetchall()
     odd = [batches[at] for at in sorted({bisect.bisect_left(ends, seq) for (seq,) in missing})]
     _take_back(db, odd, after)
     return odd
-
-
-def _insert(db: duckdb.DuckDBPyConnection, after: int) -> int:
-    """Write the lines of known series; returns how many."""
-    return int(db.execute(_INSERT, {"after": after}).fetchall()[0][0])
 
 
 def _pairs(db: duckdb.DuckDBPyConnection, after: int) -> list[tuple[str, str]]:
@@ -157,19 +168,17 @@ def _pairs(db: duckdb.DuckDBPyConnection, after: int) -> list[tuple[str, str]]:
 
 def _take_back(db: duckdb.DuckDBPyConnection, batches: list[Batch], after: int) -> None:
     """Take out what was written of these."""
-    db.execute(
-        "DELETE FROM fresh USING (SELECT unnest($first) AS first, unnest($last) AS last) AS odd "
-        "WHERE seq BETWEEN odd.first AND odd.last",
-        {"first": [max(batch.first, after + 1) for batch in batches], "last": [batch.last for batch in batches]},
-    )
+    for table in ("fresh_plain", "fresh_other"):
+        db.execute(
+            f"DELETE FROM {table} USING (SELECT unnest($first) AS first, unnest($last) AS last) AS odd "
+            "WHERE seq BETWEEN odd.first AND odd.last",
+            {"first": [max(batch.first, after + 1) for batch in batches], "last": [batch.last for batch in batches]},
+        )
 
 
-def _text(batch: Batch) -> str:
-    """The batch without its brackets, or nothing where it is not plain."""
-    text = batch.text
-    if text.startswith('[["') and text.endswith("]]") and "\\" not in text and (text.isascii() or _is_utf8(text)):
-        return text[2:-2]
-    return ""
+def _is_plain(text: str) -> bool:
+    """As far as a quick look can tell."""
+    return text.startswith('[["') and text.endswith("]]") and "\\" not in text and (text.isascii() or _is_utf8(text))
 
 
 def _is_utf8(text: str) -> bool:

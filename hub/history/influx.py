@@ -5,7 +5,7 @@ how a batch is brought in `delivery`, and whether the server forgot some of it i
 """
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from hub.history.marks import MARKS, Mark, Marks
 from hub.history.server import Kind, Series, Server, number_of
 from hub.history.store import (
     Bucket,
+    Durable,
     Figure,
     Grain,
+    Page,
     Refused,
     Said,
     Sample,
@@ -29,7 +31,7 @@ from hub.history.store import (
     by_energy,
     on_server,
 )
-from hub.journal.batches import Batch, Damaged, Row, sound
+from hub.journal.batches import Row, sound
 from hub.reading import UNMEASURED
 
 _MEASURED = " AND ".join(f"quality <> '{word}'" for word in sorted(UNMEASURED))
@@ -83,11 +85,12 @@ class InfluxStore:
         """Store these as well; the cursor, and what is known of it, stay as they are."""
         self._delivery.bring([(row, line(row, self._site)) for row in rows])
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
+    def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
         """As HistoryStore says."""
-        rows, bad = sound(batches, after)
-        self.append(rows, batches[-1].last)
-        return bad
+        for page in pages:
+            rows, bad = sound(page.batches, page.after)
+            self.append(rows, page.last)
+            durable(page, bad)
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """As HistoryStore says, but for what came before its turn: that is beyond the cursor."""

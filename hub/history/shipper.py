@@ -5,6 +5,7 @@ row that comes again as the same row, and is fed the last hours again where it m
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import sqlite3
@@ -21,13 +22,14 @@ from device_profiles import vocabulary
 from hub.clock import Clock
 from hub.history import notes
 from hub.history.lanes import BLOCK, Lane, Lanes, Span
-from hub.history.store import PAGE, FedStore, HistoryStore, StoreError
+from hub.history.store import PAGE, FedStore, HistoryStore, Page, StoreError
 from hub.history.verdict import Unavailable
 from hub.journal import batches
 from hub.journal.batches import Batch, Damaged, Row
 from hub.reading import Label
 
 EMBEDDED_PAGE = 250_000  # readings handed to the embedded store, as text of some 20 MB: it splits them itself
+EMBEDDED_PAGES = 8  # at most in one step: then the journal is told, and whoever waits for the store has a turn
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 BUSY_S = 5.0
@@ -86,18 +88,11 @@ class Shipper:
                 await self._clock.sleep(0.0 if self._more else IDLE_S)
 
     def step(self) -> int:
-        """Carry about one page (whole batches); returns its rows. Raises StoreError, sqlite3.Error or OSError."""
+        """Carry a page, or some (whole batches); returns the rows. Raises StoreError, sqlite3.Error or OSError."""
         with self._open() as journal:
             if isinstance(self._store, FedStore):
                 return self._feed(journal, self._store)
-            begin = self._agree(journal)
-            found = batches.packed_after(journal, begin, EMBEDDED_PAGE)
-            count = sum(batch.last - max(batch.first, begin + 1) + 1 for batch in found)
-            self._more = count >= EMBEDDED_PAGE
-            if found:
-                self._tell_damage(self._store.append_batches(found, begin, more=self._more))
-                self._note(journal, found[-1].last)
-            return count
+            return self._append(journal, self._store)
 
     @property
     def calls_are_over(self) -> bool:
@@ -119,6 +114,22 @@ class Shipper:
                 return Lag(rows=0, seconds=0.0)
             last = batches.last_seq(journal)
             return Lag(rows=last - first.seq + 1, seconds=max(0.0, (self._clock.now() - first.rx) / 1000))
+
+    def _append(self, journal: sqlite3.Connection, store: HistoryStore) -> int:
+        """One step for the embedded store: it takes one page apart while it writes the one before."""
+        self._more = False
+        last = begin = self._agree(journal)
+        count = 0
+
+        def durable(page: Page, bad: list[Damaged]) -> None:
+            nonlocal last, count
+            last, count, self._more = page.last, count + page.readings, page.more
+            self._tell_damage(bad)
+
+        if begin < batches.last_seq(journal):
+            store.append_pages(itertools.islice(pages(journal, begin), EMBEDDED_PAGES), durable)
+            self._note(journal, last)  # only now: the next page was read meanwhile, by the same connection
+        return count
 
     def _feed(self, journal: sqlite3.Connection, store: FedStore) -> int:
         """One step for a store on a server, in lanes where it is far behind; returns its rows, 0 when all is there."""
@@ -195,7 +206,8 @@ class Shipper:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """The journal, opened anew each time: the hub may have put another file in its place. Never creates it."""
         uri = f"{self._journal.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)) as journal:
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        with closing(db) as journal:
             journal.execute("PRAGMA synchronous = FULL")  # a first note that a power cut takes back would ship twice
             yield journal
 
@@ -205,6 +217,16 @@ class Shipper:
             self.state = Shipping(well=well, since=self._clock.now(), words=words, said=said)
         elif words != self.state.words:
             self.state = msgspec.structs.replace(self.state, words=words, said=said)
+
+
+def pages(journal: sqlite3.Connection, after: int) -> Iterator[Page]:
+    """What the embedded store is given: all past number `after`, up to the first page that is not full."""
+    more = True
+    while more and (found := batches.packed_after(journal, after, EMBEDDED_PAGE)):
+        page = Page(found, after)
+        more = page.readings >= EMBEDDED_PAGE
+        yield page._replace(more=more)
+        after = page.last
 
 
 _WELL = Label(zh="历史库正常", en="the history store takes every reading")

@@ -3,10 +3,10 @@
 All instants are ms since 1970 (UTC); spans are half open, [since, until). The hub never waits for a store.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -55,6 +55,27 @@ class Snapshot(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Page(NamedTuple):
+    """Batches of the journal that become durable together: their readings past number `after`, up to the last's end.
+
+    `more`: others follow at once, so that whatever puts the readings into order can wait.
+    """
+
+    batches: Sequence[Batch]
+    after: int
+    more: bool = False
+
+    @property
+    def last(self) -> int:
+        """The number of its last reading."""
+        return self.batches[-1].last
+
+    @property
+    def readings(self) -> int:
+        """How many these are, as their numbers say."""
+        return sum(batch.last - max(batch.first - 1, self.after) for batch in self.batches)
+
+
 class StoreError(Exception):
     """The store cannot do it now, in words; nothing was lost. Worth trying again later."""
 
@@ -67,6 +88,9 @@ Said: TypeAlias = tuple[int, str]
 
 Refused: TypeAlias = Callable[[Row, str], None]
 """Told of a row that the store will never take, with the store's own words: for the quarantine."""
+
+Durable: TypeAlias = Callable[[Page, list[Damaged]], None]
+"""Told of a page once it is durable, and which of its batches cannot be read."""
 
 
 class HistoryStore(Protocol):
@@ -89,11 +113,11 @@ class HistoryStore(Protocol):
     def add(self, rows: Sequence[Row]) -> None:
         """Make these durable as well, or nothing: what was missing here. The cursor stays where it is."""
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
-        """Make the readings past number `after` and the cursor (the last batch's end) durable, or nothing.
+    def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
+        """Make each page and the cursor (its end) durable, or nothing of it nor of the next ones, in their order.
 
-        The fast way from the journal. A batch that cannot be read is passed over and told; it holds nothing up.
-        `more`: others follow at once, so that whatever puts the readings into order can wait.
+        The fast way from the journal. A batch that cannot be read is passed over and told; it holds nothing up. The
+        next page may be taken, in another thread, before the one before it is durable.
         """
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:

@@ -5,7 +5,7 @@ readings of one series and millisecond stay beside. A row sent again is there tw
 """
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from device_profiles import vocabulary
@@ -17,9 +17,11 @@ from hub.history.marks import Marks
 from hub.history.server import Kind, Server, number_of
 from hub.history.store import (
     Bucket,
+    Durable,
     Figure,
     Grain,
     HistoryStore,
+    Page,
     Refused,
     Said,
     Sample,
@@ -29,7 +31,7 @@ from hub.history.store import (
     on_server,
 )
 from hub.history.victoria_read import Reader, buckets, cadence
-from hub.journal.batches import Batch, Damaged, Row, sound
+from hub.journal.batches import Row, sound
 from hub.reading import UNMEASURED
 from hub.reading import Kind as Word
 
@@ -98,11 +100,12 @@ class VictoriaStore:
             self._beside.add(others)
         self._delivery.bring([(row, number_line(row, self._site)) for row in numbers])
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
+    def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
         """As HistoryStore says."""
-        rows, bad = sound(batches, after)
-        self.append(rows, batches[-1].last)
-        return bad
+        for page in pages:
+            rows, bad = sound(page.batches, page.after)
+            self.append(rows, page.last)
+            durable(page, bad)
 
     def series(self, device: str, quantity: str, since_ms: int, until_ms: int, points: int) -> list[Bucket]:
         """As HistoryStore says, from every number: the server would count one that it has twice twice."""

@@ -64,7 +64,7 @@ class JournalFile:
         """Add `count` readings of noise-1, `step` ms apart, each in a batch of its own."""
         value = more.get("value", 50.0)
         with closing(self.connect()) as db:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")  # as the hub: a shipper may write its note
             for at in range(start, start + count * step, step):
                 reading = Reading(device="noise-1", quantity=quantity, value=value, ts=at, rx=at)
                 batches.add(db, batches.last_seq(db) + 1, [reading])

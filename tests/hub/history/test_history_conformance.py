@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub.history.duck import DuckStore
 from hub.history.influx import InfluxStore
-from hub.history.store import Bucket, FedStore, Figure, HistoryStore
+from hub.history.store import Bucket, FedStore, Figure, HistoryStore, Page
 from hub.history.victoria import VictoriaStore
 from hub.journal.batches import Batch, Damaged, Row
 
@@ -165,6 +165,13 @@ def test_samples_are_every_number_that_was_measured(store: HistoryStore, row: Ma
     assert any(each.quality == quality for each in store.readings("noise-1", T, T + 60_000))  # it is kept all the same
 
 
+def append(store: HistoryStore, batches: list[Batch], after: int) -> list[Damaged]:
+    """As one page; returns what cannot be read."""
+    bad: list[Damaged] = []
+    store.append_pages([Page(batches, after)], lambda _, each: bad.extend(each))
+    return bad
+
+
 def _batch(rows: list[Row]) -> Batch:
     """As the journal keeps them."""
     return Batch(rows[-1].seq, rows[0].seq, json.dumps([_packed(row) for row in rows]))
@@ -187,7 +194,7 @@ def test_batches_are_taken_as_the_journal_keeps_them(store: HistoryStore, row: M
     ]
     first, second = _batch(rows[:3]), _batch(rows[3:])
     gap = Batch(9, 7, "[null," + json.dumps(_packed(row(8, 51.0)))[:-1] + "], null]")
-    assert store.append_batches([first, second, gap], 1) == []
+    assert append(store, [first, second, gap], 1) == []
     assert list(store.readings("noise-1", T, T + 60_000)) == [*rows[1:3], *rows[4:], row(8, 51.0)]
     assert list(store.readings("gate 2", T, T + 60_000)) == [rows[3]]
     assert store.cursor() in (9, None)
@@ -198,7 +205,7 @@ def test_batches_are_taken_as_the_journal_keeps_them(store: HistoryStore, row: M
 )
 def test_a_batch_that_cannot_be_read_holds_nothing_up(store: HistoryStore, row: MakeRow, text: str) -> None:
     """It is passed over whole and told with its numbers; what stands before and after it is stored."""
-    bad = store.append_batches([_batch([row(1)]), Batch(4, 2, text), _batch([row(5)])], 0)
+    bad = append(store, [_batch([row(1)]), Batch(4, 2, text), _batch([row(5)])], 0)
     assert [(each.first, each.last) for each in bad] == [(2, 4)]
     assert isinstance(bad[0], Damaged)
     assert bad[0].words

@@ -34,9 +34,10 @@ from hub.clock import Clock
 from hub.history import duck, duck_levels, duck_unpack, shipper
 
 folder, step = Path(sys.argv[1]), sys.argv[2]
-shipper.EMBEDDED_PAGE = 100
+shipper.EMBEDDED_PAGE, shipper.EMBEDDED_PAGES = 100, 4
 duck_levels.SETTLE_ROWS = duck_levels.BEHIND_ROWS = 250
 duck_levels.COMPACT_ROWS, duck_levels.GROUP = 300, 64
+duck_unpack._MANY = 0  # split by SQL, also pages as small as these
 left = 2
 
 def reached(name):
@@ -61,27 +62,25 @@ def after(module, attribute, name):
         return done
     setattr(module, attribute, told)
 
-before(duck.DuckStore, "append", "read")
-before(duck.DuckStore, "append_batches", "read")
-after(duck, "insert_rows", "inserted")
-after(duck, "insert_batches", "inserted")
-after(duck.DuckStore, "append", "committed")
-after(duck.DuckStore, "append_batches", "committed")
+before(duck.DuckStore, "append_pages", "begun")
+before(duck, "take_apart", "read")
+after(duck, "take_apart", "taken apart")  # beside the writing of the page before it
+after(duck, "insert_page", "inserted")
+after(shipper.Shipper, "_tell_damage", "committed")
+after(duck.DuckStore, "append_pages", "all committed")
 before(duck_levels, "settle", "settling")
 before(duck_levels, "compact", "compacting")
 before(duck_levels, "roll_up", "rolling up")
 after(shipper.Shipper, "_note", "noted")
 
 if step == "control":  # rows and cursor in two transactions, and death between them
-    def put(self, rows, cursor):
-        self.add(rows)
-        reached("control")
-        self.rewind(cursor)
-    def put_batches(self, batches, after, more=False):
-        rows, _ = duck_unpack.sound(batches, after)
-        put(self, rows, batches[-1].last)
-        return []
-    duck.DuckStore.append, duck.DuckStore.append_batches = put, put_batches
+    def put(self, pages, durable):
+        for page in pages:
+            self.add(duck_unpack.sound(page.batches, page.after)[0])
+            reached("control")
+            self.rewind(page.last)
+            durable(page, [])
+    duck.DuckStore.append_pages = put
 
 store = duck.DuckStore(folder / "history.duckdb", Clock())
 carrier = shipper.Shipper(folder / "journal.sqlite", store, Clock())
@@ -89,7 +88,8 @@ while carrier.step():
     pass
 store.close()
 """
-STEPS = ["read", "inserted", "committed", "noted", "settling", "compacting", "rolling up"]
+STEPS = ["begun", "read", "taken apart", "inserted", "committed", "all committed", "noted"]
+STEPS += ["settling", "compacting", "rolling up"]
 
 
 def carry(data: Path, step: str) -> int:

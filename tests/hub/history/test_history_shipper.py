@@ -7,18 +7,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
+from hub.history import duck as duck_module
 from hub.history import shipper as shipper_module
 from hub.history.duck import DuckStore
+from hub.history.duck_unpack import Lines, Series, insert_page
 from hub.history.shipper import Lag, Shipper
-from hub.history.store import StoreError
-from hub.journal.batches import Batch, Damaged, sound
+from hub.history.store import Durable, Page, StoreError
+from hub.journal.batches import Damaged, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import JournalFile, SetClock
@@ -39,28 +42,51 @@ def shipper(journal: "JournalFile", duck: DuckStore, clock: "SetClock") -> Shipp
     return Shipper(journal.path, duck, clock)
 
 
+def test_a_page_that_fails_takes_those_after_it_along(
+    journal: "JournalFile", duck: DuckStore, shipper: Shipper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next page is read by then. It waits: what is durable has no hole, as the cursor says."""
+    monkeypatch.setattr(shipper_module, "EMBEDDED_PAGE", 10)
+    left = [0, 1, 1]
+
+    def third_fails(lines: Lines, series: Series) -> list[Damaged]:
+        bad = insert_page(lines, series)
+        if not left.pop():
+            raise duckdb.IOException("the disk is full")
+        return bad
+
+    monkeypatch.setattr(duck_module, "insert_page", third_fails)
+    journal.read(50)
+    with pytest.raises(StoreError, match="the disk is full"):
+        shipper.step()
+    assert (seqs(duck), duck.cursor(), journal.cursor()) == (list(range(1, 21)), 20, 0)
+    left[:] = [1] * 9
+    assert shipper.step() == 30
+    assert (seqs(duck), duck.cursor(), journal.cursor()) == (list(range(1, 51)), 50, 50)
+
+
 class Failing(DuckStore):
     """Raises once at the named step of an append, as a process that dies there."""
 
     fails = ""
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
+    def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
         """Before or after the rows are durable."""
         if self.fails == "before":
             self.fails = ""
             raise StoreError("died before")
-        bad = super().append_batches(batches, after, more=more)
+        super().append_pages(pages, durable)
         if self.fails == "after":
             self.fails = ""
             raise StoreError("died after")
-        return bad
 
 
 def test_every_row_goes_over_once_and_is_noted(
     journal: "JournalFile", duck: DuckStore, shipper: Shipper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page by page until nothing is left; the journal's cursor says how far, so that the hub may prune."""
-    monkeypatch.setattr(shipper_module, "EMBEDDED_PAGE", 40)
+    monkeypatch.setattr(shipper_module, "EMBEDDED_PAGE", 20)
+    monkeypatch.setattr(shipper_module, "EMBEDDED_PAGES", 2)
     journal.read(100)
     assert [shipper.step() for _ in range(4)] == [40, 40, 20, 0]
     assert seqs(duck) == list(range(1, 101))
@@ -109,9 +135,10 @@ class Forgetful:
     def cursor(self) -> None:
         """None: not held."""
 
-    def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> None:
+    def append_pages(self, pages: Iterable[Page], _: Durable) -> None:
         """Keeps, then dies."""
-        self.rows += [row.seq for row in sound(batches, after)[0]]
+        for page in pages:
+            self.rows += [row.seq for row in sound(page.batches, page.after)[0]]
         raise StoreError("died after")
 
 
@@ -212,10 +239,10 @@ async def test_trouble_is_told_in_words_and_ends_by_itself(
     class Down(DuckStore):
         down = True
 
-        def append_batches(self, batches: Sequence[Batch], after: int, *, more: bool = False) -> list[Damaged]:
+        def append_pages(self, pages: Iterable[Page], durable: Durable) -> None:
             if self.down:
                 raise StoreError("the disk is full")
-            return super().append_batches(batches, after, more=more)
+            super().append_pages(pages, durable)
 
     store = Down(tmp_path / "history.duckdb", clock)
     shipper = Shipper(journal.path, store, clock)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hub.history import duck_unpack
 from hub.history.duck import DuckStore
-from hub.journal.batches import Batch, Row, sound
+from hub.history.store import Page
+from hub.journal.batches import Batch, Damaged, Row, sound
 
 if TYPE_CHECKING:
     from tests.hub.history.conftest import SetClock
@@ -71,6 +72,13 @@ def _seq(row: Row) -> int:
     return row.seq
 
 
+def append(store: DuckStore, made: list[Batch], after: int) -> list[Damaged]:
+    """As one page; returns what cannot be read."""
+    bad: list[Damaged] = []
+    store.append_pages([Page(made, after)], lambda _, each: bad.extend(each))
+    return bad
+
+
 @pytest.fixture
 def by_sql(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches too."""
@@ -98,7 +106,7 @@ def test_sql_takes_apart_what_json_says(
         if known:  # the same series, at another time
             store.append([Row(0, row.device, row.quantity, 5, 5, 1.0, "good") for row in wanted], 0)
         store.rewind(after)
-        assert store.append_batches(made, after) == []
+        assert append(store, made, after) == []
         assert [row for row in _all(store, wanted) if row.ts > 5] == wanted
         assert store.count() == before + len(wanted) * (2 if known else 1)
         assert store.cursor() == made[-1].last
@@ -121,7 +129,7 @@ def test_a_damaged_batch_is_told_and_the_others_are_there(
     assert [each.first for each in damaged] == [made[at].first]
     store = DuckStore(tmp_path / "history.duckdb", clock)
     try:
-        assert store.append_batches(made, 0) == damaged
+        assert append(store, made, 0) == damaged
         assert _all(store, wanted) == wanted
     finally:
         store.close()
@@ -138,7 +146,7 @@ def test_many_plain_batches_are_not_read_as_json(
     made = _numbered([list(rows[n : n + 50]) for n in range(0, 5000, 50)], [0] * 100)
     odd = _numbered([[["noise-1", "laeq", "a,b", T, T, "late", {"x": "y"}]] * 50], [0])[0].text
     store = DuckStore(tmp_path / "history.duckdb", clock)
-    store.append_batches(made, 0)
+    append(store, made, 0)
     store.rewind(0)
     made[40] = made[40]._replace(text=odd)
     read: list[int] = []
@@ -148,7 +156,7 @@ def test_many_plain_batches_are_not_read_as_json(
         return sound(batches, after)
 
     monkeypatch.setattr(duck_unpack, "sound", watched)
-    assert store.append_batches(made, 0) == []
+    assert append(store, made, 0) == []
     assert set(read) == {made[40].first}
     assert store.count() == 10_000
     store.close()
