@@ -16,6 +16,7 @@ import secrets
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from hub.settings.site import MqttBrokerLink, Site
 from hub.settings.site_share import READER, ROOT, HomeAssistant
 
 MOST_CONNECTIONS = 10_000
+_LOOK_S, _PATIENCE = 0.05, 40  # 2 s for each way of ending it
 _FORMS = {
     "passwords": re.compile(r"[a-z0-9-]+:\$7\$\d+\$[\w+/=]+\$[\w+/=]+"),
     "access": re.compile(
@@ -186,12 +188,23 @@ def read_again(data: Path) -> bool:
     process = _process(folder)
     if process is None:
         return False
-    flaw = _flaw(folder)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGTERM if flaw else signal.SIGHUP)
-    if flaw:
+    if flaw := _flaw(folder):
+        _stop(folder, process)
         raise Refusal(folder, "", f"{flaw}: the broker was stopped", right="zhian reload writes these files anew")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGHUP)
     return True
+
+
+def _stop(folder: Path, process: int) -> None:
+    """Told in the instant before it listens to signals it would not hear, and go on: then it is killed."""
+    for told in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, told)
+        for _ in range(_PATIENCE):
+            if _process(folder) != process:
+                return
+            time.sleep(_LOOK_S)
 
 
 def _process(folder: Path) -> int | None:

@@ -17,7 +17,9 @@ class MqttVoice(Unlimited):
 
     async def say(self, announcement: Announcement, person: Person | None = None) -> Said:
         """Publish; accepted when the broker acknowledged it."""
-        topic = self._topic.format(site=announcement.site, rule=announcement.rule, source=announcement.source)
+        what = announcement.kind  # a test or a digest is of no one rule and source
+        names = {"rule": announcement.rule or what, "source": announcement.source or what}
+        topic = self._topic.format(site=announcement.site, **names)
         try:
             await self._link.send("", Publish(topic, msgspec.json.encode(announcement), expires_s=EXPIRY_S))
         except SendError as error:

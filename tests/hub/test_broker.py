@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import stat
+import subprocess
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
@@ -208,6 +210,22 @@ async def test_broken_files_stop_a_running_broker(running: Running, name: str, t
         broker.read_again(running.data)
     async with asyncio.timeout(10):
         await running.process.wait()
+
+
+def test_a_broker_that_does_not_hear_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told in the instant before it listens to signals it would go on, and open to everybody at the next reading."""
+    monkeypatch.setattr(broker, "_PATIENCE", 4)
+    prepare(a_site(1883), tmp_path)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", deaf, str(tmp_path / "broker" / "mosquitto.conf")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (tmp_path / "broker" / "pid").write_text(str(process.pid))
+        spoil(tmp_path, "access", "hello\n")
+        with pytest.raises(Refusal, match="the broker was stopped"):
+            broker.read_again(tmp_path)
+        assert process.wait(10) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from msgspec.structs import replace
 
 from firmware_bridge.raw import Action, Publish, SendError
 from hub.reading import FaultKind, Label
@@ -46,6 +47,16 @@ async def test_mqtt_publishes_on_the_topic_of_the_alarm() -> None:
     assert publish.topic == "garden/alarm/gate-held/gate-a"
     assert publish.expires_s == 3600
     assert json.loads(publish.payload)["severity"] == "P2"
+
+
+async def test_a_digest_and_a_test_have_topics_without_holes() -> None:
+    """Neither is of one rule and source: what it is stands in their places."""
+    cable = Cable()
+    voice = MqttVoice(cable, "{site}/alarm/{rule}/{source}")  # type: ignore[arg-type]  # a link that only sends
+    await voice.say(replace(SAID, kind="test", rule="", source=""))
+    (publish,) = cable.sent
+    assert isinstance(publish, Publish)
+    assert publish.topic == "garden/alarm/test/test"
 
 
 async def test_mqtt_without_a_broker_is_tried_again() -> None:
