@@ -273,20 +273,20 @@ def above_and_text(days: float, begins: float = -1) -> tuple[Made, str]:
 
 
 @pytest.mark.parametrize(
-    ("days", "begins", "wanted", "now", "renewed"),
+    ("days", "begins", "wanted", "trusted", "renewed"),
     [
-        (RENEW_DAYS + 1, -1, ["localhost"], NOW, False),
-        (RENEW_DAYS - 1, -1, ["localhost"], NOW, True),
-        (-1, -9, ["localhost"], NOW, True),
-        (90, -1, ["localhost", "192.0.2.4"], NOW, True),
-        (90, 5, ["localhost"], NOW, True),
-        (90, -1, ["localhost"], 0, False),
+        (RENEW_DAYS + 1, -1, ["localhost"], True, False),
+        (RENEW_DAYS - 1, -1, ["localhost"], True, True),
+        (-1, -9, ["localhost"], True, True),
+        (90, -1, ["localhost", "192.0.2.4"], True, True),
+        (90, 5, ["localhost"], True, True),
+        (90, -1, ["localhost"], False, False),
     ],
 )
-def test_when_it_is_renewed(days: float, begins: float, wanted: list[str], now: int, renewed: bool) -> None:
+def test_when_it_is_renewed(days: float, begins: float, wanted: list[str], trusted: bool, renewed: bool) -> None:
     """Two months before its end, for another address, or when it has not begun; never by a clock of 1970."""
     made, text = above_and_text(days, begins)
-    assert stale(text, made.certificate, wanted, now) is renewed
+    assert stale(text, made.certificate, wanted, NOW if trusted else 0) is renewed
 
 
 def test_what_is_damaged_or_anothers_is_renewed() -> None:
