@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
 import uvicorn
-from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from dashboard.access import clients, sessions
@@ -30,6 +29,7 @@ from dashboard.access.roles import Role
 from dashboard.access.sessions import Signed
 from dashboard.access.tls import Tls
 from dashboard.api import problem
+from dashboard.flask_pages import FlaskPages
 from dashboard.http import Connection
 from dashboard.live.again import Again, looks_again
 from dashboard.live.changes import LOOK_S, Change, Listener, Recent, Watcher, event, tell_all, wake_in_turn
@@ -72,8 +72,7 @@ class OfficeApp:
     def __init__(self, app: Flask) -> None:
         """Starts nothing: the tasks begin with the ASGI lifespan."""
         self._office: Office = app.extensions[EXTENSION]
-        self._pages = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # its own WSGI types
-        self._looks = WSGIMiddleware(app, workers=AGAIN_THREADS)  # type: ignore[arg-type]
+        self._pages, self._looks = FlaskPages(app, THREADS), FlaskPages(app, AGAIN_THREADS)
         self._again, self._lane = Again(app), Lane()
         self._front = Front(self._office.site.web.trusted_proxies)
         self._listeners: set[Listener] = set()
@@ -96,7 +95,7 @@ class OfficeApp:
             await self._stream(scope, receive, send)
         elif looks_again(scope):
             await self._lane.turn()
-            flask = partial(self._looks, scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            flask = partial(self._looks, scope, receive, send)
             await self._again.answer(scope, send, partial(self._make, scope, receive, send), flask)
         else:
             await self._make(scope, receive, send)
@@ -104,7 +103,7 @@ class OfficeApp:
     async def _make(self, scope: Message, receive: Receive, send: Send) -> None:
         """Have Flask make a page that somebody waits for."""
         with self._lane.making():
-            await self._pages(scope, receive, send)  # type: ignore[arg-type]  # its own ASGI types
+            await self._pages(scope, receive, send)
 
     def close_streams(self) -> None:
         """End all open streams, and open none any more: the server is about to stop."""

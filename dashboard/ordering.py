@@ -5,6 +5,7 @@ What makes two of them the same is its token. Whether somebody may, and what the
 
 import secrets
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 from flask import request
 
@@ -13,18 +14,16 @@ from dashboard.office import me, office
 from hub.outcome import Order
 
 
-def order_of(
-    token: str,
-    kind: str,
-    target: str,
-    expires_ms: int,
-    *,
-    command: str = "",
-    seconds: float | None = None,
-    occurrence: int | None = None,
-    text: str = "",
-    actor: str = "",
-) -> Order:
+class Rest(TypedDict, total=False):
+    """What only some orders have; as in Order."""
+
+    command: str
+    seconds: float | None
+    occurrence: int | None
+    text: str
+
+
+def order_of(token: str, kind: str, target: str, expires_ms: int, *, actor: str = "", **rest: Unpack[Rest]) -> Order:
     """An order from now on, for `expires_ms`, by `actor` or who is signed in. Nothing is put in yet."""
     now = office().clock.now()
     return Order(
@@ -32,13 +31,10 @@ def order_of(
         token=token,
         kind=kind,
         target=target,
-        command=command,
-        seconds=seconds,
-        occurrence=occurrence,
-        text=text,
         actor=actor or me().name,
         issued=now,
         expires=now + expires_ms,
+        **rest,
     )
 
 
@@ -52,20 +48,10 @@ def put(order: Order) -> int:
     return office().desk.put(order)
 
 
-def put_from_form(
-    kind: str,
-    target: str,
-    expires_ms: int,
-    *,
-    command: str = "",
-    seconds: float | None = None,
-    occurrence: int | None = None,
-    text: str = "",
-) -> int:
+def put_from_form(kind: str, target: str, expires_ms: int, **rest: Unpack[Rest]) -> int:
     """The order's number. The same form sent twice (its `token`) is one order; another person's form never is."""
     token = f"{kind}/{me().digest[:12]}/{_once()}"
-    made = order_of(token, kind, target, expires_ms, command=command, seconds=seconds, occurrence=occurrence, text=text)
-    return put(made)
+    return put(order_of(token, kind, target, expires_ms, **rest))
 
 
 def put_all_from_form(orders: Sequence[tuple[str, str, str]], expires_ms: int) -> None:

@@ -23,6 +23,7 @@ from dashboard.access.watchman import Watchman
 from dashboard.asgi import asgi_app, serve
 from dashboard.office import EXTENSION, Office
 from dashboard.pages.history import CARRIER
+from dashboard.warm import warm_up
 from hub.clock import Clock
 from hub.control import door as control
 from hub.history import door, open_store
@@ -80,6 +81,7 @@ async def serve_office(
                 group.create_task(_watch(office.watchman, data), name="watchman"),
                 group.create_task(Sharer(site, data, clock).run(), name="home-assistant"),
                 group.create_task(door.serve(store, data, _chores(store, data, clock)), name="door"),
+                group.create_task(warm_up(app), name="warm-up"),
             ]
             office.reports.regular(clock.now())
             _say(_welcome(site, listener, tls, office.setup, password))

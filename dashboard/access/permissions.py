@@ -95,7 +95,9 @@ def _identify() -> None:
         # A page that refreshes itself is not a sign that somebody is there.
         again = request.headers.get("X-Refresh") is not None
         known = office().present.signed(token, time.monotonic()) if again and request.method == "GET" else None
-        g.signed = known or sessions.find(office().users, token, now, touch=not again)
+        g.signed = known or sessions.find(
+            office().users, token, now, touch=not again and office().present.touches(token, now)
+        )
 
 
 def _guard() -> Response | None:

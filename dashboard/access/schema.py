@@ -7,21 +7,13 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
 
 from dashboard.access.audit import GENESIS, entry_hash
 from device_profiles.door import Refusal
+from hub.journal.file import transaction
 
 FILE = "office.sqlite"
 PATIENCE_MS = 5000
-
-
-class Connection(Protocol):
-    """What a step needs of SQLite's connection."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # Any: what SQLite takes
-        """One statement."""
-
 
 _FIRST = (
     # As files were before they had a version: they are taken as they are.
@@ -69,12 +61,12 @@ _ONLY_ADDED = (
 )
 
 
-def _as_before(db: Connection, _key: bytes) -> None:
+def _as_before(db: sqlite3.Connection, _key: bytes) -> None:
     for statement in _FIRST:
         db.execute(statement)
 
 
-def _chain(db: Connection, key: bytes) -> None:
+def _chain(db: sqlite3.Connection, key: bytes) -> None:
     """Second factor, tickets, clients; the audit rows that there are become the beginning of the chain."""
     for statement in _SECOND:
         db.execute(statement)
@@ -87,7 +79,7 @@ def _chain(db: Connection, key: bytes) -> None:
         db.execute(statement)
 
 
-def _plan(db: Connection, _key: bytes) -> None:
+def _plan(db: sqlite3.Connection, _key: bytes) -> None:
     """The site plan as it is set on the page."""
     db.execute("CREATE TABLE plan_place (zone VARCHAR NOT NULL PRIMARY KEY, x REAL NOT NULL, y REAL NOT NULL)")
     db.execute(
@@ -96,7 +88,7 @@ def _plan(db: Connection, _key: bytes) -> None:
     )
 
 
-def _dogs(db: Connection, _key: bytes) -> None:
+def _dogs(db: sqlite3.Connection, _key: bytes) -> None:
     """Whose dog it is, and files of dogs that were checked and wait to be imported."""
     db.execute(
         "CREATE TABLE dog_owner (chip VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, phone VARCHAR NOT NULL)"
@@ -107,7 +99,7 @@ def _dogs(db: Connection, _key: bytes) -> None:
     )
 
 
-Step = Callable[[Connection, bytes], None]
+Step = Callable[[sqlite3.Connection, bytes], None]
 STEPS: tuple[Step, ...] = (_as_before, _chain, _plan, _dogs)
 
 
@@ -120,10 +112,9 @@ def prepare(path: Path, key: bytes) -> None:
             migrate(db, key, path)
 
 
-def migrate(db: Connection, key: bytes, path: Path) -> None:
+def migrate(db: sqlite3.Connection, key: bytes, path: Path) -> None:
     """All steps that are missing, or none of them."""
-    db.execute("BEGIN IMMEDIATE")  # two programs at once: the second finds nothing left to do
-    try:
+    with transaction(db):  # two programs at once: the second finds nothing left to do
         seen = version(db)
         if seen > len(STEPS):
             raise Refusal(
@@ -132,13 +123,9 @@ def migrate(db: Connection, key: bytes, path: Path) -> None:
         for step in STEPS[seen:]:
             step(db, key)
         db.execute(f"PRAGMA user_version = {len(STEPS)}")
-        db.execute("COMMIT")
-    except (Refusal, sqlite3.Error):
-        db.execute("ROLLBACK")
-        raise
 
 
-def version(db: Connection) -> int:
+def version(db: sqlite3.Connection) -> int:
     """How many steps the file has seen."""
     found: int = db.execute("PRAGMA user_version").fetchone()[0]
     return found

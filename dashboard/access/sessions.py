@@ -25,6 +25,7 @@ IDLE_MS = 30 * 60 * 1000
 MOST_MS = 12 * 3600 * 1000
 KNOWN_S = 0.75  # a session that has ended is refused within a second everywhere
 TOUCH_MS = 15 * 1000  # `seen` is written at most so often
+MOST_TOUCHED = 2048  # sessions that are remembered for it
 PROOF_MS = 5 * 60 * 1000  # so long after the password was given may dangerous things be done without giving it again
 HALF_MS = 5 * 60 * 1000
 NUMBER = 16  # characters of a digest that tell one session from another
@@ -59,11 +60,15 @@ class Stay(msgspec.Struct, frozen=True):
 
 
 class Present:
-    """Who has a page open, as the database said a moment ago: a page that looks again need not ask it once more."""
+    """Who has a page open, as the database said a moment ago: a page that looks again need not ask it once more.
+
+    And whose sign of life is being written: of all that somebody asks for meanwhile one waits for the disk, not each.
+    """
 
     def __init__(self) -> None:
         """Nobody."""
         self._known: tuple[dict[str, Signed], float] = ({}, 0.0)
+        self._touched: dict[str, int] = {}
 
     def know(self, found: dict[str, Signed], asked_s: float) -> None:
         """These sessions lived at `asked_s`."""
@@ -73,6 +78,16 @@ class Present:
         """Who holds this token, or None where the database must be asked."""
         found, until = self._known
         return found.get(digest_of(token)) if now_s < until else None
+
+    def touches(self, token: str, now: int) -> bool:
+        """Whether this request is the one that writes that the person is there: one in TOUCH_MS of each session."""
+        digest = digest_of(token)
+        if 0 <= now - self._touched.get(digest, -TOUCH_MS) < TOUCH_MS:
+            return False
+        if len(self._touched) >= MOST_TOUCHED:
+            self._touched.clear()
+        self._touched[digest] = now
+        return True
 
 
 def real_now(clock: Clock) -> int:

@@ -4,7 +4,7 @@ The hub decides and sends at most once; an order is confirmed only by a reading 
 """
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import msgspec
 from flask import Response, g, url_for
@@ -94,21 +94,10 @@ def order(number: int) -> OrderAnswer:
     return _answer(to_struct(Order, rows[0]))
 
 
-def put(
-    kind: str,
-    target: str,
-    expires_ms: int,
-    *,
-    command: str = "",
-    seconds: float | None = None,
-    occurrence: int | None = None,
-    text: str = "",
-) -> Any:
+def put(kind: str, target: str, expires_ms: int, **rest: Unpack[ordering.Rest]) -> Any:
     """Put it in, after a row in the audit trail; what the key already made is answered again. Raises Problem."""
     token = f"api/{me().digest[:16]}/{idempotency_key()}"
-    wanted = ordering.order_of(
-        token, kind, target, expires_ms, command=command, seconds=seconds, occurrence=occurrence, text=text
-    )
+    wanted = ordering.order_of(token, kind, target, expires_ms, **rest)
     known = office().view.orders_by_token([token]).get(token)
     if known is None:
         ordering.put(wanted)

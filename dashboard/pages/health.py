@@ -1,8 +1,9 @@
 """For machines: /healthz says in one word whether the system does its work, /metrics has the figures for Prometheus.
 
-/healthz is open and therefore names nothing; /metrics answers only to this machine.
+/healthz is open and therefore names nothing, but its version to this machine; /metrics answers only to this machine.
 """
 
+import importlib.metadata
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,15 +19,20 @@ from dashboard.situation import HUB_FRESH_MS, why_unwatched
 
 bp = Blueprint("health", __name__)
 HISTORY_LATE_MS = 60_000
+VERSION = importlib.metadata.version("zhian")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of /healthz. `hub` and `history` are ages in seconds; null when not known."""
+    """The answer of /healthz. `hub` and `history` are ages in seconds; null when not known.
+
+    `version`: which program answers; /healthz says it on this machine alone, and to others nothing.
+    """
 
     status: str  # ok | degraded | failing
     reasons: list[str]
     hub: float | None = None
     history: float | None = None
+    version: str = VERSION
 
 
 @bp.get("/healthz")
@@ -34,6 +40,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def healthz() -> Response:
     """200 while the hub lives, 503 when it does not or its journal cannot be read."""
     report = judge(office())
+    if not _is_here():
+        report = msgspec.structs.replace(report, version="")
     code = 503 if report.status == "failing" else 200
     return Response(msgspec.json.encode(report), status=code, content_type="application/json")
 
@@ -42,7 +50,7 @@ def healthz() -> Response:
 @allow(Permission.OPEN)
 def metrics() -> Response:
     """Prometheus text format, for callers on this machine."""
-    if not _from_here(request.remote_addr or ""):
+    if not _is_here():
         abort(403)
     return Response("".join(_lines(office())), content_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -86,9 +94,10 @@ def _troubles(desk: Office, lag_ms: int) -> Iterable[str]:
         yield f"announcements that failed: {failed}"
 
 
-def _from_here(address: str) -> bool:
+def _is_here() -> bool:
+    """Whether a program on this machine asks."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
     except ValueError:
         return False
 

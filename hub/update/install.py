@@ -29,8 +29,10 @@ LOOK_EVERY_S = 1.0
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """How things are done on this box. All that may fail raises Failed; `well` says what /healthz says, `backups` what
-    the site file says of archives: it is asked before anything is switched.
+    """How things are done on this box. All that may fail raises Failed.
+
+    `well`: whether /healthz says so, and is this version's (empty: any version's). `backups`: what the site file says
+    of archives; it is asked before anything is switched.
     """
 
     site: Path
@@ -41,7 +43,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     back_up: Callable[[Path, Path, Path, str], None]
     restart: Callable[[], None]
     stop: Callable[[], None]
-    well: Callable[[], bool]
+    well: Callable[[str], bool]
     say: Callable[[str], None]
     backups: Callable[[], BackupSettings] = BackupSettings
     within_s: float = 120.0
@@ -63,7 +65,7 @@ def install(file: Path, box: Box, means: Means) -> bool:
         old = box.current()
         with opened(file, trusted(means.keys)) as release:
             _judge(file, release.manifest, box.version_of(old))
-            if not means.while_unwell and not means.well():
+            if not means.while_unwell and not means.well(""):
                 right = "mend that first, or --while-unwell; else nobody could tell whether the new version is well"
                 raise UpdateError("--health", "", "the hub is not well now", right=right)
             means.say(f"zhian {release.manifest.version}, signed by {release.signer}")
@@ -156,7 +158,7 @@ def _tried(box: Box, means: Means, note: Note) -> bool:
     except Failed as error:
         means.say(f"{note.new} did not start: {error}")
         return False
-    if not stays_well(means):
+    if not stays_well(means, Path(note.new).name):
         means.say(f"{note.new} was not well for {means.steady_s:.0f} s on end: going back to {note.old}")
         return False
     return True
@@ -171,7 +173,7 @@ def _went_back(box: Box, means: Means, note: Note) -> None:
         means.restart()
     except (Failed, BackupError, OSError) as error:
         raise _helpless(box, note, str(error)) from None
-    well = stays_well(means)
+    well = stays_well(means, box.version_of(note.old))
     if not well and not means.while_unwell:
         raise _helpless(box, note, "it is not well")
     box.drop_note()
@@ -195,12 +197,12 @@ def _helpless(box: Box, note: Note, why: str) -> UpdateError:
     return UpdateError(box.root, note.old, why, right=right)
 
 
-def stays_well(means: Means) -> bool:
-    """Well for `steady_s` on end; what is not well once `within_s` are over has failed."""
+def stays_well(means: Means, version: str) -> bool:
+    """Well for `steady_s` on end, and this version; what is not well once `within_s` are over has failed."""
     start, since = time.monotonic(), None
     while True:
         now = time.monotonic()
-        since = (now if since is None else since) if means.well() else None
+        since = (now if since is None else since) if means.well(version) else None
         if since is None and time.monotonic() - start >= means.within_s:
             return False
         if since is not None and time.monotonic() - since >= means.steady_s:

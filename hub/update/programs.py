@@ -8,15 +8,18 @@ import shlex
 import ssl
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from hub.update.release import Manifest, UpdateError
 
 BUILD_S, CHECK_S, BACKUP_S, RESTART_S, LOOK_S = 1800.0, 300.0, 3600.0, 300.0, 5.0
+MOST_BYTES = 64 * 1024
 _PIP = ("-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input")
 _OFFLINE = ("--no-index", "--no-cache-dir", "--root-user-action=ignore", "--quiet")
 
@@ -84,14 +87,24 @@ def order(command: str) -> None:
     run(shlex.split(command), RESTART_S)
 
 
-def is_well(address: str) -> bool:
-    """Whether /healthz of this machine's page says that the hub does its work (200)."""
+class _Said(msgspec.Struct, frozen=True):
+    """What of /healthz's answer matters here. An older program, or one behind a proxy, names no version."""
+
+    version: str = ""
+
+
+def is_well(address: str, version: str) -> bool:
+    """Whether /healthz of this machine's page says that the hub does its work (200).
+
+    `version`: which program must not be another one, where it names itself; empty: any.
+    """
     trust = ssl.create_default_context()  # we ask our own machine, and tell it nothing: any certificate will do
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     try:
         with urllib.request.urlopen(address, timeout=LOOK_S, context=trust) as answer:  # noqa: S310  # see `address_of`
-            return bool(answer.status == 200)
-    except (OSError, ValueError, urllib.error.URLError):
+            said = msgspec.json.decode(answer.read(MOST_BYTES), type=_Said).version
+            return answer.status == 200 and (not version or said in ("", version))
+    except (OSError, ValueError, HTTPException, msgspec.MsgspecError):
         return False
 
 

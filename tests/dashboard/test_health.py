@@ -1,5 +1,6 @@
 """/healthz says in one word whether the system does its work; /metrics answers to this machine alone."""
 
+import importlib.metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +12,22 @@ NOW = 1_760_000_000_000
 
 
 def test_ok(browser: "Browser", field: "Field", clock: "StillClock") -> None:
-    """Everything works: 200, no reasons, the heartbeat's age in seconds; no login is needed."""
+    """Everything works: 200, no reasons, the heartbeat's age in seconds, which version answers; no login is needed."""
     field.all_well()
     clock.at += 1500
     answer = browser.client.get("/healthz")
     assert answer.status_code == 200
-    assert answer.json == {"status": "ok", "reasons": [], "hub": 1.5, "history": 0.0}
+    said = {"status": "ok", "reasons": [], "hub": 1.5, "history": 0.0, "version": importlib.metadata.version("zhian")}
+    assert answer.json == said
+
+
+def test_the_version_is_told_to_this_machine_alone(browser: "Browser", field: "Field") -> None:
+    """An update asks from here; whoever looks for old versions from elsewhere learns nothing."""
+    field.all_well()
+    for address, told in (("127.0.0.1", True), ("::1", True), ("192.0.2.7", False)):
+        answer = browser.client.get("/healthz", environ_base={"REMOTE_ADDR": address})
+        assert answer.status_code == 200
+        assert bool(answer.json["version"]) == told
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Signing in: cookies, sessions that end, and how patient the login is with wrong passwords."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,36 @@ def test_cookies(app: "Flask", browser: "Browser") -> None:
     raw = (Path(app.extensions["zhian"].data) / "office.sqlite-wal").read_bytes()
     assert cookie.value.encode() not in raw
     assert digest_of(cookie.value).encode() in raw
+
+
+def test_one_page_waits_for_the_disk_and_not_each(
+    app: "Flask",
+    new_browser: "Callable[[Flask], Browser]",
+    field: "Field",
+    clock: "StillClock",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That somebody is there is written by one request; what they open meanwhile comes, however long that takes."""
+    field.all_well()
+    first, second = new_browser(app), new_browser(app)
+    second.client.set_cookie("zhian", first.enter("guard"))
+    writing, written = threading.Event(), threading.Event()
+
+    def slow_disk(*_: object) -> None:
+        writing.set()
+        assert written.wait(30)
+
+    monkeypatch.setattr("dashboard.access.sessions.keep", slow_disk)
+    clock.at += 60_000
+    with ThreadPoolExecutor(2) as threads:
+        waits = threads.submit(first.client.get, "/")
+        try:
+            assert writing.wait(30)
+            assert threads.submit(second.client.get, "/").result(20).status_code == 200
+            assert not waits.done()
+        finally:
+            written.set()
+        assert waits.result(20).status_code == 200
 
 
 def test_secure_cookies(tmp_path: Path, site: "Site", clock: "StillClock", history: "ListHistory") -> None:

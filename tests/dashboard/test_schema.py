@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import inspect
@@ -85,7 +86,7 @@ def test_a_kill_at_any_statement_leaves_the_old_file_or_the_new(tmp_path: Path) 
         make_old(path)
     before = dump(old)
     wire = Wire(sqlite3.connect(new, isolation_level=None), None)
-    migrate(wire, KEY, new)
+    migrate(cast("sqlite3.Connection", wire), KEY, new)
     wire.close()
     after = dump(new)
     assert wire.count > 20
@@ -104,5 +105,5 @@ def test_a_kill_at_any_statement_leaves_the_old_file_or_the_new(tmp_path: Path) 
 def cut(path: Path, left: int, *, loose: bool = False) -> list[str]:
     """What is in the file when the process died after so many statements."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db, pytest.raises(Killed):
-        migrate(Wire(db, left, loose=loose), KEY, path)
+        migrate(cast("sqlite3.Connection", Wire(db, left, loose=loose)), KEY, path)
     return dump(path)

@@ -170,13 +170,20 @@ def test_without_a_backup_nothing_is_switched(yard: Yard) -> None:
     assert (yard.link, yard.running) == (".venv", "1.0.0")
 
 
+def test_an_old_version_that_still_answers_is_not_the_new_one(yard: Yard) -> None:
+    """A service manager that says yes and restarts nothing: the link goes back to what runs."""
+    means = msgspec.structs.replace(yard.means(), restart=lambda: None)
+    assert not install(yard.release("1.0.1"), yard.box, means)
+    assert (yard.link, yard.running) == (".venv", "1.0.0")
+
+
 def test_when_neither_is_well_it_is_said(yard: Yard) -> None:
     """And the next call tries the way back again."""
     file = yard.release("1.0.1")
     asked = iter([True])
 
     with pytest.raises(UpdateError, match="NOT UPDATED") as caught:
-        install(file, yard.box, msgspec.structs.replace(yard.means(), well=lambda: next(asked, False)))
+        install(file, yard.box, msgspec.structs.replace(yard.means(), well=lambda _: next(asked, False)))
     assert caught.value.key == ".venv"
 
     assert not install(file, yard.box, yard.means())
@@ -201,10 +208,10 @@ def test_a_box_without_the_link_is_told_how(yard: Yard) -> None:
 def test_one_look_that_is_well_is_not_enough(yard: Yard) -> None:
     """A version that dies again and again is well now and then."""
     answers = iter([True, False] * 1000)
-    means = msgspec.structs.replace(yard.means(), well=lambda: next(answers), within_s=0.1, steady_s=0.5)
+    means = msgspec.structs.replace(yard.means(), well=lambda _: next(answers), within_s=0.1, steady_s=0.5)
 
-    assert not stays_well(means)
-    assert stays_well(msgspec.structs.replace(means, well=lambda: True))
+    assert not stays_well(means, "")
+    assert stays_well(msgspec.structs.replace(means, well=lambda _: True), "")
 
 
 def test_what_was_begun_is_ended_first(yard: Yard) -> None:

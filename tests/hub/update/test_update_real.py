@@ -79,13 +79,14 @@ def test_pip_installs_what_was_signed_and_nothing_else(tmp_path: Path) -> None:
 
 
 @contextmanager
-def page(folder: Path, status: int) -> Iterator[str]:
+def page(folder: Path, status: int, said: bytes) -> Iterator[str]:
     """A page of this machine that answers so, with a certificate that nobody vouches for."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
+            self.wfile.write(said)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -104,12 +105,23 @@ def page(folder: Path, status: int) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.parametrize(("status", "well"), [(200, True), (503, False), (403, False)])
-def test_well_is_what_healthz_says(tmp_path: Path, status: int, well: bool) -> None:
-    """200 by the box's own certificate; not a page that says no, and not silence."""
-    with page(tmp_path, status) as address:
-        assert is_well(address_of(address)) == well
-    assert not is_well(address)
+@pytest.mark.parametrize(
+    ("status", "said", "well"),
+    [
+        (200, b'{"status": "ok", "version": "1.2.3"}', True),
+        (200, b'{"status": "ok", "version": ""}', True),
+        (200, b'{"status": "ok"}', True),
+        (200, b'{"status": "ok", "version": "1.2.2"}', False),
+        (200, b"<h1>It works!</h1>", False),
+        (503, b'{"status": "failing", "version": "1.2.3"}', False),
+        (403, b"", False),
+    ],
+)
+def test_well_is_what_healthz_says(tmp_path: Path, status: int, said: bytes, well: bool) -> None:
+    """200 by the box's own certificate, of this version where one is named; no other program, and not silence."""
+    with page(tmp_path, status, said) as address:
+        assert is_well(address_of(address), "1.2.3") == well
+    assert not is_well(address, "1.2.3")
 
 
 def test_only_a_page_can_be_asked(tmp_path: Path) -> None:

@@ -97,8 +97,12 @@ class Yard:
         return Means(
             site=self.folder / "site.toml", data=self.data, keys=self.root / "update-keys", build=self._build,
             check=self.checked, back_up=self._back_up, restart=self.restart, stop=lambda: self._run(""),
-            well=lambda: self.running in self.good, say=self.said.append, within_s=0.03, steady_s=0.03,
+            well=self.well, say=self.said.append, within_s=0.03, steady_s=0.03,
         )  # fmt: skip
+
+    def well(self, version: str) -> bool:
+        """As /healthz, which says which version answers."""
+        return self.running in self.good and version in ("", self.running)
 
     def restart(self) -> None:
         """What the link points to; it brings the office's file to its own form, or refuses one that is newer."""
