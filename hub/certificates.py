@@ -1,7 +1,6 @@
-"""Certificates that the hub makes itself: the page's own, and an authority with what it issues. PEM texts, no files.
+"""Certificates that the hub makes itself: an authority, and what it issues to servers. PEM texts, no files.
 
-Pure but for chance and the machine's own names. Where they are kept and who takes them up is others' business:
-dashboard/access/tls.py, hub/processes/broker_tls.py.
+Pure but for chance and the machine's own names. Where they are kept is hub/authority.py's business.
 """
 
 import datetime
@@ -27,16 +26,6 @@ class Made(msgspec.Struct, frozen=True):
 
     certificate: str
     key: str
-
-
-def own_page(names: Iterable[str], begin: int, days: int) -> Made:
-    """A certificate for these names that signs itself; `begin` in ms since 1970."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _named("Zhian")
-    made = (
-        _server(names, begin, begin + days * DAY_MS).subject_name(name).issuer_name(name).public_key(key.public_key())
-    )
-    return _signed(made, key, key)
 
 
 def authority(site: str, begin: int, end: int) -> Made:
@@ -65,7 +54,7 @@ def issue(by: Made, names: Iterable[str], begin: int, end: int) -> Made:
     key = ec.generate_private_key(ec.SECP256R1())
     made = (
         _server(names, begin, end)
-        .subject_name(_named("Zhian broker"))
+        .subject_name(_named("Zhian"))
         .issuer_name(above.subject)
         .public_key(key.public_key())
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)

@@ -1,9 +1,23 @@
 """Files that people and processes share in the data folder: read whole, replaced whole, or made once as a secret."""
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[Path]:
+    """A folder of secrets, made when there is none, in which no other process that asks so writes meanwhile."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(lock)
 
 
 def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard import create_app
 from dashboard.access.anchor import drop_anchor
 from dashboard.access.setup import Setup
-from dashboard.access.tls import Tls, pair_of
+from dashboard.access.tls import Pair, Tls, pair_of
 from dashboard.access.users import renew_login
 from dashboard.access.watchman import Watchman
 from dashboard.asgi import asgi_app, serve
@@ -57,7 +57,7 @@ async def serve_office(
     """
     clock = Clock.from_environment()
     store = await _store(site, data, clock)
-    tls = Tls(pair_of(site, data, clock.now())) if way is Way.TLS else None
+    tls = Tls(pair_of(site, data, Clock().now())) if way is Way.TLS else None
     app = create_app(
         site,
         data,
@@ -102,7 +102,14 @@ def _jobs(site: Site, site_path: Path, data: Path, store: HistoryStore, office: 
         Job("audit-anchor", Every(ANCHOR_MIN), lambda now: drop_anchor(office.users, data, now)),
         Job("noise-reports", Every(10), office.reports.regular),
         Job("broker-certificate", Every(60), lambda _: broker.renew_certificate(site, data)),
+        Job("page-certificate", Every(60), lambda _: _renew(site, data, office.watchman.pair)),
     ]
+
+
+def _renew(site: Site, data: Path, shown: Pair | None) -> None:
+    """The page's own certificate, where it speaks TLS with one; browsers judge it by real time, a demo's too."""
+    if shown is not None and shown.own:
+        pair_of(site, data, Clock().now())
 
 
 async def _watch(watchman: Watchman, data: Path) -> None:

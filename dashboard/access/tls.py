@@ -1,4 +1,4 @@
-"""TLS of the dashboard: the site's certificate, or one of its own that is made at the first start. No sockets here.
+"""TLS of the dashboard: the site's certificate, or one by its own authority, which renews itself. No sockets here.
 
 1.2 at least. A certificate that was replaced is taken up without a restart; `watchman.py` asks how long it holds.
 """
@@ -11,19 +11,19 @@ from pathlib import Path
 import msgspec
 
 from device_profiles.door import Refusal
+from hub.authority import issued, ours, stale, text_of
 from hub.certificates import DAY_MS as DAY_MS
+from hub.certificates import Made, fits, read
 from hub.certificates import names_of as names_of
-from hub.certificates import own_page, read
 from hub.durable import replace_file
 from hub.settings.site import Site
 
 LOG = logging.getLogger("zhian.tls")
 CERTIFICATE_FILE, KEY_FILE = "page.crt", "page.key"
-OWN_DAYS = 825  # as long as browsers take one that somebody has trusted by hand (Apple HT210176)
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """Certificate (with its chain) and key, PEM files. `own`: made here, nobody vouches for it."""
+    """Certificate (with its chain) and key, PEM files. `own`: made here, vouched for by nobody but the site."""
 
     certificate: Path
     key: Path
@@ -76,20 +76,29 @@ class Tls:
 
 
 def pair_of(site: Site, data: Path, now: int) -> Pair:
-    """The site's certificate, or the own one, which is made when there is none. Raises OSError."""
+    """The site's certificate, or the own one, made where it is missing or ends soon. Raises OSError, Refusal."""
     if site.web.certificate:
         return Pair(Path(site.web.certificate), Path(site.web.key), own=False)
     pair = Pair(data / CERTIFICATE_FILE, data / KEY_FILE, own=True)
-    if not (pair.certificate.exists() and pair.key.exists()):
-        make_own(pair, names_of(site), now)
+    text = text_of(pair.certificate, pair.key)
+    try:
+        above = ours(site.id, data, now)
+    except ValueError as error:
+        if fits(Made(text, text)):
+            LOG.error("the page's certificate goes on, and cannot be renewed: %s", error)
+            return pair
+        right = "zhian certificate ca --new makes another authority; devices and browsers need it then"
+        raise Refusal(data, "", f"the page's certificate cannot be made: {error}", right=right) from None
+    if stale(text, above.certificate, names_of(site), now):
+        make_own(pair, above, names_of(site), now)
     return pair
 
 
-def make_own(pair: Pair, names: Iterable[str], now: int) -> None:
-    """A new key and a certificate that it signs itself. Raises OSError."""
-    made = own_page(names, now - DAY_MS, OWN_DAYS)
-    replace_file(pair.key, made.key, mode=0o600)
-    replace_file(pair.certificate, made.certificate, mode=0o644)
+def make_own(pair: Pair, above: Made, names: Iterable[str], now: int) -> None:
+    """A new key, and a certificate by this authority. Raises OSError."""
+    made = issued(above, names, now)
+    replace_file(pair.key, made.key, mode=0o600)  # killed here, they do not fit, and are made anew at the next look
+    replace_file(pair.certificate, made.certificate + above.certificate, mode=0o644)
 
 
 def _stamp(pair: Pair) -> tuple[tuple[int, int, int], ...]:

@@ -22,7 +22,7 @@ from dashboard.gather import gather
 from dashboard.language.i18n import gettext
 from dashboard.language.kept_words import size
 from dashboard.office import me, office
-from hub import sbom
+from hub import authority, sbom
 from hub.processes.state import read_board
 
 bp = Blueprint("about", __name__, url_prefix="/about")
@@ -65,6 +65,18 @@ def bill() -> FlaskResponse:
     """The bill of materials, for downloading."""
     answer = FlaskResponse(sbom.written(), mimetype="application/vnd.cyclonedx+json")
     answer.headers["Content-Disposition"] = "attachment; filename=zhian-sbom.cdx.json"
+    return answer
+
+
+@bp.get("/authority.crt")
+@allow(Permission.SEE)
+def ca() -> FlaskResponse:
+    """What a telephone is given once, so that it knows this page whatever certificate it has later. No secret."""
+    pair = office().watchman.pair
+    if pair is None or not pair.own:
+        abort(404)
+    answer = FlaskResponse(authority.told(office().data).pem, mimetype="application/x-x509-ca-cert")
+    answer.headers["Content-Disposition"] = f"attachment; filename=zhian-{office().site.id}.crt"
     return answer
 
 
@@ -128,9 +140,10 @@ def _certificate() -> dict[str, object] | None:
     if pair is None:
         return None
     try:
-        return {"fingerprint": pair.fingerprint, "ends": pair.ends, "own": pair.own}
+        above = authority.told(office().data).fingerprint if pair.own else ""
+        return {"fingerprint": pair.fingerprint, "ends": pair.ends, "own": pair.own, "above": above}
     except (OSError, ValueError):
-        return {"fingerprint": "", "ends": None, "own": pair.own}
+        return {"fingerprint": "", "ends": None, "own": pair.own, "above": ""}
 
 
 def _uptime() -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""`zhian certificate`: the page's certificate and its fingerprint, and the authority that MQTT devices are given."""
+"""`zhian certificate`: the page's certificate and its fingerprint, and the authority by which all know the site."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +8,13 @@ import msgspec
 
 from dashboard.access.tls import Pair, make_own, names_of, pair_of
 from device_profiles.door import Refusal
+from hub import authority
 from hub.clock import Clock
 from hub.commands.device import same_site
 from hub.commands.options import DATA, JSON, SITE, print_lines
-from hub.processes import broker, broker_tls
+from hub.processes import broker
 from hub.settings.door import load_site
-from hub.settings.listeners import TLS_PORT, listeners
+from hub.settings.listeners import listeners
 
 
 class CertificateLine(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class CertificateLine(msgspec.Struct, frozen=True):
 
 @click.group("certificate")
 def certificate_command() -> None:
-    """The certificate with which the page speaks HTTPS, and what MQTT devices know the broker by."""
+    """The certificate with which the page speaks HTTPS, and the authority that browsers and MQTT devices are given."""
 
 
 @certificate_command.command("show")
@@ -44,17 +45,18 @@ def certificate_show(site: Path, data: Path, as_json: bool) -> None:
 @DATA
 @JSON
 def certificate_new(site: Path, data: Path, as_json: bool) -> None:
-    """Make a new one; the running page takes it up by itself, and browsers ask again whether it is to be trusted."""
+    """Make a new one; the running page takes it up by itself. Browsers that were not given the authority ask again."""
     known = load_site(site)
     pair = pair_of(known, _existing(data), Clock().now())
     if not pair.own:
         raise Refusal(site, "page.certificate", "the site's own is in use", right="replace its file instead")
-    make_own(pair, names_of(known), Clock().now())
+    now = Clock().now()
+    make_own(pair, authority.ours(known.id, data, now), names_of(known), now)
     _print(pair, as_json=as_json)
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """What a device is given to know our broker by, as `zhian certificate ca --json` prints it."""
+    """What devices and browsers are given to know the site by, as `zhian certificate ca --json` prints it."""
 
     pem: str
     fingerprint: str
@@ -65,21 +67,21 @@ class Authority(msgspec.Struct, frozen=True):
 @certificate_command.command("ca")
 @SITE
 @DATA
-@click.option("--new", "renew", is_flag=True, help="Make another one; no device comes in until it has it.")
+@click.option("--new", "renew", is_flag=True, help="Make another one; devices and browsers need it then.")
 @JSON
 def certificate_ca(site: Path, data: Path, renew: bool, as_json: bool) -> None:
-    """Print the authority (CA) by which MQTT devices know the broker: PEM, and its fingerprint on standard error."""
+    """Print the authority (CA) by which browsers and MQTT devices know the site, its fingerprint on standard error."""
     known = load_site(site)
-    link = next((link for link in broker.own(known) if listeners(link).secure is not None), None)
-    if link is None:
-        right = f'listen_tls = "0.0.0.0:{TLS_PORT}" in the link of kind "mqtt"'
-        raise Refusal(site, "link", "zhian's own broker speaks no TLS here", right=right)
     same_site(known, data)
     if renew:
-        broker_tls.forget_authority(_existing(data) / "broker")
-    broker.prepare(known, link, data)
+        authority.forget(_existing(data))
+    pair_of(known, data, Clock().now())  # what the one before has issued is worth nothing now
+    for link in broker.own(known):
+        if listeners(link).secure is not None:
+            broker.prepare(known, link, data)
     broker.read_again(data)
-    told = broker_tls.told(data / "broker")
+    authority.ours(known.id, data, Clock().now())
+    told = authority.told(data)
     ends = _day(told.ends)
     if as_json:
         print_lines([Authority(told.pem, told.fingerprint, ends, str(told.file))], as_json=True)

@@ -12,6 +12,7 @@ import msgspec
 from device_profiles.door import Refusal, nearest
 from device_profiles.types import MqttLink
 from firmware_bridge.wire.seal import SIGNED
+from hub import authority
 from hub.commands.options import DATA, JSON, SITE
 from hub.journal.writer import FILE, connect
 from hub.orders.keys import is_signed, key_file, make_key
@@ -127,7 +128,7 @@ def _of_ours(site: Site, device: Device, link: MqttBrokerLink, data: Path, renew
         if not broker.read_again(data):
             notes.append("the broker does not run now: this is in force from its next start")
     where, more = where_of(link)
-    ca = broker_tls.told(data / "broker").fingerprint if listeners(link).secure is not None else ""
+    ca = authority.told(data).fingerprint if listeners(link).secure is not None else ""
     password = broker.credentials(data)[device.id]
     access = {"tls": bool(ca), "username": device.id, "password": password, "ca": ca}
     return _told(site, device, where, notes=[*notes, *more], **access)  # type: ignore[arg-type]  # of several types

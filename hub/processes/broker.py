@@ -6,7 +6,6 @@ nothing else, and a mistake fails closed: no anonymous client, no topic without 
 
 import base64
 import contextlib
-import fcntl
 import getpass
 import hashlib
 import os
@@ -17,7 +16,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -25,7 +24,7 @@ import msgspec
 from device_profiles.door import Refusal, parse, read_toml
 from device_profiles.types import MqttLink
 from hub.clock import Clock
-from hub.durable import replace_file
+from hub.durable import alone, replace_file
 from hub.processes import broker_tls
 from hub.settings.links import HUB as HUB
 from hub.settings.links import TOPIC
@@ -129,7 +128,7 @@ def prepare(site: Site, link: MqttBrokerLink, data: Path, *, renew: str = "") ->
 
     `renew`: a user who gets a new password. Raises Refusal for a topic that would open other devices' topics.
     """
-    with _alone(data) as folder:
+    with alone(data / "broker") as folder:
         if listeners(link).secure is not None:
             _certify(site, link, folder)
         return _prepare(site, link, data, renew)
@@ -141,7 +140,7 @@ def renew_certificate(site: Site, data: Path) -> bool:
     True when it is new, or was not taken up before; sessions stay. Raises Refusal, OSError.
     """
     for link, secure in _secured(site):
-        with _alone(data) as folder:
+        with alone(data / "broker") as folder:
             renewed = _certify(site, link, folder)
         if renewed or not broker_tls.is_served(data / "broker", secure):
             return read_again(data) or renewed
@@ -157,24 +156,11 @@ def _secured(site: Site) -> list[tuple[MqttBrokerLink, Address]]:
     return [(link, secure) for link in own(site) if (secure := listeners(link).secure) is not None]
 
 
-@contextlib.contextmanager
-def _alone(data: Path) -> Iterator[Path]:
-    """The broker's folder, which no other process writes to meanwhile: the command line does so, too."""
-    folder = data / "broker"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        os.close(lock)
-
-
 def _certify(site: Site, link: MqttBrokerLink, folder: Path) -> bool:
     try:
         return broker_tls.take(site, link, folder, Clock().now())  # devices judge it by real time, a demo's too
     except ValueError as error:
-        right = "zhian certificate ca --new makes another one; each device needs it then"
+        right = "zhian certificate ca --new makes another authority; devices and browsers need it then"
         raise Refusal(folder, "", f"the broker's certificate cannot be made: {error}", right=right) from None
 
 

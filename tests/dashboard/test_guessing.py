@@ -16,6 +16,7 @@ from dashboard.access.audit import KEY_FILE
 from dashboard.access.sessions import GUESSING, GUESSING_MS, LONGEST_DELAY_MS, MOST_KEYS, wait_ms
 from dashboard.access.tls import DAY_MS, Pair, make_own
 from dashboard.access.watchman import LATE_MS
+from hub import authority
 from hub.keeping.archives import made_at, name_at
 from hub.processes.hearsay import OFFICE_FACTS
 from hub.settings.site import BackupSettings
@@ -159,7 +160,7 @@ def test_a_certificate_that_ends_is_told_ahead(
 ) -> None:
     """A month, a week and a day before it does, and when it has."""
     pair = Pair(tmp_path / "c", tmp_path / "k", own=True)
-    make_own(pair, ["localhost"], clock.at)
+    make_own(pair, authority.ours("garden", tmp_path, clock.at), ["localhost"], clock.at)
     office.watchman.pair = pair
     office.watchman.broker_ends = lambda: pair.ends + 1_000 * DAY_MS
     clock.at = pair.ends - days * DAY_MS

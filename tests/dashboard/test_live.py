@@ -303,8 +303,7 @@ def test_a_page_that_opens_during_the_check_stays(
     second.until("beat")
     monkeypatch.setattr(sessions, "living", real)
     go.set()
-    name, _ = next(second.events())
-    assert name == "beat"
+    assert "beat" in (event for event, _ in second.events())  # one that is signed out ends before
     first.close()
     second.close()
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from dashboard.access.tls import OWN_DAYS, Pair, Tls, make_own, names_of, pair_of
+from dashboard.access.tls import Pair, Tls, make_own, names_of, pair_of
 from dashboard.asgi import asgi_app, serve
 from device_profiles.door import Refusal
+from hub import authority
+from hub.authority import DAYS, FIRST_MS, RENEW_DAYS
+from hub.certificates import Made, issue
 from hub.settings.door import load_site
 from hub.settings.site_web import Web
 
@@ -31,7 +34,7 @@ DAY_MS = 86_400_000
 @pytest.fixture
 def pair(tmp_path: Path, site: "Site") -> Pair:
     """A certificate of its own that holds today."""
-    return pair_of(site, tmp_path, time.time_ns() // 1_000_000)
+    return pair_of(site, tmp_path, real_ms())
 
 
 class Server:
@@ -126,13 +129,13 @@ def test_older_than_1_2_is_refused(server: tuple[Server, Tls]) -> None:
         seen(made.port, ssl.TLSVersion.TLSv1_1)
 
 
-def test_a_replaced_certificate_is_taken_up(server: tuple[Server, Tls]) -> None:
+def test_a_replaced_certificate_is_taken_up(server: tuple[Server, Tls], tmp_path: Path) -> None:
     """By the next connection, without a restart; one that does not fit its key changes nothing."""
     made, tls = server
     first, _ = seen(made.port)
     assert not tls.look()
     key = tls.pair.key.read_bytes()
-    make_own(tls.pair, ["localhost"], 0)
+    make_own(tls.pair, above(tmp_path), ["localhost"], FIRST_MS)
     assert tls.look()
     second, _ = seen(made.port)
     assert second != first
@@ -142,10 +145,58 @@ def test_a_replaced_certificate_is_taken_up(server: tuple[Server, Tls]) -> None:
 
 
 def test_how_long_it_holds(tmp_path: Path) -> None:
-    """A day back for clocks that are behind, and as long as browsers take one that was trusted by hand."""
+    """A year and a month: less than browsers take at most."""
     pair = Pair(tmp_path / "c", tmp_path / "k", own=True)
-    make_own(pair, ["localhost"], 1_760_000_000_000)
-    assert pair.ends == 1_760_000_000_000 + (OWN_DAYS - 1) * DAY_MS
+    make_own(pair, above(tmp_path), ["localhost"], FIRST_MS + DAY_MS)
+    assert pair.ends == FIRST_MS + (DAYS + 1) * DAY_MS
+
+
+def test_it_renews_itself_and_who_trusts_the_authority_is_content(
+    server: tuple[Server, Tls], site: "Site", tmp_path: Path
+) -> None:
+    """Two months before its end there is another one, by the same authority; the running page takes it up."""
+    made, tls = server
+    trusting = ssl.create_default_context(cafile=str(tmp_path / authority.FOLDER / authority.CA_FILE))
+    before, now = tls.pair.ends, real_ms()
+    pair_of(site, tmp_path, before - (RENEW_DAYS + 1) * DAY_MS)
+    assert not tls.look()
+    ending = issue(above(tmp_path), names_of(site), now - 300 * DAY_MS, now + (RENEW_DAYS - 1) * DAY_MS)
+    tls.pair.key.write_text(ending.key)
+    tls.pair.certificate.write_text(ending.certificate)
+    old = tls.pair.fingerprint
+    pair_of(site, tmp_path, now)
+    assert tls.look()
+    assert tls.pair.fingerprint != old
+    with socket.create_connection(("127.0.0.1", made.port), timeout=10) as raw:
+        trusting.wrap_socket(raw, server_hostname="localhost").close()
+
+
+@pytest.mark.parametrize("lost", ["page.key", "page.crt"])
+def test_half_a_certificate_is_made_anew(lost: str, pair: Pair, site: "Site", tmp_path: Path) -> None:
+    """Killed between its two files, or one of them gone: the next start has a pair that fits."""
+    (tmp_path / lost).unlink()
+    Tls(pair_of(site, tmp_path, real_ms()))
+    assert pair.certificate.exists()
+
+
+def test_a_damaged_authority_shuts_no_page(pair: Pair, site: "Site", tmp_path: Path) -> None:
+    """The certificate that there is goes on; without one the refusal says what to do."""
+    (tmp_path / authority.FOLDER / authority.CA_KEY_FILE).write_text("")
+    before = pair.fingerprint
+    assert pair_of(site, tmp_path, pair.ends).fingerprint == before
+    pair.certificate.unlink()
+    with pytest.raises(Refusal, match="zhian certificate ca --new"):
+        pair_of(site, tmp_path, real_ms())
+
+
+def real_ms() -> int:
+    """Now, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def above(data: Path) -> Made:
+    """The authority of a data folder."""
+    return authority.ours("garden", data, real_ms())
 
 
 def test_files_that_are_no_certificate_are_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class Visitor:
         """No cookies yet."""
         self.base = court.found(r"dashboard at (https://\S+)/").replace("127.0.0.1", "localhost")
         self.cookies = http.cookiejar.CookieJar()
-        context = ssl.create_default_context(cafile=str(court.data / "page.crt"))
+        context = ssl.create_default_context(cafile=str(court.data / "authority" / "ca.crt"))
         self._opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(self.cookies)
         )

@@ -15,20 +15,12 @@ import pytest
 
 from device_profiles.door import Refusal
 from device_profiles.load import profiles
+from hub.authority import BACK_DAYS, CA_FILE, CA_KEY_FILE, DAYS, FIRST_MS, FOLDER, RENEW_DAYS, stale
+from hub.authority import told as authority_told
 from hub.certificates import DAY_MS, Made, authority, issue, read
 from hub.clock import Clock
 from hub.processes import broker, broker_tls
-from hub.processes.broker_tls import (
-    BACK_DAYS,
-    CA_FILE,
-    CA_KEY_FILE,
-    DAYS,
-    FIRST_MS,
-    RENEW_DAYS,
-    SERVER_FILE,
-    stale,
-    take,
-)
+from hub.processes.broker_tls import SERVER_FILE, take
 from hub.reading import Label
 from hub.settings.links import check_link
 from hub.settings.listeners import Address, listeners
@@ -54,7 +46,7 @@ class Running:
 
     def __init__(self, site: Site, data: Path) -> None:
         """Prepared, and not started."""
-        self.site, self.data, self.folder = site, data, data / "broker"
+        self.site, self.data, self.folder, self.above = site, data, data / "broker", data / FOLDER
         self.link = broker.own(site)[0]
         self.configuration = broker.prepare(site, self.link, data)
         self.secure = listeners(self.link).secure or Address("", 0)
@@ -79,7 +71,7 @@ class Running:
 
     def client(self, user: str, password: str = "") -> aiomqtt.Client:
         """A device that trusts our authority."""
-        context = ssl.create_default_context(cafile=self.folder / CA_FILE)
+        context = ssl.create_default_context(cafile=self.above / CA_FILE)
         word = password or broker.credentials(self.data)[user]
         return aiomqtt.Client(
             "127.0.0.1", self.secure.port, username=user, password=word, identifier=f"test-{user}",
@@ -126,7 +118,7 @@ async def test_a_device_speaks_for_itself_alone_over_tls(running: Running) -> No
 async def test_another_authority_is_refused_by_the_device(running: Running) -> None:
     """Whoever stands in for the hub with a certificate of his own is told no password; ours is trusted."""
     other = authority("garden", FIRST_MS, NOW + DAY_MS).certificate
-    await asyncio.to_thread(greeted, running.secure.port, (running.folder / CA_FILE).read_text())
+    await asyncio.to_thread(greeted, running.secure.port, (running.above / CA_FILE).read_text())
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncio.to_thread(greeted, running.secure.port, other)
 
@@ -222,7 +214,7 @@ def test_the_configuration_has_what_the_listeners_need(tmp_path: Path) -> None:
 
 async def test_a_renewed_certificate_is_taken_up_and_nobody_is_thrown_out(running: Running) -> None:
     """Connected devices speak on, new ones are shown the new certificate, and trust it by the same authority."""
-    above = Made((running.folder / CA_FILE).read_text(), (running.folder / CA_KEY_FILE).read_text())
+    above = Made((running.above / CA_FILE).read_text(), (running.above / CA_KEY_FILE).read_text())
     old = running.shown()
     assert not await asyncio.to_thread(broker.renew_certificate, running.site, running.data)  # the control: not yet
     names = sorted(read(old).names)
@@ -301,19 +293,19 @@ def test_what_is_damaged_or_anothers_is_renewed() -> None:
 def test_the_authority_stays(tmp_path: Path) -> None:
     """Through starts and renewals; one whose key is lost is not replaced in silence, for devices trust it."""
     running = Running(a_site(1, 2), tmp_path)
-    before = broker_tls.told(running.folder)
+    before = authority_told(running.data)
     take(running.site, running.link, running.folder, NOW + 800 * DAY_MS)
-    assert broker_tls.told(running.folder) == before
-    (running.folder / CA_KEY_FILE).write_text("")
+    assert authority_told(running.data) == before
+    (running.above / CA_KEY_FILE).write_text("")
     with pytest.raises(Refusal, match="zhian certificate ca --new"):
         broker.prepare(running.site, running.link, tmp_path)
-    assert (running.folder / CA_FILE).read_text() == before.pem
+    assert (running.above / CA_FILE).read_text() == before.pem
 
 
 def test_a_certificate_is_what_openssl_takes(tmp_path: Path) -> None:
     """An independent program verifies the chain for the address, and refuses it for another one."""
-    folder = Running(a_site(1, 2), tmp_path).folder
-    command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", str(folder / CA_FILE)]
+    running = Running(a_site(1, 2), tmp_path)
+    command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", str(running.above / CA_FILE)]
     for address, code in (("127.0.0.1", 0), ("192.0.2.77", 2)):
-        said = subprocess.run([*command, "-verify_ip", address, str(folder / SERVER_FILE)], capture_output=True)
+        said = subprocess.run([*command, "-verify_ip", address, str(running.folder / SERVER_FILE)], capture_output=True)
         assert said.returncode == code, said.stderr

@@ -141,10 +141,16 @@ def test_a_home_assistant_elsewhere_comes_by_tls(run: Run, site: Callable[[str],
     assert "zhian certificate ca" in " ".join(told["notes"])
 
 
-def test_no_authority_where_no_tls_is_spoken(run: Run, site: Callable[[str], Path], tmp_path: Path) -> None:
-    """The line that is missing is named."""
-    code, _, error = run("certificate", "ca", site(""), "--data", tmp_path)
-    assert (code, 'listen_tls = "0.0.0.0:8883"' in error) == (2, True)
+def test_the_page_has_its_authority_without_a_broker_that_speaks_tls(
+    run: Run, site: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Browsers are given the same one; a new one issues a new certificate for the page at once."""
+    first = run("certificate", "ca", site(""), "--data", tmp_path)
+    assert (first[0], run("certificate", "ca", site(""), "--data", tmp_path)[1]) == (0, first[1])
+    assert first[1] in (tmp_path / "page.crt").read_text()
+    second = run("certificate", "ca", "--new", site(""), "--data", tmp_path)
+    assert second[1] != first[1]
+    assert second[1] in (tmp_path / "page.crt").read_text()
 
 
 @pytest.mark.parametrize(

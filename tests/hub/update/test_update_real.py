@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard.access.tls import Pair, Tls, make_own
+from hub import authority
 from hub.clock import Clock
 from hub.processes.supervisor import zhian as own_process
 from hub.update.programs import Failed, address_of, build, check, complete, is_well, run
@@ -92,7 +93,8 @@ def page(folder: Path, status: int, said: bytes) -> Iterator[str]:
             pass
 
     pair = Pair(folder / "page.crt", folder / "page.key", own=True)
-    make_own(pair, ["localhost"], Clock().now())
+    now = Clock().now()
+    make_own(pair, authority.ours("garden", folder, now), ["localhost"], now)
     server = HTTPServer(("127.0.0.1", 0), Answer)
     server.socket = Tls(pair).context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
