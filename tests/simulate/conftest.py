@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from device_profiles.load import profiles
 from firmware_bridge import simulate
+from hub.orders.keys import key_file, make_key, read_key
 from hub.reading import Label
 from hub.settings.door import load_site
 from hub.settings.site import Device, Site
+from tests.simulate.gate_yard import Yard
 
 if TYPE_CHECKING:
     from tests.conftest import Mosquitto
@@ -28,6 +31,21 @@ def device() -> Callable[..., Device]:
         return Device(id=name, profile=found, options=found.link, name=Label(zh=name, en=name), link=link)
 
     return make
+
+
+@pytest.fixture
+def gate(device: Callable[..., Device]) -> Device:
+    """A controller that verifies its orders."""
+    return msgspec.structs.replace(device("gate/json-mqtt-signed", "gate-1"), zone="north", link="mqtt")
+
+
+@pytest.fixture
+def yard(tmp_path: Path, mosquitto: "Mosquitto", gate: Device) -> Yard:
+    """The gate has the hub's key."""
+    made = Yard(tmp_path, mosquitto, gate)
+    make_key(key_file(gate, tmp_path))
+    made.key = read_key(key_file(gate, tmp_path))
+    return made
 
 
 @pytest.fixture

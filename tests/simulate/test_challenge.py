@@ -22,11 +22,10 @@ from firmware_bridge.wire.nonce import LIFE_S, asked, asking
 from firmware_bridge.wire.seal import Seal
 from hub import challenge
 from hub.clock import Clock
-from hub.orders.keys import key_file, make_key, read_key
 from tests.simulate.gate_yard import TOPIC, Yard, clock_of_the_hub, intruder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import aiomqtt
@@ -42,21 +41,6 @@ UP = "garden/gate-1/up"
 def doubted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says that nobody synchronises the hub's clock."""
     clock_of_the_hub(monkeypatch, trusted=False)
-
-
-@pytest.fixture
-def gate(device: Callable[..., Device]) -> Device:
-    """A controller that verifies."""
-    return msgspec.structs.replace(device("gate/json-mqtt-signed", "gate-1"), zone="north", link="mqtt")
-
-
-@pytest.fixture
-def yard(tmp_path: Path, mosquitto: Mosquitto, gate: Device) -> Yard:
-    """The gate has the hub's key."""
-    made = Yard(tmp_path, mosquitto, gate)
-    make_key(key_file(gate, tmp_path))
-    made.key = read_key(key_file(gate, tmp_path))
-    return made
 
 
 class Watch(Clock):

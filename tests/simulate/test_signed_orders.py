@@ -21,7 +21,6 @@ from hub.orders.keys import key_file, make_key, read_key
 from tests.simulate.gate_yard import CLOCK, TOPIC, Yard, clock_of_the_hub, intruder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from hub.settings.site import Device
@@ -34,21 +33,6 @@ KEY = bytes(range(32))
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's clock is right; the other half is test_challenge.py."""
     clock_of_the_hub(monkeypatch, trusted=True)
-
-
-@pytest.fixture
-def gate(device: Callable[..., Device]) -> Device:
-    """A controller that verifies."""
-    return msgspec.structs.replace(device("gate/json-mqtt-signed", "gate-1"), zone="north", link="mqtt")
-
-
-@pytest.fixture
-def yard(tmp_path: Path, mosquitto: Mosquitto, gate: Device) -> Yard:
-    """The gate has the hub's key."""
-    made = Yard(tmp_path, mosquitto, gate)
-    make_key(key_file(gate, tmp_path))
-    made.key = read_key(key_file(gate, tmp_path))
-    return made
 
 
 def order(gate: Device, *, key: bytes = KEY, counter: int = 5, topic: str = TOPIC, **changes: object) -> bytes:
