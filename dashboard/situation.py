@@ -136,8 +136,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_well(self) -> bool:
-        """True when everything is watched and nothing needs anybody. The page may say so only then."""
-        return self.hub_fresh and not (self.needs or self.muted or self.unwatched or self.links_down or self.mutes)
+        """True when everything is watched and nothing needs anybody. Only then may the page say so."""
+        trouble = self.needs or self.muted or self.unwatched or self.links_down or self.mutes
+        return self.hub_fresh and self.devices > 0 and not trouble
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ def check_command(site: Path, data: Path | None, as_json: bool) -> None:
             site, "site.plan", "there is no such picture", value=checked.plan, right="a path beside the site file"
         )
     warnings = crowded(checked, site) + unsteady(checked, site) + _weak_lines(checked, site)
-    warnings += ending + _silenced(checked, site) + _untold(checked) + _piled(checked, site)
+    warnings += ending + _silenced(checked, site) + _unwatched(checked) + _untold(checked) + _piled(checked, site)
     warnings += gate_warnings(checked, site, data) + backup_warnings(checked, site, data)
     if data is not None:
         warnings += duty_warnings(data, checked)
@@ -80,6 +80,16 @@ def _silenced(site: Site, path: Path) -> list[str]:
 def _untold(site: Site) -> list[str]:
     """Alarms that nobody is told of are seen by whoever happens to look."""
     return [] if site.voices else ["no [[voice]]: an alarm is seen on the dashboard only, and told to nobody"]
+
+
+def _unwatched(site: Site) -> list[str]:
+    """Places that the site names and nothing looks at."""
+    if not site.devices():
+        return ["no device: nothing is watched"]
+    seen = {device.zone for device in site.devices().values()}
+    return [
+        f"zone {zone.id}: no device stands there, so nothing watches it" for zone in site.zones if zone.id not in seen
+    ]
 
 
 def _piled(site: Site, path: Path) -> list[str]:

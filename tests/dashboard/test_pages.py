@@ -4,10 +4,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from dashboard import create_app
+from dashboard.office import EXTENSION
+
 if TYPE_CHECKING:
-    from tests.dashboard.conftest import Browser, Field, StillClock
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+
+    from hub.settings.site import Site
+    from tests.dashboard.conftest import Browser, Field, ListHistory, StillClock
 
 WELL = "All watched, nothing to do."
 HOUR = 3_600_000
@@ -53,6 +62,28 @@ def test_all_well_is_never_said_otherwise(trouble: str, admin: "Browser", field:
     for path in ("/", "/alarms", "/devices"):
         assert WELL not in admin.client.get(path).text
     assert admin.client.get("/api/v1/now").json["all_well"] is False
+
+
+@pytest.fixture
+def bare(app: "Flask", tmp_path: Path, site: "Site", clock: "StillClock", history: "ListHistory") -> "Iterator[Flask]":
+    """The same office, of a site that nothing is connected to yet."""
+    zones = tuple(msgspec.structs.replace(zone, siren=None) for zone in site.zones)
+    made = create_app(msgspec.structs.replace(site, zones=zones, links=()), tmp_path, clock, history=history, rules=())
+    yield made
+    made.extensions[EXTENSION].close()
+
+
+def test_nothing_to_watch_is_not_all_watched(
+    bare: "Flask", field: "Field", new_browser: "Callable[[Flask], Browser]"
+) -> None:
+    """The first start of a site without a device: it says so, on every page, and never that all is well."""
+    field.all_well()
+    browser = new_browser(bare)
+    browser.enter("admin")
+    assert "No device yet: nothing is watched." in browser.client.get("/").text
+    for path in ("/", "/alarms", "/devices"):
+        assert WELL not in browser.client.get(path).text
+    assert browser.client.get("/api/v1/now").json["all_well"] is False
 
 
 def test_a_chip_reader_may_be_silent_while_its_cable_is_up(admin: "Browser", field: "Field") -> None:

@@ -172,6 +172,19 @@ def test_check_warns_of_a_site_that_tells_nobody(run: Run, tmp_path: Path) -> No
     assert "warning: no [[voice]]: an alarm is seen on the dashboard only, and told to nobody" in out
 
 
+def test_check_warns_of_places_that_nothing_watches(run: Run, tmp_path: Path) -> None:
+    """A zone without a device, and a site without any; the example has neither."""
+    path = example(tmp_path)
+    assert "watch" not in run("check", str(path))[1]
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text + '\n[[zone]]\nid = "yard"\nname = { zh = "院子", en = "Yard" }\nat = [0.3, 0.3]\n', encoding="utf-8"
+    )
+    assert "warning: zone yard: no device stands there, so nothing watches it" in run("check", str(path))[1]
+    path.write_text('[site]\nid = "a"\nname = { zh = "a", en = "a" }\ntimezone = "UTC"\n', encoding="utf-8")
+    assert "warning: no device: nothing is watched" in run("check", str(path))[1]
+
+
 def test_check_warns_of_zones_in_one_place(run: Run, tmp_path: Path) -> None:
     """The middle of the plan is where all zones are that were given no place."""
     path = example(tmp_path, **{"at = [0.50, 0.08]": "at = [0.62, 0.41]"})
