@@ -15,6 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Never by the clock, because the machine may be busy. All else as Hypothesis has it, in CI as well.
+settings.register_profile("zhian", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("zhian")
 
 
 class Mosquitto:

@@ -77,7 +77,7 @@ class Life:
         return steps
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(manners=MANNERS, history=HISTORY)
 def test_what_always_holds(manners: Manners, history: list[tuple[int, object]]) -> None:
     """No visible alarm unsaid; active is on or falling; every end has its reason; cleared only after raised."""
@@ -108,7 +108,7 @@ def _check_end(step: Step, manners: Manners, told: Told) -> None:
         assert not manners.ack_required
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(manners=MANNERS, history=HISTORY, more=st.lists(st.sampled_from(["hide", "unhide", "out", Truth.TRUE])))
 def test_an_ack_is_not_lost(manners: Manners, history: list[tuple[int, object]], more: list[object]) -> None:
     """Hiding, showing and more of the same leave an acknowledged alarm acknowledged."""
@@ -122,7 +122,7 @@ def test_an_ack_is_not_lost(manners: Manners, history: list[tuple[int, object]],
         assert life.status.state is OperatorState.ACKED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(manners=MANNERS, history=HISTORY)
 def test_back_in_service_what_is_active_is_new(manners: Manners, history: list[tuple[int, object]]) -> None:
     """Out of service nothing is said; back in service each active, visible alarm is said, and unacknowledged."""
@@ -139,7 +139,7 @@ def test_back_in_service_what_is_active_is_new(manners: Manners, history: list[t
     assert was or steps
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(manners=MANNERS, history=HISTORY)
 def test_the_same_again_changes_nothing(manners: Manners, history: list[tuple[int, object]]) -> None:
     """A truth or an overlay delivered twice at the same instant is one; a late one is none."""
@@ -156,7 +156,7 @@ def test_the_same_again_changes_nothing(manners: Manners, history: list[tuple[in
             assert step_filter(was.filter, Truth.TRUE, was.filter.last - 1, manners) == (was.filter, None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(manners=MANNERS, history=HISTORY)
 def test_every_shelf_ends(manners: Manners, history: list[tuple[int, object]]) -> None:
     """After the longest time that a shelf may last, nothing is shelved."""
@@ -170,7 +170,7 @@ def test_every_shelf_ends(manners: Manners, history: list[tuple[int, object]]) -
 TRUTHS = st.lists(st.tuples(st.sampled_from(Truth), st.integers(1, 4)), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(manners=MANNERS, truths=TRUTHS)
 def test_unknown_time_does_not_exist(manners: Manners, truths: list[tuple[Truth, int]]) -> None:
     """Cut the unknown stretches out of a history: the same edges, at the same times but for what was cut."""
@@ -194,7 +194,7 @@ def _edges(manners: Manners, truths: list[tuple[Truth, int]]) -> list[tuple[Edge
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     truths=st.lists(st.sampled_from(Truth), max_size=80),
     every=st.sampled_from([15, 30, 60]),

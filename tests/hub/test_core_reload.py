@@ -125,7 +125,7 @@ def told(yard: Yard) -> object:
     )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(ACTS, min_size=4, max_size=30),
     at=st.lists(st.tuples(st.integers(0, 29), st.sampled_from(sorted(CHANGES))), min_size=1, max_size=4),

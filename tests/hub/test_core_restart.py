@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -127,7 +127,7 @@ def lived(yard: Yard, history: list[tuple[list[tuple[str, str, Value]], int, str
     return {key: [getattr(row, name) for name in kept] for key, row in yard.kept.alarms.items() if row.occurrence}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(history=st.lists(STEP, min_size=2, max_size=8), cut=st.integers(1, 7))
 def test_a_restart_in_no_time_changes_nothing(
     open_yard: Callable[..., Yard],

@@ -78,7 +78,7 @@ SOME = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(made=SOME, random=st.randoms(use_true_random=False))
 def test_exactly_one_first_a_group_in_whatever_order(made: list[tuple[str, int, str]], random: Random) -> None:
     """Each is in one group, whose first came before all others and shares a place with each."""
@@ -95,7 +95,7 @@ def test_exactly_one_first_a_group_in_whatever_order(made: list[tuple[str, int, 
     assert grouped(shuffled, LINKS) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(made=SOME, at=st.integers(0, 300))
 def test_a_look_at_one_instant_sees_what_a_look_at_all_sees(made: list[tuple[str, int, str]], at: int) -> None:
     """However little of the journal is read, the groups are those of the whole."""

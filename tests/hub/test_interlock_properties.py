@@ -109,7 +109,7 @@ def play(doors: Doors, steps: list[tuple[str, str, int]]) -> None:
 
 
 @given(steps=STEPS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_never_both(open_yard: Callable[..., Yard], steps: list[tuple[str, str, int]]) -> None:
     """Also with orders of one moment, doors that are slow, silent or not confirmed, and a hub that stops meanwhile."""
     doors = Doors(open_yard())

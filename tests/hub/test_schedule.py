@@ -36,7 +36,7 @@ def test_two_years_against_the_clock_on_the_wall(zone: str, span: str) -> None:
         assert hours.inside(minute * MINUTE) == want, wall
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     zone=st.sampled_from(ZONES),
     first=st.integers(0, 24 * 60 - 1),
@@ -96,7 +96,7 @@ def test_a_thing_is_due_once_and_at_its_last_time() -> None:
     assert due.pop(1000) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(

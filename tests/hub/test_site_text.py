@@ -50,7 +50,7 @@ def site_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
     ), links
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(site_texts(), st.data(), TEXTS, st.integers(1, 247), st.floats(0.1, 60))
 def test_every_other_byte_stays(
     made: tuple[str, list[str]], data: st.DataObject, name: str, unit: int, every: float

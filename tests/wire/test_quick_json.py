@@ -59,7 +59,7 @@ def test_the_house_profiles_of_gauges_are_quick() -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_quick_is_decode(name: str, data: st.DataObject) -> None:
     """Whatever comes: the made-ready decoder says exactly what `decode` says, NaN-free and to the last bit."""

@@ -91,7 +91,7 @@ def test_without_turns_the_dead_eat_the_line() -> None:
     assert 5 * (METER.timeout + METER.wire) / METER.every > 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     healthy=st.integers(1, 40),
     gone=st.integers(1, 9),
@@ -108,7 +108,7 @@ def test_who_returns_is_read_within_30_s(healthy: int, gone: int, dies: float, l
     assert all(line.heard[place][-1:] and line.heard[place][-1] >= returns for place in places)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     healthy=st.integers(1, 40),
     gone=st.integers(1, 60),
@@ -151,7 +151,7 @@ units = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(units, min_size=1, max_size=8), st.floats(0.0, 1.0), st.integers(0, 1000))
 def test_nobody_starves(units: list[Habits], part: float, seed: int) -> None:
     """Any mixture, fitting or not, with any part of losses: everybody is asked again and again."""

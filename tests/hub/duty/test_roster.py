@@ -142,7 +142,7 @@ def oracle(duty: Duty, wall: datetime) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York", "Australia/Lord_Howe"])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=st.lists(shifts, min_size=1, max_size=3), changes=st.lists(overrides, max_size=4))
 def test_every_minute_is_as_the_oracle_has_it(zone: str, made: list[Shift], changes: list[Override]) -> None:
     """Ten days around a change of the clocks: on duty is who the wall clock says, and nothing changes unannounced."""

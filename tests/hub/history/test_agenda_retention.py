@@ -59,7 +59,7 @@ def test_without_any_cursor_a_day_is_kept(journal: "JournalFile") -> None:
     assert left(journal) == list(range(25, 49))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cursors=st.dictionaries(st.sampled_from(["history", "district", "audit"]), st.integers(0, 60)),
     rx=st.lists(st.integers(-3 * DAY, DAY), max_size=60),

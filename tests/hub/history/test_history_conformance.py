@@ -292,7 +292,7 @@ def test_what_is_added_leaves_the_cursor_alone(
     store.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30))
 def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts: list[str]) -> None:
     """Quotes, backslashes, newlines, NUL and emoji in values and details stay data, in their own row."""
@@ -304,7 +304,7 @@ def test_any_text_comes_back_as_it_was(store: HistoryStore, row: MakeRow, texts:
     assert list(store.readings(device, T, T + 60_000)) == rows
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(device=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\\"), min_size=1))
 def test_any_device_name_is_its_own_series(store: HistoryStore, row: MakeRow, device: str) -> None:
     """Commas, equals signs, blanks and quotes in a name never lead to another series."""

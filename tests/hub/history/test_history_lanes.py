@@ -170,7 +170,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(events=st.lists(EVENTS, max_size=30))
 def test_whatever_happens_every_reading_is_there_once(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int]]

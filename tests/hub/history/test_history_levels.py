@@ -87,7 +87,7 @@ plans = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(1, 60)), min_size
 
 
 @pytest.mark.usefixtures("by_sql")
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     plan=plans,
     seed=st.integers(0, 2**32),

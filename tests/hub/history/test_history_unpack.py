@@ -86,7 +86,7 @@ def by_sql(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("by_sql")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=batches, holes=HOLES, after=st.integers(0, 8), known=st.booleans())
 def test_sql_takes_apart_what_json_says(
     tmp_path: Path,
@@ -116,7 +116,7 @@ def test_sql_takes_apart_what_json_says(
 
 
 @pytest.mark.usefixtures("by_sql")
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=batches, at=st.integers(0, 5), cut=st.integers(1, 40))
 def test_a_damaged_batch_is_told_and_the_others_are_there(
     tmp_path: Path, clock: "SetClock", content: list[list[list[object] | None]], at: int, cut: int

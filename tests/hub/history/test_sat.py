@@ -126,7 +126,7 @@ def test_sounds_alone(duck: DuckStore, journal: JournalFile, row: MakeRow) -> No
     ]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     since=st.integers(0, 4 * HOUR), length=st.integers(1, 5 * HOUR), points=st.integers(1, 500),
     start=st.integers(0, 3 * HOUR), span=st.integers(60_000, 2 * HOUR),

@@ -48,7 +48,7 @@ def judge(wire: Wire, examples: int) -> Counter[str]:
     """Play so many random histories to both readers; the strict one's first wrong value fails. Counts of the other."""
     count: Counter[str] = Counter()
 
-    @settings(max_examples=examples, deadline=None, database=None)
+    @settings(max_examples=examples, database=None)
     @given(histories(wire))
     def each(history: list[Step]) -> None:
         assert wrong_values(history, wire) == 0
@@ -112,7 +112,7 @@ def test_the_histories_can_tell(wire: Wire) -> None:
 def test_every_history_heals(wire: Wire) -> None:
     """After any history the next good answer is a value: caution does not become deafness."""
 
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=100, database=None)
     @given(histories(wire), histories(wire))
     def each(history: list[Step], last: list[Step]) -> None:
         number = last[0].question
