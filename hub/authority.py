@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from hub.certificates import DAY_MS, Made, authority, fits, issue, issued_by, read
+from hub.certificates import DAY_MS, Made, authority, canonical, fits, issue, issued_by, read
 from hub.durable import alone, replace_file
 
 FOLDER = "authority"
@@ -79,7 +79,8 @@ def stale(text: str, above: str, wanted: Iterable[str], now: int) -> bool:
     found = read(text)
     if now < FIRST_MS:
         return False
-    return found.ends - now < RENEW_DAYS * DAY_MS or found.begins > now or not found.names >= set(wanted)
+    ending = found.ends - now < RENEW_DAYS * DAY_MS and found.ends < read(above).ends  # else none would hold longer
+    return ending or found.begins > now or not found.names >= {canonical(each) for each in wanted}
 
 
 def text_of(*files: Path) -> str:

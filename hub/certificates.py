@@ -110,6 +110,14 @@ def names_of(site: Site) -> list[str]:
     return list(dict.fromkeys([*found, *([f"{host}.local"] if "." not in host else [])]))
 
 
+def canonical(name: str) -> str:
+    """As a certificate says it: an address has many spellings, and there one."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
 def _server(names: Iterable[str], begin: int, end: int) -> x509.CertificateBuilder:
     return (
         _between(begin, end)

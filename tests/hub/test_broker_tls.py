@@ -15,7 +15,7 @@ import pytest
 
 from device_profiles.door import Refusal
 from device_profiles.load import profiles
-from hub.authority import BACK_DAYS, CA_FILE, CA_KEY_FILE, DAYS, FIRST_MS, FOLDER, RENEW_DAYS, stale
+from hub.authority import BACK_DAYS, CA_FILE, CA_KEY_FILE, DAYS, FIRST_MS, FOLDER, RENEW_DAYS, issued, stale
 from hub.authority import told as authority_told
 from hub.certificates import DAY_MS, Made, authority, issue, read
 from hub.clock import Clock
@@ -279,6 +279,22 @@ def test_when_it_is_renewed(days: float, begins: float, wanted: list[str], trust
     """Two months before its end, for another address, or when it has not begun; never by a clock of 1970."""
     made, text = above_and_text(days, begins)
     assert stale(text, made.certificate, wanted, NOW if trusted else 0) is renewed
+
+
+@pytest.mark.parametrize("names", [["FD00:0::1"], ["Garden.LAN"], ["0:0:0:0:0:0:0:1"]])
+def test_a_new_one_is_not_stale_at_once(names: list[str]) -> None:
+    """However a name is spelt: one that is replaced every hour has no fingerprint that anybody could compare."""
+    made, _ = above_and_text(90)
+    new = issued(made, names, NOW)
+    assert not stale(new.certificate + new.key, made.certificate, names, NOW)
+
+
+def test_what_ends_with_its_authority_is_left_alone() -> None:
+    """In the authority's last weeks no other one would hold longer; the alarm says what to do."""
+    made = authority("garden", FIRST_MS - BACK_DAYS * DAY_MS, NOW + (RENEW_DAYS - 1) * DAY_MS)
+    new = issued(made, ["localhost"], NOW)
+    assert read(new.certificate).ends == read(made.certificate).ends
+    assert not stale(new.certificate + new.key, made.certificate, ["localhost"], NOW)
 
 
 def test_what_is_damaged_or_anothers_is_renewed() -> None:
