@@ -49,6 +49,7 @@ def page() -> str:
         vendored=sbom.vendored(),
         parts=[part for part in listed if part.purl.startswith("pkg:pypi/")],
         certificate=_certificate(),
+        authority=_authority(),
         uptime=_uptime(),
         disk=_disk(office().data),
         backups=backups(),
@@ -72,10 +73,10 @@ def bill() -> FlaskResponse:
 @allow(Permission.SEE)
 def ca() -> FlaskResponse:
     """What a telephone is given once, so that it knows this page whatever certificate it has later. No secret."""
-    pair = office().watchman.pair
-    if pair is None or not pair.own:
+    above = _authority()
+    if above is None:
         abort(404)
-    answer = FlaskResponse(authority.told(office().data).pem, mimetype="application/x-x509-ca-cert")
+    answer = FlaskResponse(above.pem, mimetype="application/x-x509-ca-cert")
     answer.headers["Content-Disposition"] = f"attachment; filename=zhian-{office().site.id}.crt"
     return answer
 
@@ -134,16 +135,24 @@ def _versions(listed: list[sbom.Part]) -> list[tuple[str, str]]:
     return [(part.name, part.version) for part in sbom.programs()] + ([("DuckDB", duckdb.version)] if duckdb else [])
 
 
+def _authority() -> authority.Told | None:
+    """The site's own, where the page's certificate is by it and it can be read."""
+    pair = office().watchman.pair
+    try:
+        return authority.told(office().data) if pair is not None and pair.own else None
+    except (OSError, ValueError):
+        return None
+
+
 def _certificate() -> dict[str, object] | None:
     """Fingerprint, end and whose it is; None where the office does not speak TLS itself."""
     pair = office().watchman.pair
     if pair is None:
         return None
     try:
-        above = authority.told(office().data).fingerprint if pair.own else ""
-        return {"fingerprint": pair.fingerprint, "ends": pair.ends, "own": pair.own, "above": above}
+        return {"fingerprint": pair.fingerprint, "ends": pair.ends, "own": pair.own}
     except (OSError, ValueError):
-        return {"fingerprint": "", "ends": None, "own": pair.own, "above": ""}
+        return {"fingerprint": "", "ends": None, "own": pair.own}
 
 
 def _uptime() -> list[tuple[str, int]]:

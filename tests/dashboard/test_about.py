@@ -13,7 +13,7 @@ from dashboard.access import tls
 from dashboard.access.sessions import PROOF_MS
 from dashboard.backups import Backups
 from dashboard.office import EXTENSION
-from hub import sbom
+from hub import authority, sbom
 from hub.clock import Clock
 from hub.keeping import sealed_file
 from hub.settings.site import BackupSettings
@@ -79,6 +79,28 @@ def test_the_page_names_versions_and_certificate(
     assert "SQLite" in text
     answer = admin.client.get("/about/sbom.json")
     assert msgspec.json.decode(answer.data)["bomFormat"] == "CycloneDX"
+
+
+def test_the_authority_is_given_to_who_is_signed_in(browser: "Browser", field: "Field", office: "Office") -> None:
+    """A telephone's owner needs no more than a login; without a certificate of our own there is none to give."""
+    field.all_well()
+    browser.enter("guard")
+    assert browser.client.get("/about/authority.crt").status_code == 404
+    office.watchman.pair = tls.pair_of(office.site, office.data, Clock().now())
+    answer = browser.client.get("/about/authority.crt")
+    assert (answer.status_code, answer.mimetype) == (200, "application/x-x509-ca-cert")
+    assert answer.text == authority.told(office.data).pem
+    assert answer.text in office.watchman.pair.certificate.read_text()
+
+
+def test_a_lost_authority_says_nothing_of_the_certificate(admin: "Browser", field: "Field", office: "Office") -> None:
+    """The page's fingerprint stands there as before; there is nothing to download."""
+    field.all_well()
+    pair = office.watchman.pair = tls.pair_of(office.site, office.data, Clock().now())
+    assert "/about/authority.crt" in admin.client.get("/about").text
+    authority.forget(office.data)
+    text = admin.client.get("/about").text
+    assert (pair.fingerprint in text, "/about/authority.crt" in text) == (True, False)
 
 
 def test_a_backup_now(admin: "Browser", field: "Field", app: "Flask", office: "Office") -> None:
